@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import asyncpg
 import pytest
 from load.effects import verdict_of
 from load.journal import NO_ANSWER, WEBHOOK
@@ -25,7 +27,7 @@ from load.traffic import CLIENT, Traffic
 
 from ops.run_sample import choose_signers
 from runtime.settings import Settings
-from runtime.stack import postgres
+from runtime.stack import postgres, read_state
 from runtime.stack.layout import let_others_pass
 
 if TYPE_CHECKING:
@@ -44,6 +46,14 @@ CHUNK = bytes(MIB)
 TAKEN = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED})
 
 
+class Wal(Enum):
+    """Where Postgres' WAL lies: with the rest of it, on another disk that has room, or alone on the small one."""
+
+    WITHIN = 0
+    ELSEWHERE = 1
+    ALONE = 2
+
+
 class Part(NamedTuple):
     """What of a home lies on the small disk: `folder` within it, and how large that is."""
 
@@ -53,15 +63,15 @@ class Part(NamedTuple):
     """How requests may be answered meanwhile."""
     only_intents: bool = False
     """Whether intents are refused meanwhile, and every webhook is taken."""
-    wal_elsewhere: bool = False
+    wal: Wal = Wal.WITHIN
 
 
 PARTS = {
     "all": Part(".", 1_200 * MIB),
     "kafka": Part("kafka", 500 * MIB),
     "postgres": Part("postgres", 700 * MIB, only_intents=True),
-    # Postgres goes on then, and each statement that needs a new page is refused (53100); without room for WAL it ends.
-    "postgres without its WAL": Part("postgres", 400 * MIB, only_intents=True, wal_elsewhere=True),
+    "postgres without its WAL": Part("postgres", 400 * MIB, only_intents=True, wal=Wal.ELSEWHERE),
+    "WAL of postgres": Part("postgres/data/pg_wal", 400 * MIB, only_intents=True, wal=Wal.ALONE),
     "logs": Part("log", 200 * MIB, TAKEN),
 }
 
@@ -80,15 +90,21 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Small]:
     part: Part = request.param
     home = tmp_path / "home"
     disk = home / part.folder
-    disk.mkdir(parents=True, mode=0o700)
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only a root of Linux may mount a small disk")
-    options = f"size={part.bytes},mode=0755"
+    if part.wal is Wal.ALONE:
+        disk.parents[1].mkdir(parents=True, mode=0o700)
+        move_wal(home / "postgres" / "data", tmp_path / "wal")
+        disk.unlink()
+    disk.mkdir(parents=True, mode=0o700)
+    options = f"size={part.bytes},mode={0o700 if part.wal is Wal.ALONE else 0o755:o}"
     if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "ratchet-disk", disk], check=False).returncode:
         pytest.skip("this machine lets nobody mount a tmpfs")
     try:
-        if part.wal_elsewhere:
+        if part.wal is Wal.ELSEWHERE:
             move_wal(home / "postgres" / "data", tmp_path / "wal")
+        if part.wal is Wal.ALONE:
+            subprocess.run(["cp", "--archive", f"{tmp_path}/wal/.", disk], check=True)
         yield Small(home, disk, part)
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
@@ -134,6 +150,34 @@ async def named(small: Small) -> tuple[list[str], list[str]]:
     return [one for one in wrong if about in one], [one for one in status["problems"] if about in one]
 
 
+async def feels_full(small: Small) -> None:
+    """Have Postgres need room that is not there, and see what it does by itself."""
+    state, log = read_state(small.home), small.home / "postgres" / "server.log"
+    assert state is not None
+    connection = await asyncpg.connect(state.endpoints.superuser_dsn)
+    started = await connection.fetchval("select pg_postmaster_start_time()")
+    if small.part.wal is Wal.ELSEWHERE:
+        with pytest.raises(asyncpg.DiskFullError) as refused:
+            await connection.execute(
+                "create unlogged table filler as select repeat(md5(n::text), 200) from generate_series(1, 10000) n"
+            )
+        assert refused.value.sqlstate == "53100"
+        await asyncio.sleep(FULL_SECONDS)
+        assert await connection.fetchval("select pg_postmaster_start_time()") == started, "it refuses, and goes on"
+        await connection.close()
+        assert "PANIC" not in log.read_text()
+    if small.part.wal is Wal.ALONE:
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)):  # noqa: PT012 - the one that needs a new file
+            for _ in range(1000):
+                await connection.execute("select pg_logical_emit_message(true, 'filler', repeat('x', 1000000))")
+        await asyncio.sleep(FULL_SECONDS)
+        panic = [line for line in log.read_text().splitlines() if " PANIC:  could not write to file " in line]
+        assert panic, "it ended by itself"
+        assert "No space left on device" in panic[0]
+        with pytest.raises((OSError, asyncpg.CannotConnectNowError)):
+            await asyncpg.connect(state.endpoints.superuser_dsn)
+
+
 async def test_a_full_disk_loses_nothing_and_all_is_back_within_a_minute(small: Small) -> None:
     signers, secrets = choose_signers(Settings())
     more = secrets | {"RATCHET_API_KEYS": json.dumps({CLIENT: API_KEY})}
@@ -148,7 +192,10 @@ async def test_a_full_disk_loses_nothing_and_all_is_back_within_a_minute(small: 
             assert by_doctor, "doctor names the disk before it is full"
             assert by_status, "status names the disk before it is full"
             fill(small.disk, 0)
-            await asyncio.sleep(FULL_SECONDS)
+            if small.part.wal is Wal.WITHIN:
+                await asyncio.sleep(FULL_SECONDS)
+            else:
+                await feels_full(small)
             (small.disk / "filler").unlink()
             room = time.monotonic()
             await asyncio.sleep(5)
