@@ -3,7 +3,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup brokers run test test-slow test-archive coverage mutants mutation model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
-	bench bench-ingress bench-latency bench-scale bench-console load containers forgeries attacks deploy-check sbom clean
+	bench bench-ingress bench-latency bench-scale bench-console load containers test-containers forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -33,7 +33,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with the locked dependencies (nothing to do when they are there)
 
@@ -85,13 +85,15 @@ test-archive: brokers $(ARROW) ## the ledger's archive, with pyarrow, which `mak
 		tests/fault/test_archive_scale.py \
 		$(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
-nightly: brokers $(ARROW) ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation
+nightly: brokers $(ARROW) ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation, containers
 	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 	@$(MAKE) fuzz SECONDS=600
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --page
 	@$(MAKE) mutation
+	@$(MAKE) containers
+	@$(MAKE) test-containers ARGS=
 
 mutants: brokers $(ARROW) ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
@@ -164,6 +166,9 @@ load: brokers ## load a `ratchet up` and compare with the ledger; SHAPE=steady|s
 
 containers: brokers ## build the image, play compose.yaml on the engine that answers, kill each; writes docs/containers.md; STAND_INS=1
 	@PYTHONPATH=$(HELPERS) STAND_INS=$(STAND_INS) $(BIN)/python -m containers.run
+
+test-containers: brokers ## the integration tests on brokers in containers, where an engine answers; ARGS="tests/integration/test_x.py"
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m containers.branch $(ARGS)
 
 cluster: brokers ## break three brokers, two Postgres servers and the network under load; writes docs/faults.md; ARGS="broker_killed"
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m cluster.run $(ARGS)

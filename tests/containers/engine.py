@@ -22,6 +22,8 @@ BUILT_COMPOSE = ROOT / ".ratchet" / "tools" / "docker-compose"
 PROJECT = "ratchet-trial"
 ASK_SECONDS_MAX = 60.0
 COMMAND_SECONDS_MAX = 600.0
+BUILD_SECONDS_MAX = 1800.0
+"""Compose has two thousand packages; on a busy machine they take more than ten minutes."""
 SERVICE_SECONDS_MAX = 20.0
 HEALTH_SECONDS = 2.0
 SYSTEMD = Path("/run/systemd/private")
@@ -88,7 +90,7 @@ def compose_for(environment: Mapping[str, str]) -> tuple[str, ...]:
             return words
     if shutil.which("go") is None:
         raise AbsentError("an engine answers, but nothing speaks Compose: install docker-compose")
-    run([str(ROOT / "deploy" / "stand-ins" / "compose.sh")], os.environ)
+    run([str(ROOT / "deploy" / "stand-ins" / "compose.sh")], os.environ, BUILD_SECONDS_MAX)
     return (str(BUILT_COMPOSE),)
 
 

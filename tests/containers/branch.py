@@ -1,0 +1,31 @@
+"""`make test-containers`: the integration tests on brokers in containers, of the images that compose.yaml names.
+
+Where no engine answers it says so and ends with 0. Further words are pytest's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from containers.engine import ROOT, AbsentError, engine
+from containers.run import report
+
+TESTS = ("tests/integration", "-n", "0", "-m", "not slow", "-o", "timeout=600")
+
+
+def main(words: list[str]) -> int:
+    """Run the tests; return pytest's exit status."""
+    try:
+        with engine() as found:
+            report(f"the integration tests on {found.version}")
+            own = {"RATCHET_TEST_STACK": "containers", "TESTCONTAINERS_RYUK_DISABLED": "true"}
+            command = [sys.executable, "-m", "pytest", *(words or TESTS)]
+            return subprocess.run(command, env=dict(found.environment) | own, cwd=ROOT, check=False).returncode
+    except AbsentError as error:
+        report(f"skipped: {error}")
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
