@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from events import INTENT_ID, intent, placed, standard
+from events import INTENT_ID, intent, placed, standard, understood
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_tables import MemoryTables
+from msgspec.structs import replace
 
 from consumer.adoption import Asked, Attempt, adopt, attempt_of
 from consumer.decode import Event, decode
 from consumer.grouping import Grouping
 from consumer.plan import Known, Member, Plan
 from consumer.rows import payment_of
-from schemas.facts import RefKind
+from schemas.facts import Ref, RefKind
 from schemas.payment import Flag, Payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from uuid import UUID
 
     from schemas.record import Record
 
@@ -189,8 +189,6 @@ def test_the_rows_of_one_batch_tell_of_a_change_once() -> None:
 
 
 def attempt(number: int, **columns: Any) -> Attempt:
-    from uuid import UUID
-
     defaults = {"name": f"p{number}", "currency": "EUR", "merchant_account": "", "asked": 100, "held": 0, "place": 2}
     return Attempt(id=UUID(int=number), **{**defaults, **columns})
 
@@ -277,3 +275,34 @@ def test_a_full_group_takes_no_more_and_what_comes_then_stands_apart_under_the_r
     assert [kind for (*_, kind, _), _ in plan.standing] == [RefKind.SHARED]
     Grouping(known, Plan(), None, payments_max=3).stand(event, payment)  # type: ignore[arg-type]
     assert payment.id in known.groups[key]
+
+
+def test_what_an_intent_holds_itself_leaves_that_much_less_for_attempts() -> None:
+    """An event that names the intent's own row brings its money there; attempts get what is left of what was asked."""
+    books = settled(ORDER)
+    own = standard("payment.captured", payment="own", amount=60)
+    event = understood(own)
+    named = (Ref(RefKind.ID, str(INTENT_ID)), *event.meaning.refs)
+    books.settle_items([(own, replace(event, meaning=replace(event.meaning, refs=named)))])
+    books.settle([paid("large", 60), paid("small", 40)])
+    assert (books.row_of("small")["intent_id"], books.row_of("large")["intent_id"]) == (INTENT_ID, None)
+    assert books.payments[INTENT_ID]["captured"] == 100
+    assert [marks(books.payments[INTENT_ID]), marks(books.row_of("large"))] == [[Flag.PAID_AGAIN]] * 2
+
+
+@pytest.mark.parametrize(("first", "second"), list(permutations(["pay_1", "pay_2"])))
+def test_attempts_of_two_intents_that_are_one_go_to_the_same_intent_whichever_row_survives(
+    first: str, second: str
+) -> None:
+    later = UUID(int=INTENT_ID.int + 1)
+    books = settled(ORDER, intent(later, client="mall", reference="ORD-2", amount=ASKED))
+    books.settle([standard("payment.authorized", payment=first, amount=30, reference="ORD-1")])
+    books.settle([standard("payment.authorized", payment=second, amount=30, reference="ORD-2")])
+    assert [books.row_of(name)["intent_id"] for name in (first, second)] == [INTENT_ID, later]
+    link = standard("payment.captured", event_id="link", amount=30)
+    event = understood(link)
+    refs = (Ref(RefKind.PAYMENT, "pay_2"), Ref(RefKind.PAYMENT, "pay_1"))
+    books.settle_items([(link, replace(event, meaning=replace(event.meaning, refs=refs)))])
+    (survivor,) = [row for row in books.payments.values() if row["client"] is None and row["merged_into"] is None]
+    assert survivor["intent_id"] == INTENT_ID
+    assert [books.payments[one]["captured"] for one in (INTENT_ID, later)] == [30, 0]

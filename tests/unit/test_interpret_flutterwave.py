@@ -116,6 +116,15 @@ def test_a_later_stage_of_a_chargeback_beats_an_outcome() -> None:
     assert versions[0] == 0
 
 
+def test_within_a_stage_the_later_of_two_outcomes_of_a_chargeback_stands() -> None:
+    """Whichever is ranked higher: one that was lost is reversed, and one that was won is lost after all."""
+    for states in (("lost", "reversed"), ("won", "lost")):
+        hours = [f"2026-09-21T{10 + number}:00:00Z" for number in range(2)]
+        bodies = [chargeback(state, updated_datetime=at) for state, at in zip(states, hours, strict=True)]
+        first, later = [told("flutterwave", "chargeback.created", body).facts[0] for body in bodies]
+        assert later.version - first.version == 3600 * 1_000_000
+
+
 @pytest.mark.parametrize(("path", "value"), [("data.id", None), ("data.charge_id", None), ("data.status", "odd")])
 def test_a_chargeback_of_another_shape_is_undecodable(path: str, value: Any) -> None:
     assert refused("flutterwave", "chargeback.created", changed(chargeback("new"), path, value)) == "undecodable"

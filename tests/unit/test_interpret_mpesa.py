@@ -219,6 +219,19 @@ def test_a_reversal_that_tells_nothing_of_its_original_is_a_letter() -> None:
     assert refused("mpesa", "refetch.transaction", transaction(**changes)) == "undecodable"
 
 
+def test_the_payer_of_a_reversal_is_who_gets_the_money_under_either_name_of_a_party() -> None:
+    """Safaricom's sample writes DebitPartyName for both parties: the second one is credited."""
+    shop, payer = "174379 - Shop", "254708374149 - John Doe"
+    changes = {"DebitPartyName": shop, "ReasonType": "Organization Reversal of Customer Payment"}
+    named = transaction(RECEIPT, ReceiptNo="RKX0000009", CreditPartyName=payer, **changes)
+    sample = transaction(RECEIPT, ReceiptNo="RKX0000009", **changes)
+    sample["Result"]["ResultParameters"]["ResultParameter"].append({"Key": "DebitPartyName", "Value": payer})
+    for body in (named, sample):
+        tie = told("mpesa", "refetch.transaction", body).tie
+        assert tie is not None
+        assert (tie.payer, tie.capture, tie.reversal) == ("254708374149", RECEIPT, True)
+
+
 def test_nothing_is_asked_about_what_is_no_receipt() -> None:
     known = providers.find("mpesa")
     assert known is not None

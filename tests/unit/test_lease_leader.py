@@ -203,3 +203,33 @@ async def test_other_errors_of_the_work_come_out():
 def test_holders_are_kept_apart():
     assert holder_name() != holder_name()
     assert len(holder_name()) <= 128
+
+
+async def test_a_renewal_that_hangs_is_waited_for_until_the_lease_ends_and_no_longer(monkeypatch: pytest.MonkeyPatch):
+    """Of half a minute all but a moment is over when it is asked for."""
+    seconds, now = 30.0, [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(module, "RENEW_PART", 0.0)
+
+    class Hanging(ScriptedLeases):
+        async def renew(self, lease: Lease, seconds: float) -> bool:
+            self.renewed += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                now[0] = seconds
+            return True
+
+    leases, stop = Hanging(), asyncio.Event()
+    leader = Leader(leases, "work", "me", seconds)
+
+    async def work(lease: Lease, ending: asyncio.Event) -> None:
+        now[0] = seconds - 0.01
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stop.set()
+
+    async with asyncio.timeout(5):
+        await leader.run(stop, work)
+    assert (leases.renewed, leases.released) == (1, [1])

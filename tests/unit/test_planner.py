@@ -198,6 +198,16 @@ def test_twin_of_a_parked_event_is_a_duplicate_or_a_letter() -> None:
         assert (tables.only["captured"], tables.parked, tables.duplicates) == (400, {}, 2)
 
 
+def test_a_twin_with_money_of_an_event_that_said_nothing_is_a_letter_and_not_lost() -> None:
+    """Only what closes what is known may say nothing the first time and the same later."""
+    paid = standard("payment.captured")
+    event = understood(paid)
+    books = PaperBooks()
+    books.settle_items([(paid, replace(event, meaning=replace(event.meaning, facts=())))])
+    books.settle([paid])
+    assert [(letter.reason, letter.record) for letter in books.letters] == [(Reason.CONFLICT, paid)]
+
+
 def test_same_id_of_another_source_is_another_event() -> None:
     tables = processed([standard("payment.created", event_id="1"), adyen("AUTHORISATION", "PAY", event_id="1")])
     assert len(tables.ledger) == 2

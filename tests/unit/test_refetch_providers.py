@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -426,3 +427,10 @@ def test_no_body_makes_an_api_half_raise_anything_but_its_own_error(name: str, b
 def test_no_provider_without_an_api_is_asked():
     assert providers.find("github").refetch is None  # type: ignore[union-attr]
     assert providers.interpret("github", "refetch.x", b"{}") == Meaning()
+
+
+def test_a_repr_of_credentials_shows_where_and_for_whom_and_no_secret():
+    """A traceback shows it; the URL of answers may end in a secret, and the initiator's credential is a password."""
+    names = [one.name for one in fields(Credentials)]
+    shown = repr(Credentials(**{name: f"value-of-{name}" for name in names}))
+    assert {name for name in names if f"value-of-{name}'" in shown} == {"base_url", "merchant", "initiator"}
