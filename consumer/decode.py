@@ -5,7 +5,6 @@ Each record is decoded by itself: what is wrong with one is that one's own verdi
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Mapping  # noqa: TC003 - msgspec reads the annotations
@@ -146,18 +145,11 @@ def _answered(event: Event, refetch: Refetch, headers: Mapping[str, bytes]) -> E
 
     The same answer, asked for later, says that what it tells is still so; hence it is an event of its own.
     """
-    version = int(_asked_at(headers) * refetch.ticks_per_second) if refetch.timed else 0
+    version = int((upstream.time_of(headers) or 0.0) * refetch.ticks_per_second) if refetch.timed else 0
     if not version:
         return event
     event_id = f"{event.event_id[: EVENT_ID_LENGTH_MAX - VERSION_LENGTH_MAX]}@{version}"
     return replace(event, event_id=event_id, meaning=as_of(event.meaning, refetch.timed, version))
-
-
-def _asked_at(headers: Mapping[str, bytes]) -> float:
-    try:
-        return max(dt.datetime.fromisoformat(headers.get("ce_time", b"").decode()).timestamp(), 0.0)
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def reads_unknown(provider: str) -> bool:

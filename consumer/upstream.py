@@ -169,7 +169,7 @@ def _sum(event: PaymentEvent) -> tuple[int | None, str | None]:
 
 
 def time_of(headers: Mapping[str, bytes]) -> float | None:
-    """Return `ce_time` as unix seconds, or None; it is shown, and orders nothing."""
+    """Return `ce_time` as unix seconds; None where there is none, or one without a zone."""
     try:
         moment = dt.datetime.fromisoformat(headers.get("ce_time", b"").decode())
         return maybe_time(moment.timestamp()) if moment.tzinfo else None

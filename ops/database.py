@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from runtime.postgres import DURABLE, OTHER_SCHEMA, OUTAGE_ERRORS
+from runtime.postgres import EVERY_SESSION, OTHER_SCHEMA, OUTAGE_ERRORS
 from runtime.postgres_hosts import Hosts
 from runtime.sql import statement
 from runtime.topic_binding import need_bound
@@ -39,7 +39,7 @@ async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncItera
             server_settings={
                 "application_name": "ratchet ops",
                 "statement_timeout": str(int(seconds * 1000)),
-                **({} if as_it_is else DURABLE),
+                **({} if as_it_is else EVERY_SESSION),
             },
         )
     except (*OUTAGE_ERRORS, asyncpg.PostgresError) as error:

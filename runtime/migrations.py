@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import asyncpg
 
-from runtime.postgres import DURABLE, OUTAGE_ERRORS
+from runtime.postgres import EVERY_SESSION, OUTAGE_ERRORS
 from runtime.postgres_hosts import Hosts
 from runtime.retry import delays
 from runtime.sql import statement
@@ -335,7 +335,9 @@ async def _connected(dsn: str) -> AsyncIterator[Connection]:
     """Connect without a statement time-out: a migration takes as long as it takes."""
     try:
         connection = await Hosts(dsn).connect(
-            dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "ratchet migrate", **DURABLE}
+            dsn,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings={"application_name": "ratchet migrate", **EVERY_SESSION},
         )
     except OUTAGE_ERRORS as error:
         raise UnavailableError(f"Postgres cannot be reached for migrations: {type(error).__name__}: {error}") from error

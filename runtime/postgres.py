@@ -78,8 +78,9 @@ PASSING_ERRORS: Final[tuple[type[Exception], ...]] = (*OUTAGE_ERRORS, *refusals(
 """Whatever has nothing to do with what was sent: it passes by itself, or when somebody mends the set-up."""
 OTHER_SCHEMA: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
 """The schema is not that of this version: not there yet, older (a migration may be under way), or newer."""
-DURABLE = {"synchronous_commit": "on"}
-"""Settings of every session that writes: what is committed is on disk, whatever role, database and server say."""
+EVERY_SESSION: Final = {"synchronous_commit": "on", "timezone": "UTC"}
+"""What holds in every session of ours, whatever role, database and server say: what is committed is on disk, a day has
+24 hours, and times that Postgres writes into JSON are in UTC."""
 
 
 def classify(error: BaseException) -> Failure:
@@ -144,7 +145,7 @@ def _session_parameters(settings: PostgresSettings, role: str) -> dict[str, str]
         "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout_seconds,
     }
     bounds = {name: str(int(value * 1000)) for name, value in seconds.items()}
-    return {"application_name": f"ratchet {role}", **bounds, **DURABLE}
+    return {"application_name": f"ratchet {role}", **bounds, **EVERY_SESSION}
 
 
 class LazyPool:

@@ -21,7 +21,7 @@ import asyncpg
 import structlog
 
 from producers.relay.cluster import find_mismatch
-from runtime.postgres import DURABLE
+from runtime.postgres import EVERY_SESSION
 from runtime.sql import statement
 from schemas.errors import RatchetError
 
@@ -52,7 +52,7 @@ async def rebase(owner_dsn: str) -> dict[str, int]:
 
     Raises RatchetError where a relay is at work, with ids that are this cluster's, and what the driver raises.
     """
-    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
+    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=EVERY_SESSION)
     try:
         async with connection.transaction():
             if await _mismatch(connection) is None and await connection.fetchval(RELAY_LEADS):
@@ -67,7 +67,7 @@ async def rebase_if_restored(owner_dsn: str) -> dict[str, int] | None:
 
     A relay that runs may be in the way with a row of its own: then it is tried again. Raises what the driver raises.
     """
-    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
+    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=EVERY_SESSION)
     try:
         tries_left = DEADLOCKS_MAX
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,17 +132,6 @@ def test_paypals_dispute_of_several_transactions_makes_the_events_that_its_webho
 def test_times_are_read(value: object, expected: float | None) -> None:
     assert unix_seconds(value) == expected
     assert instant(1_790_000_100.9) == "2026-09-21T14:15:00Z"
-
-
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu"])
-def test_a_time_without_a_zone_is_utc_wherever_we_run(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        assert unix_seconds("2026-09-21T14:15:00") == 1_790_000_100.0
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_a_state_is_known_by_what_it_says_not_by_the_order_of_its_fields() -> None:
