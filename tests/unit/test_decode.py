@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -269,3 +270,29 @@ def test_an_intent_of_no_id_or_of_a_strangers_account_is_a_letter() -> None:
         Reason.CONFLICT,
         "client shop may not name payments of standard_webhooks/acme",
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "happened_at", "status", "captured"),
+    [
+        ("failed", 1_790_000_000, "confirmed", 1000),
+        ("confirmed", 1_790_000_000, "failed", 0),
+        ("confirmed", 1_790_000_006, "failed", 1000),
+        ("failed", 1_790_000_006, "confirmed", 0),
+    ],
+)
+def test_an_answer_of_gocardless_stands_between_the_events_before_it_and_those_since(
+    action: str, happened_at: int, status: str, captured: int
+) -> None:
+    """A debit fails late and is collected again; the API is asked 5 s after the earlier event."""
+    value = json.dumps({"payments": {"id": "PM1", "amount": 1000, "currency": "EUR", "status": status}}).encode()
+    headers = Attributes("gocardless", "refetch:1", "refetch.payments", 1_790_000_005.5).to_headers()
+    fetched = understood(Record(WEBHOOKS.name, 0, 0, 0, b"PM1", value, headers)).meaning.facts
+    created_at = dt.datetime.fromtimestamp(happened_at, dt.UTC).isoformat()
+    body = {"id": "EV1", "resource_type": "payments", "action": action, "links": {"payment": "PM1"}}
+    event = understood(record("gocardless", "EV1", f"payments.{action}", {**body, "created_at": created_at}))
+    for reported in ((fetched, event.meaning.facts), (event.meaning.facts, fetched)):
+        facts: Facts = {}
+        for one in reported:
+            facts |= newer(facts, one)
+        assert project(facts).captured == captured
