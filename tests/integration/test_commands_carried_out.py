@@ -279,7 +279,7 @@ async def test_old_commands_are_removed_under_the_lease_once_they_are_published(
     api: Api, harness: Bench, database: Database
 ) -> None:
     path = await captured(api, harness, "pay-c8")
-    await publish(harness, *(asked_directly(path.rpartition("/")[2], amount=1) for _ in range(3)))
+    await publish(harness, *(asked_directly(path.rpartition("/")[2], amount=1) for _ in range(4)))
     bounds = IntentsSettings(clean_rows_max=2)
     lease = await PostgresLeases(harness.pool).acquire("relay", "a", 30.0)
     assert lease is not None
@@ -287,6 +287,10 @@ async def test_old_commands_are_removed_under_the_lease_once_they_are_published(
         assert await clean_commands(connection, lease, bounds) == 0
         await connection.execute("update commands set created_at = now() - interval '91 days'")
         assert await clean_commands(connection, lease, bounds) == 0, "not published yet"
+        first = "(select relay_xid, id from commands order by relay_xid, id limit 1)"
+        await connection.execute(f"update relay_cursors set (relay_xid, id) = {first} where name = 'commands'")
+        assert await clean_commands(connection, lease, bounds) == 1, "of one transaction's what the cursor has passed"
+        assert await connection.fetchval("select count(distinct relay_xid) from commands") == 1
         await connection.execute("update relay_cursors set relay_xid = 1::bigint << 40 where name = 'commands'")
         assert [await clean_commands(connection, lease, bounds) for _ in range(3)] == [2, 1, 0]
         await PostgresLeases(harness.pool).release(lease)

@@ -25,6 +25,7 @@ from relay_rows import (
 from producers.relay import outbox_depth
 from producers.relay.rebase import rebase, rebase_if_restored
 from runtime.kafka import ensure_topics
+from runtime.lease import Lease, PostgresLeases
 from runtime.sql import statement
 from schemas.changes import Change
 from schemas.errors import RatchetError
@@ -298,6 +299,47 @@ async def test_read_uses_the_primary_key_and_sorts_nothing(connections: list[asy
         assert '"Sort"' not in plan
         assert "Seq Scan" not in plan
         assert "ROW(relay_xid, id) >" in plan
+
+
+async def test_a_token_given_twice_is_a_fence_for_its_former_holder(connections: list[asyncpg.Connection]):
+    """A promoted replica that lacks the last take-over gives the same token to another: only that one writes."""
+    connection, _, owner = connections
+    former = await PostgresLeases(connection).acquire("relay", "former", 60)
+    assert former is not None
+    later = Lease("relay", "later", former.token)
+    await owner.execute("update leases set holder = 'later'")
+    await owner.execute("update epochs set timeline = timeline + 1000")
+    await owner.execute("update relay_cursors set system_identifier = null, epoch = null")
+    await spool(connection, "payments.webhooks", b"key", b"value")
+    tables = {"relay_cursors": "name", "spool": "id", "epochs": "epoch"}
+
+    async def written_under(lease: Lease) -> list[str]:
+        """Run each statement that the relay guards by its lease; return those that wrote something."""
+        spooled = await connection.fetchval("select min(id) from spool")
+        start = await connection.fetchrow("select relay_xid, id from relay_cursors where name = 'changes'")
+        statements = {
+            "move_cursor": ("changes", *start, start["relay_xid"] + 1, 1, *lease.fence),
+            "delete_spool": ([spooled], *lease.fence, *([[]] * 6)),
+            "restart_states": lease.fence,
+            "stamp_cursors": (7, *lease.fence),
+            "begin_epoch": lease.fence,
+        }
+        wrote = []
+        for name, arguments in statements.items():
+            before = [await connection.fetch(f"select * from {table} order by {key}") for table, key in tables.items()]
+            await connection.execute(statement("producers", name), *arguments)
+            after = [await connection.fetch(f"select * from {table} order by {key}") for table, key in tables.items()]
+            wrote += [name] if before != after else []
+        return wrote
+
+    assert await written_under(former) == []
+    assert await written_under(later) == [
+        "move_cursor",
+        "delete_spool",
+        "restart_states",
+        "stamp_cursors",
+        "begin_epoch",
+    ]
 
 
 async def test_rows_without_a_version_move_the_cursor_and_publish_nothing(

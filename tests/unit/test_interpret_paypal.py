@@ -208,6 +208,31 @@ def test_disputes(kind: str, more: dict[str, Any], state: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "later", "shown"),
+    [
+        (("CHARGEBACK", "RESOLVED_SELLER_FAVOUR", 10), ("CHARGEBACK", "RESOLVED_BUYER_FAVOUR", 11), "lost"),
+        (("CHARGEBACK", "RESOLVED_BUYER_FAVOUR", 10), ("CHARGEBACK", "RESOLVED_SELLER_FAVOUR", 11), "won"),
+        (("INQUIRY", "RESOLVED_SELLER_FAVOUR", 11), ("CHARGEBACK", "RESOLVED_BUYER_FAVOUR", 10), "lost"),
+    ],
+)
+def test_the_later_outcome_of_the_later_stage_of_a_dispute_stands(
+    first: tuple[str, str, int], later: tuple[str, str, int], shown: str
+) -> None:
+    """An appeal turns an outcome round: the stage counts, then `update_time`."""
+    kind = "CUSTOMER.DISPUTE.RESOLVED"
+    outcomes = [
+        dispute_of(
+            dispute_life_cycle_stage=stage,
+            dispute_outcome={"outcome_code": code},
+            update_time=f"2026-09-21T{hour}:00:00Z",
+        )
+        for stage, code, hour in (first, later)
+    ]
+    events = [made("paypal", kind, event(kind, one), f"d{place}") for place, one in enumerate(outcomes)]
+    check_every_order([FIRST, *events], dispute_status=shown)
+
+
+@pytest.mark.parametrize(
     ("kind", "resource"),
     [
         ("CUSTOMER.DISPUTE.RESOLVED", dispute_of(dispute_outcome={"outcome_code": "TOSSED"})),
@@ -330,7 +355,8 @@ def test_every_order_of_a_life() -> None:
     check_every_order([APPROVED, RESERVED, FIRST, SECOND], status="captured", captured=1000, refunded=0, **row)
 
 
-def test_a_reauthorization_takes_the_place_of_the_one_before() -> None:
+@pytest.mark.parametrize("ids", [("A1", "A2"), ("A2", "A1")])
+def test_a_reauthorization_takes_the_place_of_the_one_before(ids: tuple[str, str]) -> None:
     kind = "PAYMENT.AUTHORIZATION.CREATED"
 
     def reserved(own: str, value: str, day: int) -> Notification:
@@ -339,7 +365,7 @@ def test_a_reauthorization_takes_the_place_of_the_one_before() -> None:
         resource = {"id": own, "amount": money(value), "create_time": created, "supplementary_data": related}
         return made("paypal", kind, event(kind, resource), own)
 
-    check_every_order([APPROVED, reserved("A1", "10.00", 21), reserved("A2", "11.00", 25)], authorized=1100)
+    check_every_order([APPROVED, reserved(ids[0], "10.00", 21), reserved(ids[1], "11.00", 25)], authorized=1100)
 
 
 def test_every_order_of_a_direct_capture_and_its_reversal() -> None:

@@ -279,6 +279,17 @@ def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str
     assert ("terms", KEY, "asked", amount) in facts(interpreted("shopify", "orders/paid", {**PAID, **changes}))
 
 
+@pytest.mark.parametrize(("first", "later", "amount"), [("125.90", "85.90", 8590), ("85.90", "125.90", 12590)])
+def test_what_an_order_asks_for_is_what_it_asked_for_last(first: str, later: str, amount: int) -> None:
+    """An edit may lower it: the larger figure is not the newer one."""
+    records = []
+    for price, hour in ((first, 10), (later, 11)):
+        changes = {"financial_status": "pending", "current_total_price": price}
+        order = {**PAID, **changes, "updated_at": f"2026-09-21T{hour}:00:00Z"}
+        records.append(made("shopify", "orders/updated", order, f"e{hour}"))
+    check_every_order(records, amount=amount)
+
+
 def test_a_canceled_order_that_was_paid_takes_no_money_a_second_time() -> None:
     """It keeps `financial_status` paid until its refund is through; what was captured its transactions say."""
     found = interpreted("shopify", "orders/cancelled", {**PAID, "cancelled_at": "2026-09-21T10:00:00-04:00"})

@@ -125,6 +125,15 @@ def test_the_newest_version_of_a_dispute_stands(states: list[str], shown: str, d
     check_every_order(records, dispute_status=shown, disputed=disputed)
 
 
+def test_a_dispute_stands_above_an_inquiry_whatever_the_numbers_of_their_versions() -> None:
+    created = changed(body_of("square", "event_dispute_created"), "type", "dispute.state.updated")
+    found = []
+    for state, number in (("INQUIRY_CLOSED", 9), ("EVIDENCE_REQUIRED", 1)):
+        body = changed(changed(created, "data.object.dispute.state", state), "data.object.dispute.version", number)
+        found.append(told("square", "dispute.state.updated", body).facts[0].version)
+    assert found == sorted(set(found))
+
+
 @pytest.mark.parametrize("version", [None, "7", True, -1, 2**70])
 def test_an_odd_version_of_a_dispute_spoils_nothing(version: Any) -> None:
     body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.version", version)

@@ -120,6 +120,18 @@ def test_a_dispute_of_dodo_holds_its_money(kind: str, fields: dict[str, Any], st
     assert moved == funds
 
 
+def test_a_later_stage_of_a_dispute_of_dodo_stands_against_an_outcome_of_an_earlier_one() -> None:
+    own = {"dispute_id": "d", "amount": "1000"}
+    stages = ("pre_dispute", "dispute", "pre_arbitration")
+    kinds = ("won", "won", "opened")
+    facts = [
+        interpret(f"dispute.{kind}", dispute_status=f"dispute_{kind}", dispute_stage=stage, **own).facts[0]
+        for kind, stage in zip(kinds, stages, strict=True)
+    ]
+    versions = [one.version for one in facts]
+    assert versions == sorted(set(versions))
+
+
 POLAR_ORDER = {"payment_id": None, "id": "pay_1", "amount": 900, "tax_amount": 100, "total_amount": 1000}
 POLAR_REFUND = {"payment_id": None, "order_id": "pay_1", "id": "r", "status": "succeeded"}
 

@@ -198,8 +198,8 @@ def test_twin_of_a_parked_event_is_a_duplicate_or_a_letter() -> None:
         assert (tables.only["captured"], tables.parked, tables.duplicates) == (400, {}, 2)
 
 
-def test_a_twin_with_money_of_an_event_that_said_nothing_is_a_letter_and_not_lost() -> None:
-    """Only what closes what is known may say nothing the first time and the same later."""
+def test_a_twin_with_money_of_an_event_that_was_empty_is_a_letter_and_not_lost() -> None:
+    """Only what closes what is known may be empty the first time and not when it comes again."""
     paid = standard("payment.captured")
     event = understood(paid)
     books = PaperBooks()

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from ops.archive import Archive
 from ops.seal import Sealed, SealedRow, SealError, SealReader, SealWriter, anchor_mac, key_of
 
 if TYPE_CHECKING:
@@ -99,3 +100,20 @@ def test_an_anchor_is_signed_with_all_that_it_says():
     ]
     signed = [anchor_mac(KEY, anchor), anchor_mac(b"x" * 32, anchor), *(anchor_mac(KEY, other) for other in others)]
     assert len(set(signed)) == len(signed)
+
+
+def test_retention_gets_the_archived_rows_up_to_the_first_that_is_not() -> None:
+    """After a restore rows stand in another order: one that is not archived may stand before others that are."""
+
+    class OfTwo(Archive):
+        def __init__(self) -> None:
+            self.asked: list[int] = []
+
+        def hash_of(self, ledger_id: int) -> bytes | None:
+            self.asked.append(ledger_id)
+            return None if ledger_id == 2 else bytes([ledger_id])
+
+    archive = OfTwo()
+    rows = [{"id": number, "hash": bytes([number])} for number in (1, 2, 3)]
+    assert archive.held(rows) == rows[:1]
+    assert archive.asked == [1, 2]

@@ -82,12 +82,12 @@ def test_a_message_that_twilio_lists_is_dated_in_utc(zone: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "version"), [(b"16:15:00+02:00", "1790000100"), (b"14:15:00Z", "1790000100"), (b"14:15:00", "")]
+    ("written", "version"), [(b"16:15:00+02:00", "1790000100"), (b"14:15:00Z", "1790000100"), (b"14:15:00", "")]
 )
-def test_an_answer_of_an_api_counts_from_when_it_was_asked_for(told: bytes, version: str) -> None:
+def test_an_answer_of_an_api_counts_from_when_it_was_asked_for(written: bytes, version: str) -> None:
     """A time without a zone tells nothing: then the answer outdoes no event."""
     headers = dict(Attributes("stripe", "refetch:1", "refetch.payment_intent", AT).to_headers())
-    headers["ce_time"] = b"2026-09-21T" + told
+    headers["ce_time"] = b"2026-09-21T" + written
     value = json.dumps(intent("pi_1")).encode()
     event = decode(Record(WEBHOOKS.name, 0, 0, 0, b"pi_1", value, tuple(headers.items())))
     assert isinstance(event, Event)
