@@ -45,6 +45,29 @@ async def test_our_sessions_write_before_they_confirm_and_doctor_names_what_does
     assert "set synchronous_commit = on" in finding.advice
 
 
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Pacific/Chatham"])
+async def test_our_sessions_are_in_utc_whatever_zone_the_database_has(database: Database, zone: str):
+    """Newfoundland set its clocks back on 2026-11-01: by its calendar that day has 25 hours."""
+    settings = Settings(postgres=PostgresSettings(dsn=SecretStr(database.dsn)))
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute(f"alter database {database.dsn.rsplit('/', 1)[1].split('?')[0]} set timezone = '{zone}'")
+    await owner.close()
+    look = (
+        "select current_setting('timezone'),"
+        " extract(epoch from timestamptz '2026-11-01 03:00Z' + make_interval(days => 1))::bigint"
+        " - extract(epoch from timestamptz '2026-11-01 03:00Z')::bigint,"
+        " to_jsonb(timestamptz '2026-09-21 14:15Z') #>> '{}'"
+    )
+    plain = await asyncpg.connect(database.dsn)
+    assert (await plain.fetchrow(look))[0] == zone
+    pool = await open_pool(settings.postgres, role="test")
+    async with connected(settings) as connection:
+        for session in (pool, connection):
+            assert tuple(await session.fetchrow(look)) == ("UTC", 86_400, "2026-09-21T14:15:00+00:00")
+    await pool.close()
+    await plain.close()
+
+
 async def no_partitions(_: Settings) -> list[doctor.Finding]:
     return []
 
