@@ -160,7 +160,8 @@ async def test_what_is_asked_for_while_the_answer_is_on_its_way_is_asked_once_mo
 
 
 async def test_refusals_fail_and_say_why(harness: Office):
-    for ref, account in (("pi_gone", ""), ("pi_1", "acme"), ("re_1", "")):
+    """An account is one whether it is written with capitals or without."""
+    for ref, account in (("pi_gone", ""), ("pi_1", "Acme"), ("re_1", "")):
         await harness.ask_again(ref, account=account)
     lease = await harness.lease()
     async with harness.job("refetch") as job:

@@ -113,6 +113,12 @@ async def test_what_the_api_does_not_know_is_asked_about_seldom(harness: Office)
         assert await asked_about(harness, lease) == expected, aged
 
 
+async def test_a_payment_of_an_account_with_capitals_is_asked_about(harness: Office) -> None:
+    await pay(harness, "stripe", "pi_capital", 8 * DAY, status="authorized")
+    await harness.pool.execute("update payments set account = 'Acme'")
+    assert await asked_about(harness, await harness.lease()) == {"pi_capital"}
+
+
 async def set_refunds(jobs: Office, ref: str, **refunds: str) -> None:
     facts = {f"refund:{own}": [state, 100] for own, state in refunds.items()}
     await jobs.pool.execute("update payments set facts = $2 where provider_ref = $1", ref, json.dumps(facts))
