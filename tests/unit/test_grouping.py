@@ -209,6 +209,7 @@ def test_what_counts_of_an_attempt_is_the_smaller_of_what_it_asked_and_holds() -
 def test_one_that_asked_more_than_the_intent_is_never_adopted() -> None:
     assert adopted(Asked(100, "EUR"), attempt(1, asked=101)) == (set(), {})
     assert adopted(Asked(100, "EUR"), attempt(1, asked=101, held=1, place=0)) == (set(), {1: Flag.PAID_AGAIN})
+    assert adopted(Asked(0, "EUR"), attempt(1, asked=None), attempt(2, asked=0)) == ({1, 2}, {})
 
 
 def test_money_comes_first_and_what_does_not_fit_is_skipped() -> None:
@@ -228,10 +229,14 @@ def test_an_attempt_shows_money_first_then_a_hold_then_none() -> None:
             *(standard(f"payment.{state}", payment=state, amount=60) for state in ("captured", "authorized", "failed")),
             standard("payment.captured", payment="refunded", amount=60),
             standard("refund.succeeded", payment="refunded", amount=25, child="r"),
+            *(standard("payment.captured", payment=name, amount=60) for name in ("empty", "over")),
+            standard("refund.succeeded", payment="empty", amount=60, child="e"),
+            standard("refund.succeeded", payment="over", amount=70, child="o"),
         ]
     )
     found = {one.name: (one.place, one.held) for one in map(attempt_of, map(payment_of, tables.payments.values()))}
-    assert found == {"captured": (0, 60), "authorized": (1, 60), "failed": (2, 0), "refunded": (0, 35)}
+    others = {"captured": (0, 60), "authorized": (1, 60), "failed": (2, 0)}
+    assert found == others | {"refunded": (0, 35), "empty": (0, 0), "over": (0, 0)}
 
 
 def test_a_second_merchant_account_is_a_contradiction() -> None:

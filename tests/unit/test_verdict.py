@@ -21,6 +21,8 @@ CREATED: Stated = ("attempt", "a", "created", None)
 AUTHORIZED: Stated = ("authorization", "a", "authorized", 1000)
 TAKEN: Stated = ("capture", "a", "succeeded", 1000)
 PAID: Stated = ("attempt", "a", "succeeded", None)
+RESERVED_ONE: Stated = ("authorization", "a", "authorized", 1)
+TAKEN_ONE: Stated = ("capture", "a", "succeeded", 1)
 CANCELED: Stated = ("void", "a", "canceled", None)
 
 
@@ -63,6 +65,10 @@ def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
         ([AUTHORIZED, TAKEN], [AUTHORIZED], Outcome.LATE, False),
         ([AUTHORIZED, TAKEN, TERMS], [("authorization", "a", "authorized", 1500)], Outcome.LATE, True),
         ([AUTHORIZED, TAKEN], [("authorization", "b", "authorized", 10)], Outcome.APPLIED, True),
+        ([AUTHORIZED], [AUTHORIZED], Outcome.NOOP, False),
+        ([RESERVED_ONE, TAKEN_ONE], [RESERVED_ONE], Outcome.LATE, False),
+        ([TAKEN], [AUTHORIZED], Outcome.LATE, False),
+        ([AUTHORIZED, TAKEN, TERMS], [TERMS, CREATED], Outcome.LATE, False),
         ([AUTHORIZED, TAKEN], [CANCELED], Outcome.CONFLICT, True),
         ([AUTHORIZED, TAKEN, CANCELED], [CANCELED], Outcome.LATE, False),
         ([AUTHORIZED, TAKEN], [("end", "a", "canceled", None)], Outcome.CONFLICT, True),
