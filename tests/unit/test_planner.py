@@ -441,6 +441,18 @@ def test_a_merge_keeps_the_intent_that_had_adopted_the_attempt() -> None:
     assert {row["intent_id"] for row in tables.payments.values() if row["merged_into"] is None} == {None, INTENT_ID}
 
 
+@pytest.mark.parametrize("references", list(permutations(["A", "B"])))
+def test_a_merge_shows_the_smaller_reference_and_a_promise_its_own(references: tuple[str, str]) -> None:
+    """Whichever row survives, and in whichever order they came."""
+    named = [standard("payment.created", payment=f"pay_{n}", reference=ref) for n, ref in enumerate(references, 1)]
+    books = settled(named)
+    books.settle_items([LINK])
+    assert books.only["reference"] == "A"
+    books = settled([intent(provider_ref="pay_1", reference="Z")], named)
+    books.settle_items([LINK])
+    assert [row["reference"] for row in books.standing] == ["Z"]
+
+
 def test_two_promises_never_merge() -> None:
     tables = processed([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
     tables.process_items([LINK])
