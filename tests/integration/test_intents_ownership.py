@@ -165,7 +165,7 @@ async def test_merchant_accounts_part_references(stack: Any, database: Any, harn
         for account in ({}, {"merchant_account": "One"}, {"merchant_account": "Two"}):
             taken = await api.create(reference="ORD", provider="adyen", **account)
             assert taken.status == 409, "left out, it may be either"
-        await settle(harness)
+        await process(harness)
         await harness.pool.execute("delete from intent_claims")
         for account in ({}, {"merchant_account": "One"}, {"merchant_account": "Two"}):
             taken = await api.create(reference="ORD", provider="adyen", **account)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 from conftest import role_of, run_as_superuser
+from consumer_harness import until
 from relay_rows import eventually, relaying, settings_for
-from settling import until
 
 from ops import doctor, postgres_disk
 from ops.status import gather

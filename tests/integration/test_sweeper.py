@@ -124,7 +124,7 @@ async def test_an_event_whose_deadline_is_lengthened_while_its_names_are_waited_
     harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     """The deadline that counts is the one that stands when the names are the sweeper's."""
-    await harness.settle(records([refund("p"), refund("q", "r2")]))
+    await harness.process(records([refund("p"), refund("q", "r2")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     async with harness.pool.acquire() as connection, connection.transaction():
         await connection.execute("select from payment_refs for no key update")
@@ -134,9 +134,9 @@ async def test_an_event_whose_deadline_is_lengthened_while_its_names_are_waited_
             "update parked_events set deadline = deadline + interval '1 hour' where event_id like 'p:%'"
         )
     assert await sweeping == 1
-    books = await harness.books()
-    assert [row["event_id"] for row in books.parked] == ["p:refund.succeeded:r"]
-    assert [row["event_id"] for row in books.letters] == ["q:refund.succeeded:r2"]
+    tables = await harness.tables()
+    assert [row["event_id"] for row in tables.parked] == ["p:refund.succeeded:r"]
+    assert [row["event_id"] for row in tables.letters] == ["q:refund.succeeded:r2"]
 
 
 async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(

@@ -284,15 +284,15 @@ def test_a_full_group_takes_no_more_and_what_comes_then_stands_apart_under_the_r
 
 def test_what_an_intent_holds_itself_leaves_that_much_less_for_attempts() -> None:
     """An event that names the intent's own row brings its money there; attempts get what is left of what was asked."""
-    books = settled(ORDER)
+    tables = processed(ORDER)
     own = standard("payment.captured", payment="own", amount=60)
     event = understood(own)
     named = (Ref(RefKind.ID, str(INTENT_ID)), *event.meaning.refs)
-    books.settle_items([(own, replace(event, meaning=replace(event.meaning, refs=named)))])
-    books.settle([paid("large", 60), paid("small", 40)])
-    assert (books.row_of("small")["intent_id"], books.row_of("large")["intent_id"]) == (INTENT_ID, None)
-    assert books.payments[INTENT_ID]["captured"] == 100
-    assert [marks(books.payments[INTENT_ID]), marks(books.row_of("large"))] == [[Flag.PAID_AGAIN]] * 2
+    tables.process_items([(own, replace(event, meaning=replace(event.meaning, refs=named)))])
+    tables.process([paid("large", 60), paid("small", 40)])
+    assert (tables.row_of("small")["intent_id"], tables.row_of("large")["intent_id"]) == (INTENT_ID, None)
+    assert tables.payments[INTENT_ID]["captured"] == 100
+    assert [marks(tables.payments[INTENT_ID]), marks(tables.row_of("large"))] == [[Flag.PAID_AGAIN]] * 2
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(["pay_1", "pay_2"])))
@@ -300,14 +300,14 @@ def test_attempts_of_two_intents_that_are_one_go_to_the_same_intent_whichever_ro
     first: str, second: str
 ) -> None:
     later = UUID(int=INTENT_ID.int + 1)
-    books = settled(ORDER, intent(later, client="mall", reference="ORD-2", amount=ASKED))
-    books.settle([standard("payment.authorized", payment=first, amount=30, reference="ORD-1")])
-    books.settle([standard("payment.authorized", payment=second, amount=30, reference="ORD-2")])
-    assert [books.row_of(name)["intent_id"] for name in (first, second)] == [INTENT_ID, later]
+    tables = processed(ORDER, intent(later, client="mall", reference="ORD-2", amount=ASKED))
+    tables.process([standard("payment.authorized", payment=first, amount=30, reference="ORD-1")])
+    tables.process([standard("payment.authorized", payment=second, amount=30, reference="ORD-2")])
+    assert [tables.row_of(name)["intent_id"] for name in (first, second)] == [INTENT_ID, later]
     link = standard("payment.captured", event_id="link", amount=30)
     event = understood(link)
     refs = (Ref(RefKind.PAYMENT, "pay_2"), Ref(RefKind.PAYMENT, "pay_1"))
-    books.settle_items([(link, replace(event, meaning=replace(event.meaning, refs=refs)))])
-    (survivor,) = [row for row in books.payments.values() if row["client"] is None and row["merged_into"] is None]
+    tables.process_items([(link, replace(event, meaning=replace(event.meaning, refs=refs)))])
+    (survivor,) = [row for row in tables.payments.values() if row["client"] is None and row["merged_into"] is None]
     assert survivor["intent_id"] == INTENT_ID
-    assert [books.payments[one]["captured"] for one in (INTENT_ID, later)] == [30, 0]
+    assert [tables.payments[one]["captured"] for one in (INTENT_ID, later)] == [30, 0]

@@ -121,7 +121,7 @@ def test_within_a_stage_the_later_of_two_outcomes_of_a_chargeback_stands() -> No
     for states in (("lost", "reversed"), ("won", "lost")):
         hours = [f"2026-09-21T{10 + number}:00:00Z" for number in range(2)]
         bodies = [chargeback(state, updated_datetime=at) for state, at in zip(states, hours, strict=True)]
-        first, later = [told("flutterwave", "chargeback.created", body).facts[0] for body in bodies]
+        first, later = [interpreted("flutterwave", "chargeback.created", body).facts[0] for body in bodies]
         assert later.version - first.version == 3600 * 1_000_000
 
 

@@ -227,7 +227,7 @@ def test_the_payer_of_a_reversal_is_who_gets_the_money_under_either_name_of_a_pa
     sample = transaction(RECEIPT, ReceiptNo="RKX0000009", **changes)
     sample["Result"]["ResultParameters"]["ResultParameter"].append({"Key": "DebitPartyName", "Value": payer})
     for body in (named, sample):
-        tie = told("mpesa", "refetch.transaction", body).tie
+        tie = interpreted("mpesa", "refetch.transaction", body).tie
         assert tie is not None
         assert (tie.payer, tie.capture, tie.reversal) == ("254708374149", RECEIPT, True)
 

@@ -130,7 +130,7 @@ def test_a_dispute_stands_above_an_inquiry_whatever_the_numbers_of_their_version
     found = []
     for state, number in (("INQUIRY_CLOSED", 9), ("EVIDENCE_REQUIRED", 1)):
         body = changed(changed(created, "data.object.dispute.state", state), "data.object.dispute.version", number)
-        found.append(told("square", "dispute.state.updated", body).facts[0].version)
+        found.append(interpreted("square", "dispute.state.updated", body).facts[0].version)
     assert found == sorted(set(found))
 
 

@@ -202,10 +202,10 @@ def test_a_twin_with_money_of_an_event_that_was_empty_is_a_letter_and_not_lost()
     """Only what closes what is known may be empty the first time and not when it comes again."""
     paid = standard("payment.captured")
     event = understood(paid)
-    books = PaperBooks()
-    books.settle_items([(paid, replace(event, meaning=replace(event.meaning, facts=())))])
-    books.settle([paid])
-    assert [(letter.reason, letter.record) for letter in books.letters] == [(Reason.CONFLICT, paid)]
+    tables = MemoryTables()
+    tables.process_items([(paid, replace(event, meaning=replace(event.meaning, facts=())))])
+    tables.process([paid])
+    assert [(letter.reason, letter.record) for letter in tables.letters] == [(Reason.CONFLICT, paid)]
 
 
 def test_same_id_of_another_source_is_another_event() -> None:
@@ -445,12 +445,12 @@ def test_a_merge_keeps_the_intent_that_had_adopted_the_attempt() -> None:
 def test_a_merge_shows_the_smaller_reference_and_a_promise_its_own(references: tuple[str, str]) -> None:
     """Whichever row survives, and in whichever order they came."""
     named = [standard("payment.created", payment=f"pay_{n}", reference=ref) for n, ref in enumerate(references, 1)]
-    books = settled(named)
-    books.settle_items([LINK])
-    assert books.only["reference"] == "A"
-    books = settled([intent(provider_ref="pay_1", reference="Z")], named)
-    books.settle_items([LINK])
-    assert [row["reference"] for row in books.standing] == ["Z"]
+    tables = processed(named)
+    tables.process_items([LINK])
+    assert tables.only["reference"] == "A"
+    tables = processed([intent(provider_ref="pay_1", reference="Z")], named)
+    tables.process_items([LINK])
+    assert [row["reference"] for row in tables.standing] == ["Z"]
 
 
 def test_two_promises_never_merge() -> None:
