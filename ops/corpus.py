@@ -2,25 +2,32 @@
 
 Every file of text under the folder is searched for mappings, as JSON or as literals of a language (`literals`), and
 these for events of the provider, wherever in them they stand: SDKs and documents keep payloads inside tests and pages.
-Of providers whose webhook only names what is to be read at the API, the API's answers are searched for too.
+Of providers whose webhook only names what is to be read at the API, the API's answers are searched for too. Braintree's
+are documents of XML, bare, in a form, or in a mapping as that form's fields.
 
 Each is interpreted without verification; then what all of them say is joined, payment by payment: in their order, and
 each of them twice in the reverse order and in eight that are made up. It prints a line for each event (file, kind,
-outcome, references, facts), the rows, those that another order makes otherwise, and the counts. It writes no file.
+outcome, references, facts), the rows, those that another order makes otherwise, the files that held an event with their
+number of events, and the counts. Exit status: 0 where an event was read; 1 where none was, which standard error says; 2
+for a provider or a folder that is not there. It writes no file.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import random
+import re
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlencode
 
 import providers
 from consumer.fold import newer, project
 from ops.literals import mappings_in
+from providers.braintree.document import texts_of
 from providers.core.reading import text_at
 from schemas.errors import UninterpretableError
 from schemas.facts import JOINING
@@ -37,7 +44,6 @@ FILE_BYTES_MAX: Final = 20_000_000
 """A file that is larger is no payload."""
 KIND_AT: Final = {
     "adyen": ("eventCode", "pspReference"),
-    "braintree": ("kind", "subject"),
     "checkout": ("type", "data"),
     "flutterwave": ("event", "data"),
     "gocardless": ("action", "resource_type"),
@@ -55,20 +61,28 @@ KIND_AT: Final = {
 _SUFFIXES: Final = frozenset(
     {
         ".cs",
+        ".erb",
+        ".ex",
+        ".exs",
         ".go",
         ".html",
         ".java",
         ".js",
         ".json",
+        ".jsonl",
+        ".jsx",
+        ".kt",
         ".md",
         ".mdx",
         ".mjs",
         ".php",
         ".py",
         ".rb",
+        ".rs",
         ".ts",
         ".tsx",
         ".txt",
+        ".xml",
         ".yaml",
         ".yml",
     }
@@ -125,7 +139,13 @@ _SHAPES: Final = {
 
 def events_in(provider: str, value: Any) -> Iterator[tuple[str, bytes]]:
     """Return (kind, body) of every event of the provider inside a JSON value."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and provider in _DOCUMENTS:
+        payload = value.get(_PAYLOAD)
+        if isinstance(payload, str):
+            yield from _document(payload.encode())
+            return
+        value = list(value.values())
+    elif isinstance(value, dict):
         kind = kind_of(provider, value)
         if kind is not None:
             yield value.get("TransactionType") or kind, json.dumps(value).encode()
@@ -136,15 +156,45 @@ def events_in(provider: str, value: Any) -> Iterator[tuple[str, bytes]]:
             yield from events_in(provider, one)
 
 
-def files_of(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Return (path, JSON value) of whatever the files under the folder hold."""
+def documents_in(provider: str, text: str) -> Iterator[tuple[str, bytes]]:
+    """Return (kind, body) of every event that stands in a text as a document of XML or as a form."""
+    if provider in _DOCUMENTS:
+        for document in _XML.findall(text):
+            yield from _document(base64.encodebytes(document.encode()))
+        for form in _FORM.findall(text):
+            yield from _document(parse_qs(form)[_PAYLOAD][0].encode())
+
+
+def _document(payload: bytes) -> Iterator[tuple[str, bytes]]:
+    """Return (kind, body) of a document in base64; nothing where no kind can be read, as in a template."""
+    kind = texts_of(payload).get("notification/kind", "")
+    if _NAME.fullmatch(kind):
+        yield kind, urlencode({_PAYLOAD: payload}).encode()
+
+
+_DOCUMENTS: Final = ("braintree",)
+"""Who sends documents of XML, each in the field `bt_payload` of a form."""
+_PAYLOAD: Final = "bt_payload"
+_XML: Final = re.compile(r"<notification>.*?</notification>", re.DOTALL)
+_FORM: Final = re.compile(r"(?<![\w&%=])(?:bt_signature=[^&\s\"']+&)?bt_payload=[\w%+/=-]+")
+_NAME: Final = re.compile(r"[a-z_]+")
+
+
+def texts_under(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Return (path, text) of every file under the folder that may hold payloads."""
     for path in sorted(folder.rglob("*")):
         if path.suffix in _SUFFIXES and path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
-            values = list(values_in(path.read_text(errors="replace"), whole=path.suffix == ".json"))
-            if path.suffix == ".json" and not values:
-                show(f"{path.relative_to(folder)}: no JSON")
-            for value in values:
-                yield str(path.relative_to(folder)), value
+            yield path, path.read_text(errors="replace")
+
+
+def events_of(provider: str, path: Path, text: str) -> Iterator[tuple[str, bytes]]:
+    """Return (kind, body) of every event that a file holds."""
+    values = list(values_in(text, whole=path.suffix == ".json"))
+    if path.suffix == ".json" and not values:
+        show(f"{path.name}: no JSON")
+    for value in values:
+        yield from events_in(provider, value)
+    yield from documents_in(provider, text)
 
 
 def values_in(text: str, *, whole: bool) -> Iterator[Any]:
@@ -224,12 +274,23 @@ class Corpus:
             )
 
 
-def main(provider: str, folder: Path) -> None:
-    """Print what a folder's payloads say."""
+def main(provider: str, folder: Path) -> int:
+    """Print what a folder's payloads say. Returns the exit status."""
+    if provider not in providers.names() or not folder.is_dir():
+        return _failed(f"there is no provider {provider!r}, or no folder {folder}", 2)
+    if provider not in (*KIND_AT, *_SHAPES, *_DOCUMENTS):
+        return _failed(f"{provider} has no events of money; there is nothing to read", 2)
     corpus = Corpus(provider)
-    for file, content in files_of(folder):
-        for kind, body in events_in(provider, content):
+    looked_at = 0
+    read: Counter[str] = Counter()
+    for path, text in texts_under(folder):
+        looked_at += 1
+        for kind, body in events_of(provider, path, text):
+            file = str(path.relative_to(folder))
+            read[file] += 1
             corpus.read(file, kind, body)
+    if not read:
+        return _failed(f"{folder}: no event of {provider} in {looked_at} files", 1)
     rows = sorted(corpus.rows())
     for row in rows:
         show(row)
@@ -238,8 +299,17 @@ def main(provider: str, folder: Path) -> None:
     for name, other in orders.items():
         for row in sorted(set(other.rows()).symmetric_difference(rows)):
             show(f"differs in {name}: {row}")
+    for file, number in read.items():
+        show(f"{file}: {number} read")
+    show(f"{read.total()} events in {len(read)} of {looked_at} files")
     show(str(dict(corpus.counts)))
+    return 0
+
+
+def _failed(why: str, status: int) -> int:
+    sys.stderr.write(f"corpus: {why}\n")
+    return status
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

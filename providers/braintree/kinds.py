@@ -112,12 +112,13 @@ CATALOGUE: Final = Catalogue(
   retrieval takes nothing however it ends; a pre-arbitration is a dispute of its own.
 """,
     tried="""
-Read as `make corpus` does, 27 November 2026; none of them is kept here.
+Read with `make corpus`, 28 November 2026; none of them is kept here.
 
-- The sample notifications of the SDK's `webhook_testing` (braintree 4.48), 41 kinds: 16 with facts, 24 that say
+- The sample notifications that the SDK's `webhook_testing` (braintree 4.48) makes, asked for one by one, 41 kinds: 16 with facts, 24 that say
   nothing, 1 refused (the sample of transaction_disbursed tells no currency).
 - pay-rails/pay (2026-07-30), 3 real notifications: a subscription's charge with facts, whose list holds older
   transactions too, of which the newest is read, and names its merchant account; 2 that say nothing.
+- braintree_python (2026-06-16) and braintree_ruby (2026-05-28): 3 each in their tests, which say nothing.
 - In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
 """,
     open_questions="""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
+import providers
 from consumer.fold import newer
 from ops import corpus
 from ops.corpus import main
@@ -19,6 +22,11 @@ pytestmark = pytest.mark.unit
 
 
 _AT = "new Date(1, 2).toISOString()"
+
+
+def one_of_money(name: str) -> bool:
+    provider = providers.find(name)
+    return provider is not None and provider.catalogue is not None
 
 
 def item(code: str, own: str, **fields: object) -> dict[str, object]:
@@ -97,6 +105,49 @@ def test_both_versions_of_flutterwave_are_found(tmp_path: Path, capsys: pytest.C
     (tmp_path / "events.json").write_text(json.dumps(events))
     main("flutterwave", tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == "{'facts': 2}"
+
+
+def test_documents_of_xml_are_found_bare_in_a_form_and_as_its_fields(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = "<notification><kind>{}</kind><subject>{}</subject></notification>"
+    sale = "<transaction><id>{}</id><amount>10.00</amount><currency-iso-code>USD</currency-iso-code></transaction>"
+    paid = [document.format("transaction_settled", sale.format(name)) for name in ("one", "two", "three")]
+    payloads = [base64.encodebytes(one.encode()).decode() for one in paid]
+    (tmp_path / "fields.json").write_text(json.dumps([{"bt_signature": "a|b", "bt_payload": payloads[0]}, {"a": 1}]))
+    (tmp_path / "form.txt").write_text(
+        f"curl -d '{urlencode({'bt_signature': 'a|b', 'bt_payload': payloads[1]})}' host"
+    )
+    (tmp_path / "test.rb").write_text(f"a = '{paid[2]}'\nb = '{document.format('#{kind}', '')}'")
+    assert main("braintree", tmp_path) == 0
+    shown = capsys.readouterr().out
+    for name in ("one", "two", "three"):
+        assert f"['{name}']: captured refunds none dispute none amount 1000" in shown
+    assert [line for line in shown.splitlines() if line.endswith(" read")] == [
+        "fields.json: 1 read",
+        "form.txt: 1 read",
+        "test.rb: 1 read",
+    ]
+    assert shown.splitlines()[-2:] == ["3 events in 3 of 3 files", "{'facts': 3}"]
+
+
+@pytest.mark.parametrize("provider", sorted(name for name in providers.names() if one_of_money(name)))
+def test_a_folder_without_an_event_of_the_provider_is_a_failure(
+    provider: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "package.json").write_text('{"name": "a shop"}')
+    assert main(provider, tmp_path) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"corpus: {tmp_path}: no event of {provider} in 1 files\n"
+
+
+@pytest.mark.parametrize(("provider", "folder"), [("strip", "."), ("stripe", "nowhere"), ("twilio", ".")])
+def test_what_is_not_there_is_said(
+    provider: str, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(provider, tmp_path / folder) == 2
+    assert capsys.readouterr().err.startswith("corpus: ")
 
 
 @pytest.mark.parametrize(
