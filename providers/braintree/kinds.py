@@ -114,8 +114,8 @@ CATALOGUE: Final = Catalogue(
     tried="""
 Read with `make corpus`, 28 November 2026; none of them is kept here.
 
-- The sample notifications that the SDK's `webhook_testing` (braintree 4.48) makes, asked for one by one, 41 kinds: 16 with facts, 24 that say
-  nothing, 1 refused (the sample of transaction_disbursed tells no currency).
+- The sample notifications that the SDK's `webhook_testing` (braintree 4.48) makes when it is asked, 41 kinds: 16 with
+  facts, 24 that say nothing, 1 refused (the sample of transaction_disbursed tells no currency).
 - pay-rails/pay (2026-07-30), 3 real notifications: a subscription's charge with facts, whose list holds older
   transactions too, of which the newest is read, and names its merchant account; 2 that say nothing.
 - braintree_python (2026-06-16) and braintree_ruby (2026-05-28): 3 each in their tests, which say nothing.

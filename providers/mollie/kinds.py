@@ -26,7 +26,11 @@ KINDS: Final[dict[str, Kind]] = {
             "chargeback.reversed": "the dispute was won and gave `amount` back",
         },
     ),
-    **alike(Decision.NOTHING, "a part of what payment.paid tells cumulatively", "capture.succeeded", "capture.failed"),
+    **alike(
+        Decision.NOTHING,
+        "a part of what the payment tells cumulatively, which is asked about",
+        "capture.succeeded capture.failed",
+    ),
     **alike(Decision.NOTHING, "of a link, whose payment has events of its own", "payment-link.paid"),
     **alike(Decision.NOTHING, "no payment: the balance", "balance-transaction.created"),
     **alike(
@@ -68,7 +72,8 @@ CATALOGUE: Final = Catalogue(
     kinds=KINDS,
     notes="""
 - **Signed**: the whole body of next-generation webhooks. The old kind is an unsigned id (tr_, ord_), read at the API;
-  so is a payment in the `simple` form. A refund or a chargeback in that form names no payment: a dead letter.
+  so is a payment in the `simple` form. A refund or a chargeback in that form is read as the payment that its link names
+  (`_links.entity`, optional in mollie/openapi); without one it is a dead letter.
 - **Amounts**: major units as text, in the decimals of ISO 4217. Of a payment cumulative, of refunds and chargebacks
   their own. A refund may be above the payment (create-payment-refund: up to EUR 25).
 - **Ids**: tr_ of a payment, re_ of a refund, chb_ of a chargeback, from first to last event. ord_ is one payment whose

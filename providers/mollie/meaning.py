@@ -3,11 +3,12 @@
 Sources: Mollie's webhook documentation, mollie/openapi.
 
 A payment is one attempt, keyed by its id. Amounts are major units, as text. What payment.paid captured is
-`amountCaptured`, cumulative, else the whole amount; the events of single captures tell parts of the same money and say
-nothing beside it. The old kind names a payment and says nothing: its state stands at the API alone. So does that of a
-payment in the `simple` form, which is asked about; of a refund or a chargeback that form names no payment and is
-`undecodable`: subscribe to the full form. The merchant's reference stands in a payment's `metadata`; `profileId` names
-the merchant, `mode` the mode.
+`amountCaptured`, cumulative, else the whole amount; the events of single captures tell parts of the same money, so they
+have the payment asked about, which a later part may change without an event of its own. The old kind names a payment
+and says nothing: its state stands at the API alone. So does that of a payment in the `simple` form, which is asked
+about. A refund or a chargeback in that form names the payment by its link (`_links.entity`, which may be absent), else
+it is `undecodable`: subscribe to the full form. The merchant's reference stands in a payment's `metadata`; `profileId`
+names the merchant, `mode` the mode.
 
 An order of the Orders API is one payment, whose tries are its `tr_` payments; its webhook is the old kind with an
 `ord_` id.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from providers.core.meaning import in_scope, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import id_or_none, in_scope, need_currency, need_id, refs_of, undecodable
 from providers.core.objects import ApiObject, ObjectsApi, by_key
 from providers.core.payments import (
     Facts,
@@ -61,18 +62,29 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return _hinted(body)
     event = read_event(body)
     need_kind(event.get("type"), kind)
-    if kind in _SILENT:
-        return Meaning()
+    entity = value_at(event, "_embedded", "entity")
+    if kind in _CAPTURES:
+        return Meaning(ask=id_or_none(value_at(entity, "paymentId")) or _linked_payment(event))
     reader = _READERS.get(kind)
     if reader is None:
         return said_nothing(kind, ("payment.", "refund.", "capture.", "chargeback."))
-    entity = value_at(event, "_embedded", "entity")
     if entity is None and kind.startswith("payment."):
         return Meaning(ask=need_id(event.get("entityId"), "entityId"))
+    if entity is None and (linked := _linked_payment(event)) is not None:
+        return Meaning(ask=linked)
     entity = need_object(entity, "_embedded.entity")
     if entity.get("id") != event.get("entityId"):
         raise undecodable("entityId is not the id of the entity")
     return _scoped(reader(entity, iso_seconds(event.get("createdAt"))), entity)
+
+
+def _linked_payment(event: _Entity) -> str | None:
+    """Return the payment that the entity's own address names, as of a refund, a chargeback or a capture."""
+    found = _OF_A_PAYMENT.search(text_at(event, "_links", "entity", "href") or "")
+    return found[1] if found else None
+
+
+_OF_A_PAYMENT: Final = re.compile(r"/payments/(tr_[A-Za-z0-9]{1,60})/")
 
 
 def _scoped(meaning: Meaning, entity: _Entity) -> Meaning:
@@ -182,7 +194,7 @@ def _chargeback(state: str, funds: str) -> Callable[[_Entity, float | None], Mea
     )
 
 
-_SILENT: Final = frozenset({"capture.succeeded", "capture.failed"})
+_CAPTURES: Final = frozenset({"capture.succeeded", "capture.failed"})
 
 _READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
     "payment.pending": _payment(lambda _payment, key, _amount: (attempt(key, "processing"),)),

@@ -22,8 +22,14 @@ _REFUND_STATES: Final = {
 }
 
 
-def _refund_state(status: object) -> str:
-    """Return the state that a refund's status stands for, or raise `undecodable`."""
+def _refund_state(refund_read: Thing) -> str:
+    """Return the state that a refund's status stands for, or raise `undecodable`.
+
+    The status is nullable (docs.stripe.com/api/refunds/object); then what was booked on the balance was given back.
+    """
+    status = refund_read.status
+    if status is None:
+        return "succeeded" if refund_read.balance_transaction else "pending"
     state = _REFUND_STATES.get(status) if isinstance(status, str) else None
     if state is None:
         raise undecodable("the refund's status is not one of Stripe's")
@@ -74,7 +80,7 @@ def read_refund(event: Event, thing: Thing) -> Meaning:
     if _payment_of(thing) is None:
         return Meaning()
     key, (amount, _) = need_id(thing.id, "data.object.id"), asked_of(thing)
-    state = _booked(_refund_state(thing.status), thing.balance_transaction)
+    state = _booked(_refund_state(thing), thing.balance_transaction)
     return _child(event, thing, (refund(key, state, amount, payment=_payment_of(thing)),))
 
 
@@ -91,6 +97,7 @@ _DISPUTE_STATES: Final = {
     "appeal_needs_response": "under_review",
     "appeal_under_review": "under_review",
     "prevented": "prevented",
+    "charge_refunded": "prevented",  # of older API versions: the charge was refunded before the bank decided
     "won": "won",
     "lost": "lost",
 }

@@ -199,6 +199,9 @@ def _charge(kind: str) -> Callable[[Event, Thing], Meaning]:
 
 
 def _is_captured(charge: Thing) -> bool:
+    """Tell whether a charge's money was taken; one that does not tell is older than authorizations, and took it all."""
+    if charge.captured is None:
+        return True
     if not isinstance(charge.captured, bool):
         raise undecodable("captured is no boolean")
     return charge.captured

@@ -56,10 +56,28 @@ def test_the_simple_form_lacks_the_entity_and_has_the_payment_read_at_the_api() 
     simple = body_of("mollie", "event_simple_payload")
     assert interpreted("mollie", "payment.paid", simple) == Meaning(ask=simple["entityId"])
     assert interpreted("mollie", "payment.paid", simple | {"_embedded": None}) == Meaning(ask=simple["entityId"])
-    refund = simple | {"type": "refund.refunded", "entityId": "re_1"}
+    refund = simple | {"type": "refund.refunded", "entityId": "re_1", "_links": {}}
     assert refused("mollie", "refund.refunded", refund) == "undecodable", "it does not name its payment"
     assert refused("mollie", "payment.paid", simple | {"entityId": None}) == "undecodable"
     assert refused("mollie", "payment.paid", simple | {"_embedded": {"entity": []}}) == "undecodable"
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "chargeback.received", "capture.succeeded"])
+def test_what_the_simple_form_links_under_a_payment_has_that_read_at_the_api(kind: str) -> None:
+    href = "https://api.mollie.com/v2/payments/tr_7UhSN1zuXS/refunds/re_1"
+    simple = {"resource": "event", "id": "event_1", "type": kind, "entityId": "re_1"}
+    simple |= {"_links": {"entity": {"href": href, "type": "application/hal+json"}}}
+    assert interpreted("mollie", kind, simple) == Meaning(ask="tr_7UhSN1zuXS")
+    assert interpreted("mollie", kind, simple | {"_embedded": None}) == Meaning(ask="tr_7UhSN1zuXS")
+
+
+def test_a_capture_has_its_payment_read_at_the_api() -> None:
+    """A later part of a payment that is paid already may have no other event."""
+    capture = {"resource": "capture", "id": "cpt_1", "status": "succeeded", "paymentId": "tr_1"}
+    event = {"resource": "event", "id": "event_1", "type": "capture.succeeded", "entityId": "cpt_1"}
+    assert interpreted("mollie", "capture.succeeded", event | {"_embedded": {"entity": capture}}) == Meaning(ask="tr_1")
+    for odd in ({}, {"_embedded": {"entity": {"paymentId": 3.5}}}, {"_links": {"entity": {"href": "/v2/captures/1"}}}):
+        assert interpreted("mollie", "capture.succeeded", event | odd) == Meaning()
 
 
 def test_a_partial_capture_is_what_was_captured() -> None:
