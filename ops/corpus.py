@@ -127,6 +127,7 @@ _SHAPES: Final = {
         "Pay Bill": {"TransID", "TransAmount"},
         "Ratiba": {"responseHeader", "responseBody"},
         "B2BExpress": {"requestId", "transactionId"},
+        "BillManager": {"transactionId", "paidAmount"},
     },
     "shopify": {
         "disputes/update": {"network_reason_code", "order_id", "amount"},

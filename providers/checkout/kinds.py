@@ -53,14 +53,18 @@ KINDS: Final[dict[str, Kind]] = {
         "a card, an instrument, an account or a report",
         "bank_account_updated batch_successful batch_unsuccessful card_verification_declined card_verified",
         "payment_instrument_created payment_instrument_error payment_instrument_verification_failed",
-        "payment_instrument_verification_passed payments_disabled payments_enabled",
+        "payment_instrument_rejected payment_instrument_verification_passed payment_instrument_verified",
+        "payments_disabled payments_enabled payouts_disabled payouts_enabled sub_entity_created status_changed",
+        "transfer_status_changed full_dd_failed full_dd_passed match_failed match_passed vmss_failed vmss_passed",
+        "authorization_advice_received authorization_approved authorization_declined issuing_dispute_closed",
     ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="Checkout.com",
-    source="checkout.com/docs, Event types, as hookdeck/webhook-skills shows it; checkout-api-reference nas_spec",
-    read_on="2026-09-28",
+    source="checkout.com/docs, Event types (2025-12-17), its pages of examples, hookdeck/webhook-skills (2026-09-28), "
+    "checkout-prestashop's workflow; of issuing and identities only what was found",
+    read_on="2026-11-28",
     kinds=KINDS,
     notes="""
 - **Signed**: the whole body.
@@ -82,13 +86,14 @@ Read with `make corpus`, 27 November 2026; none of them is kept here.
   shops; genuine ones of the sandbox and of live accounts among them, of 2019 to 2025): 9 with facts, 4 that say nothing
   (2 of issuing, 2 payment_capture_pending), none refused. They have `created_on`, which was not read, and is now.
 - In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
-- No body of a refund, a void, a decline or of a dispute but dispute_received was found in any public file on that day
-  (texts searched for: `"type": "payment_refunded"`, `payment_voided`, `payment_capture_declined`,
-  `dispute_evidence_required`, `workflows/events/subject/pay_`, `"available_to_refund"`).
+- The examples of Checkout.com's own pages (docs/workflows/webhook-event-types, 2022 to 2025, 28 November 2026), their
+  fields one by one: payment_approved, payment_declined, payment_refunded, dispute_evidence_required, expired, lost,
+  resolved and arbitration_evidence_submitted: 8, all with facts. No payment of theirs names an entity, and each dispute
+  does: in any order they come to one row, which has the entity.
 """,
     open_questions="""
-- Whether `request_for_information_received` is of a payment that it names: it says nothing. Kinds of issuing, fraud,
-  platforms and identities were not listed; outside payment_ and dispute_ every kind says nothing.
+- Whether `request_for_information_received` is of a payment that it names: it says nothing. The page lists over 150
+  kinds; no public copy has all of issuing, fraud and identities. Outside payment_ and dispute_ every kind says nothing.
 - Whether a dispute that is resolved, for its payment had been refunded, ever held its amount: it counts as nothing.
 - CLF: its page on amounts listed it without decimals until 2022 and not at all in 2025; it is read as in ISO 4217.
 - Whether a pending refund has the action id of the refund that follows: it says nothing.

@@ -88,7 +88,7 @@ KINDS: Final[dict[str, Kind]] = {
 CATALOGUE: Final = Catalogue(
     name="GoCardless",
     source="developer.gocardless.com/api-reference, Event types, as api-evangelist/gocardless shows it",
-    read_on="2026-11-27",
+    read_on="2026-11-28",
     kinds=KINDS,
     notes="""
 - **Signed**: the whole body.
@@ -104,9 +104,14 @@ Read with `make corpus`, November 2026; none of them is kept here.
 
 - getlago/lago-api (2026-08-21) and gocardless-pro-python (2026-08-13): 12 events, 4 with facts, 8 that say nothing,
   none refused. woocommerce-gateway-gocardless (2025-02-13): none as JSON.
-- In the reverse order, each event twice, they come to the same rows: lago-api, gocardless-pro-python.
+- alphagov/pay-direct-debit-connector (2021-09-29): 18 events in 17 files, 12 with facts, 6 that say nothing, none
+  refused. digitickets/omnipay-gocardlessv2: 2 of a test, refused (payments without a payment's id).
+- In the reverse order and in eight made-up ones, each event twice, they come to the same rows.
 """,
     open_questions="""
+- `instalment_schedules.payment_created` is not in the list (95 kinds, compared in full), but of subscriptions it is: it
+  is read as theirs.
+- The list calls one resource `payment_account_transaction` and `payment_account_transactions`: both say nothing.
 - `payments.sds_settlement_delayed` is listed and not explained; its name tells of when money is paid out.
 - How long after a confirmation a payment can still fail: it depends on the scheme.
 """,

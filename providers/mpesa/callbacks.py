@@ -10,8 +10,8 @@ names nothing to read again, or no result code, is refused.
 Identity, by shape: an STK callback's `CheckoutRequestID` is event id and reference; a result's `ConversationID` and
 `OriginatorConversationID`; a C2B confirmation's `TransID` and `BillRefNumber`, whose kind is its `TransactionType`,
 which Safaricom's own sample leaves empty; `responseRefID` of a standing order (Ratiba), `requestId` of a payment
-between businesses (B2B Express). A time-out (1037) and the real result that follows carry one id, and all of
-it is unsigned. Amounts are shillings, as text or number.
+between businesses (B2B Express), `transactionId` of an invoice's payment (Bill Manager). A time-out (1037) and the real
+result that follows carry one id, and all of it is unsigned. Amounts are shillings, as text or number.
 """
 
 from __future__ import annotations
@@ -43,7 +43,12 @@ def verify(request: SignedRequest) -> list[Notification]:
 def _hint(body: bytes) -> Notification:
     callback = read_json(body)
     event_id, kind, payment_ref = (
-        _stk(callback) or _result(callback) or _ratiba(callback) or _express(callback) or _confirmation(callback)
+        _stk(callback)
+        or _result(callback)
+        or _ratiba(callback)
+        or _express(callback)
+        or _bill(callback)
+        or _confirmation(callback)
     )
     if event_id is None:
         raise SignatureRejected("malformed_body", "the body names nothing that could be read again")
@@ -85,6 +90,14 @@ def _express(callback: Any) -> _Identity | None:
     if request_id is None or not is_code(text_at(callback, "resultCode")):
         return None
     return request_id, "B2BExpress", text_at(callback, "transactionId")
+
+
+def _bill(callback: Any) -> _Identity | None:
+    """Read the payment notification of an invoice (Bill Manager)."""
+    receipt = text_at(callback, "transactionId")
+    if receipt is None or text_at(callback, "paidAmount") is None:
+        return None
+    return receipt, "BillManager", receipt
 
 
 def _confirmation(callback: Any) -> _Identity:

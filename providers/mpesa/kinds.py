@@ -27,14 +27,15 @@ KINDS: Final[dict[str, Kind]] = {
         {
             "Ratiba": "a standing order was made or paid; the receipt that it names is asked about",
             "B2BExpress": "a business paid a business; the receipt that it names is asked about",
+            "BillManager": "an invoice was paid; the receipt that it names is asked about",
         },
     ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="M-Pesa",
-    source="the Daraja portal, as mpesakit, mpesa-daraja-mcp and other public copies of it show it",
-    read_on="2026-11-27",
+    source="the Daraja portal, as mpesakit (2026-08-08), mpesa-daraja-mcp and other public copies of it show it",
+    read_on="2026-11-28",
     kinds=KINDS,
     notes="""
 - **Signed**: nothing. The secret ends the path, every callback is a hint, and the API is read again before money moves:
@@ -57,11 +58,14 @@ CATALOGUE: Final = Catalogue(
   not exist.
 """,
     tried="""
-Read with `make corpus`, November 2026; none of them is kept here.
+Read with `make corpus`, 28 November 2026; none of them is kept here.
 
-- Byte-Barn/mpesakit (2026-08-08): 2 bodies as JSON, 1 with facts, 1 that says nothing (a payment to a customer), none
-  refused. frappe/payments (2024-03-28) builds its bodies in code.
-- In the reverse order, each event twice, they come to the same rows: mpesakit.
+- Byte-Barn/mpesakit (2026-08-08): 66 bodies in 24 files, most of them literals of its tests and schemas: 7 with facts,
+  57 that say nothing, 2 refused (tests that leave out the result code).
+- gathuku/laravel_mpesa (2023-02-06): 3, 2 with facts, 1 that says nothing. frappe/press (2026-08-22): 1, with facts.
+  frappe/payments (2024-03-28) builds its bodies in code.
+- The payment notification of Bill Manager (mpesakit, bill_manager/schemas) was refused at the door and is taken now.
+- In the reverse order and in eight made-up ones, each event twice, they come to the same rows.
 """,
     open_questions="""
 - How a reversed transaction reads in a status query: the documented statuses know none; `Reversed` is read where it

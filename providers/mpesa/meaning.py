@@ -30,8 +30,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
     callback = read_event(body)
     if kind == "stkCallback":
         return stk_meaning(need_object(value_at(callback, "Body", "stkCallback"), "Body.stkCallback"))
-    if kind in ("Ratiba", "B2BExpress"):
-        return Meaning()  # of a standing order, of a payment between businesses: read at the API alone
+    if kind in ("Ratiba", "B2BExpress", "BillManager"):
+        return Meaning()  # of a standing order, a payment between businesses, an invoice: read at the API alone
     if kind == "Result":
         return _result_meaning(need_object(callback.get("Result"), "Result"))
     need_kind(callback.get("TransactionType"), kind)

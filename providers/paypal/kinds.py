@@ -80,8 +80,13 @@ KINDS: Final[dict[str, Kind]] = {
     **alike(
         Decision.NOTHING,
         "a step on the way to a payment whose money has kinds of its own",
-        "CHECKOUT.CHECKOUT.BUYER-APPROVED CHECKOUT.ORDER.PROCESSED PAYMENT.ORDER.CANCELLED",
+        "CHECKOUT.CHECKOUT.BUYER-APPROVED CHECKOUT.ORDER.PROCESSED CHECKOUT.ORDER.SAVED PAYMENT.ORDER.CANCELLED",
         "PAYMENT.ORDER.CREATED PAYMENTS.PAYMENT.CREATED",
+    ),
+    **alike(
+        Decision.REFUSED,
+        "the dashboard offers it; whether the order is over or may be paid otherwise is not documented",
+        "CHECKOUT.ORDER.DECLINED CHECKOUT.ORDER.VOIDED",
     ),
     **alike(
         Decision.NOTHING,
@@ -136,7 +141,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 CATALOGUE: Final = Catalogue(
     name="PayPal",
-    source="developer.paypal.com/api/rest/webhooks/event-names, /subscriptions/webhooks",
+    source="developer.paypal.com/api/rest/webhooks/event-names, /subscriptions/webhooks, and three of the dashboard",
     read_on="2026-07-10",
     kinds=KINDS,
     notes="""
@@ -159,7 +164,9 @@ CATALOGUE: Final = Catalogue(
 version 1 that name neither sale nor capture).
 - srmklive/laravel-paypal (2024-03-22): 5 events, all with facts; paypal-rest-api-specifications (2024-02-03): 1, with
   facts; PayPal-PHP-SDK (2020-05-11), SwagPayPal (2024-10-24), hookdeck/webhook-skills: no event as JSON.
-- In the reverse order, each event twice, they come to the same rows: dj-paypal, paypal-rest-api-specifications.
+- antiwork/gumroad (2025-04-04): 22 events, genuine ones among them, 14 with facts, 7 that say nothing, 1 refused (a
+  test's variable in place of the outcome). solidusio/solidus_paypal_commerce_platform (2026-06-24): 8, all with facts.
+- In the reverse order and in eight made-up ones, each event twice, they come to the same rows.
 """,
     open_questions="""
 - Which sale a reversal of version 1 belongs to: its published sample names none, so it becomes a dead letter.
@@ -175,6 +182,8 @@ version 1 that name neither sale nor capture).
   (paypal/PayPal-Python-SDK#187). Whether version 2 knows a sale as a capture no document says. Disputes of several
   payments are not asked about. What the API knows as neither is no error, and is asked about again once a week; lost
   events of either are found in the list of events (`ratchet recall`).
+- What CHECKOUT.ORDER.DECLINED and VOIDED say: merchants subscribe to them in the dashboard, the list of event names
+  (87 kinds, compared in full on 28 November 2026) has neither.
 - How long an eCheck, a review or a pending refund takes.
 """,
 )

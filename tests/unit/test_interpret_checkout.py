@@ -215,5 +215,15 @@ def test_the_time_of_an_event_stands_in_either_field(name: str) -> None:
     """Genuine bodies have `created_on`, with seven digits behind the second, and some kinds `timestamp`."""
     data = {"id": "pay_1", "action_id": "act_1", "amount": 2, "currency": "GBP"}
     body = {"id": "evt_1", "type": "payment_approved", name: "2022-11-14T12:18:54.3211949Z", "data": data}
-    found = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
-    assert found.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)
+    said = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
+    assert said.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)
+
+
+def test_a_dispute_that_names_its_entity_meets_a_payment_that_names_none() -> None:
+    """As in Checkout.com's own examples (docs/workflows/webhook-event-types)."""
+    paid = event("payment_captured", entity_id=None)
+    lost = event("dispute_lost", "event_dispute", entity_id="ent_1")
+    given_back = event("payment_refunded", "event_payment_refunded", entity_id=None)
+    steps = [("payment_captured", paid), ("dispute_lost", lost), ("payment_refunded", given_back)]
+    records = [made("checkout", kind, body, f"e{place}") for place, (kind, body) in enumerate(steps)]
+    check_every_order(records, dispute_status="lost", disputed=8000)

@@ -136,6 +136,14 @@ RATIBA: dict[str, Any] = {
     "responseHeader": {"responseRefID": "0acc0239", "responseCode": "0", "responseDescription": "ok"},
     "responseBody": {"responseData": [{"name": "TransactionID", "value": "RKX0000004"}]},
 }
+BILL: dict[str, Any] = {
+    "transactionId": "RKX0000005",
+    "paidAmount": 5000,
+    "msisdn": "254700000000",
+    "dateCreated": "2026-09-21",
+    "accountReference": "INV-1",
+    "shortCode": 600000,
+}
 CODED = changed(body_of("mpesa", "event_stk_timeout"), f"{STK}.ResultCode", "SFC_IC0003")
 
 
@@ -146,9 +154,11 @@ CODED = changed(body_of("mpesa", "event_stk_timeout"), f"{STK}.ResultCode", "SFC
         ({**C2B, "TransactionType": ""}, ("RKX0000001", None), "RKX0000001"),
         (EXPRESS, ("r1", "B2BExpress"), "RKX0000003"),
         (RATIBA, ("0acc0239", "Ratiba"), "RKX0000004"),
+        (BILL, ("RKX0000005", "BillManager"), "RKX0000005"),
+        ({**BILL, "paidAmount": "5000.00"}, ("RKX0000005", "BillManager"), "RKX0000005"),
         (CODED, (KEY, "stkCallback"), KEY),
     ],
-    ids=["M1", "M3", "PB23", "PB23 Ratiba", "a code with letters"],
+    ids=["M1", "M3", "PB23", "PB23 Ratiba", "an invoice", "an invoice's amount as text", "a code with letters"],
 )
 def test_a_callback_under_the_right_path_is_taken(body: Any, identity: tuple[Any, Any], named: str) -> None:
     raw = json.dumps(body).encode()
@@ -159,7 +169,7 @@ def test_a_callback_under_the_right_path_is_taken(body: Any, identity: tuple[Any
     assert providers.named_by_hint("mpesa", raw) == named
 
 
-@pytest.mark.parametrize(("kind", "body"), [("B2BExpress", EXPRESS), ("Ratiba", RATIBA)])
+@pytest.mark.parametrize(("kind", "body"), [("B2BExpress", EXPRESS), ("Ratiba", RATIBA), ("BillManager", BILL)])
 def test_other_products_say_nothing(kind: str, body: Any) -> None:
     assert interpreted("mpesa", kind, body) == Meaning()
 
