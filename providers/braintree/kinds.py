@@ -131,8 +131,10 @@ Read with `make corpus`, 28 November 2026; none of them is kept here.
 - The paths and headers of the XML API are those of the SDK (braintree_python 4.45); no document describes them.
 - Of a refund that is on its way no webhook tells (`WebhookNotification.Kind` has refund_failed alone, and settled and
   disbursed for bank debits), nor of a card's refund that is done: a refund that an event or an answer named is asked
-  about by its own id, for it is a transaction with a status (braintree_python, `refunded_transaction_id`); one that
-  nothing named is not found. A sale lists its refunds (`refund_ids`), and no webhook says when to look.
+  about by its own id, for it is a transaction with a status (braintree_python, `refunded_transaction_id`). A sale lists
+  its refunds (`refund_ids`): of them the first is asked about. More are seldom missed: "You can refund transactions
+  that have a status of settled or settling" (reference/request/transaction/refund), and a sale is asked about on a
+  clock until it is submitted. What the merchant refunds later, and nothing names, is not found.
   The GraphQL API searches refunds by id, status and time (`RefundSearchInput`), not by their sale.
 """,
 )

@@ -7,9 +7,9 @@ and, of what merchants charge themselves, nothing at all. So a dispute may be th
 transaction's `order-id` ties it to the intent.
 
 A credit is a transaction of its own, the refund of `refunded-transaction-id`; its status says how far it is, and one
-that was voided before it was settled gave nothing back. A partial settlement is a child of
-`authorized-transaction-id`, whose payment it is a capture of. A retry is a new transaction of the same payment. A
-settlement can be declined after the money seemed settled.
+that was voided before it was settled gave nothing back. A sale lists its refunds by their ids, of which the first is
+asked about. A partial settlement is a child of `authorized-transaction-id`, whose payment it is a capture of. A retry
+is a new transaction of the same payment. A settlement can be declined after the money seemed settled.
 
 Disputes: a retrieval is a question, which takes nothing however it ends. Any other takes its amount at once, which is
 held until it ends ("amountDisputed" of Dispute in Braintree's GraphQL reference: "debited from a merchant's account and
@@ -34,6 +34,7 @@ from providers.braintree.document import SUBJECT, Texts, texts_of, transaction_p
 from providers.braintree.signature import need_field
 from providers.core.forms import read_form
 from providers.core.meaning import id_or_none, maybe_id, need_currency, need_id, refs_of, undecodable
+from providers.core.objects import REFUNDS
 from providers.core.payments import (
     Facts,
     attempt,
@@ -170,7 +171,14 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
         provider_ref=whole or own,
         merchant_account=_merchant_account(texts, path),
         occurred_at=_occurred_at(texts),
+        ask=_listed_refund(texts, path),
     )
+
+
+def _listed_refund(texts: Texts, path: str) -> str | None:
+    """Return the first refund that a sale lists (`refund_ids`), to be asked about: of a card's no webhook tells."""
+    refund_id = id_or_none(texts.get(f"{path}/refund-ids/item"))
+    return REFUNDS + refund_id if refund_id else None
 
 
 def _merchant_account(texts: Texts, path: str) -> str:

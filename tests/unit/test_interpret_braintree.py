@@ -12,6 +12,7 @@ import pytest
 from vector_events import check_every_order, event, facts, genuine, interpreted, made, meaning, refs, refused
 
 import providers
+from providers.core.refetch import Credentials
 from schemas.facts import Meaning
 
 if TYPE_CHECKING:
@@ -65,6 +66,22 @@ def test_real_bodies() -> None:
     assert facts(meaning("braintree", "event_dispute_lost")) == {("dispute", DISPUTE, "lost"), GONE}
     sample = meaning("braintree", "sdk_sample_notification")
     assert ("capture", "sample01", "succeeded", "10000") in facts(sample)
+
+
+def test_the_first_refund_that_a_sale_lists_is_asked_about() -> None:
+    """Of a card's refund no webhook tells."""
+    listed = '<refund-ids type="array"><item>refund1</item><item>refund2</item></refund-ids>'
+    kind = "transaction_settled"
+    bodies = [transaction(kind, more) for more in (listed, '<refund-ids type="array"/>', "")]
+    asked = [providers.interpret("braintree", kind, body).ask for body in bodies]
+    assert asked == ["refund:refund1", None, None]
+    found = providers.find("braintree")
+    assert found is not None
+    assert found.refetch is not None
+    asker = Credentials("https://api.test", "key", "secret", "m")
+    request = found.refetch.request("refund:refund1", asker, 0.0)
+    assert request is not None
+    assert request.url == "https://api.test/merchants/m/transactions/refund1"
 
 
 def test_one_fact_of_two_names() -> None:
