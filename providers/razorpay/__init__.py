@@ -18,5 +18,6 @@ PROVIDER: Final = Provider(
     recall=RECALL,
     catalogue=CATALOGUE,
     event_id_signed=False,
+    meaning_version=2,  # a refund or a dispute tells what was taken of the payment that it shows
     signed_by=("X-Razorpay-Signature", "X-Razorpay-Event-Id"),
 )

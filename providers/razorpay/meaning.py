@@ -234,7 +234,7 @@ def _refund(state: str | None) -> Callable[[_Event], Meaning]:
         own, payment = need_id(entity.get("id"), "refund.id"), need_id(entity.get("payment_id"), "refund.payment_id")
         found = state or need_state(_REFUND_STATES, entity.get("status"), "refund.status")
         amount, currency = _money(entity)
-        facts: Facts = (refund(own, found, amount, payment=payment),)
+        facts: Facts = (refund(own, found, amount, payment=payment), *_shown(event, payment, currency))
         if value_at(event, "payload", "payment", "entity", "captured") is False:
             facts = (void(payment, "canceled"),) if found == "succeeded" else ()
         return Meaning(
@@ -246,6 +246,15 @@ def _refund(state: str | None) -> Callable[[_Event], Meaning]:
         )
 
     return read
+
+
+def _shown(event: _Event, payment: str, currency: str | None) -> Facts:
+    """Return what had been taken, where a refund or a dispute shows its payment: there is no part capture."""
+    shown = value_at(event, "payload", "payment", "entity")
+    if value_at(shown, "captured") is not True or value_at(shown, "id") != payment:
+        return ()
+    amount, told_in = _money(shown)
+    return (captured(payment, amount, authorization=payment),) if amount and told_in == currency else ()
 
 
 _REFUND_STATES: Final = {"pending": "pending", "processed": "succeeded", "failed": "failed"}
@@ -265,7 +274,7 @@ def _dispute(state_of: Callable[[dict[str, Any]], str]) -> Callable[[_Event], Me
         funds = (dispute_funds(own, "withdrawn", taken),) if taken else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(dispute(own, state, payment=payment, version=version), *funds),
+            facts=(dispute(own, state, payment=payment, version=version), *funds, *_shown(event, payment, currency)),
             currency=currency,
             amount=amount,
             provider_ref=payment,

@@ -218,7 +218,10 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - dj-stripe, pay, stripe/openapi fixtures and the objects inside those events, read as the API's answers: 85 objects, 82
   read, 3 refused (a PaymentIntent of status `failed`, a charge of a dispute without amount, a charge without status:
   none is Stripe's).
-- In the reverse order, each event twice, they come to the same rows: stripe-ruby-mock, lago-api, webhook-skills.
+- 28 November 2026: integrallis/stripe_event (2025-12-09) and antiwork/gumroad (2025-04-04) keep charges of 2012 without
+  `captured`, which were refused: they are read since. gumroad's other 72 events: 4 with facts, 65 that say nothing, 3
+  refused (made up). alphagov/pay-connector (2026-08-21): 9, 1 with facts, the rest templates without a kind.
+- In the reverse order and in eight made-up ones, each event twice, they come to the same rows.
 """,
     open_questions="""
 - Which thin events there are of payments: they are a private preview. Those that stripe-python publishes (15.3.1, 24
