@@ -111,9 +111,10 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - adyen-java-api-library (2026-08-21): 11 items, 9 with facts, 2 that say nothing; commercetools-adyen-integration: 2,
   with facts; getlago/lago-api (2026-08-21): 11, 8 with facts; hyperswitch-prism (2026-04-27): 3, 1 refused as above.
   solidus-adyen (2017-09-13), Sylius/AdyenPlugin (2025-09-12), hookdeck/webhook-skills: no item as JSON.
-- 28 November 2026: wikimedia-fundraising-SmashPig (2026-08-19): 33 items, 24 with facts, 9 that say nothing. adyen-dotnet-api-library: 9, 7 with facts, 2 that say nothing; adyen-node-api-library: 9, 5 with facts, 1
-  that says nothing, 3 refused (a test's variable or made-up code in place of a kind); spree_adyen (2026-05-15): 19, 15
-  with facts, 2 that say nothing, 2 refused (made up); alphagov/pay-connector (2026-08-21): 6, 5 with facts;
+- 28 November 2026: wikimedia-fundraising-SmashPig (2026-08-19): 33 items, 24 with facts, 9 that say nothing.
+  adyen-dotnet-api-library: 9, 7 with facts, 2 that say nothing; adyen-node-api-library: 9, 5 with facts, 1 that says
+  nothing, 3 refused (a test's variable or made-up code in place of a kind); spree_adyen (2026-05-15): 19, 15 with
+  facts, 2 that say nothing, 2 refused (made up); alphagov/pay-connector (2026-08-21): 6, 5 with facts;
   adyen-magento2: 2, 1 refused (made up).
 - In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
 """,

@@ -64,7 +64,7 @@ Read with `make corpus`, 28 November 2026; none of them is kept here.
   57 that say nothing, 2 refused (tests that leave out the result code).
 - gathuku/laravel_mpesa (2023-02-06): 3, 2 with facts, 1 that says nothing. frappe/press (2026-08-22): 1, with facts.
   frappe/payments (2024-03-28) builds its bodies in code.
-- The payment notification of Bill Manager (mpesakit, bill_manager/schemas) was refused at the door and is taken now.
+- The payment notification of Bill Manager (mpesakit, bill_manager/schemas) was answered 401 and is taken now.
 - In the reverse order and in eight made-up ones, each event twice, they come to the same rows.
 """,
     open_questions="""

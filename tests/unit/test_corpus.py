@@ -112,7 +112,7 @@ def test_documents_of_xml_are_found_bare_in_a_form_and_as_its_fields(
 ) -> None:
     document = "<notification><kind>{}</kind><subject>{}</subject></notification>"
     sale = "<transaction><id>{}</id><amount>10.00</amount><currency-iso-code>USD</currency-iso-code></transaction>"
-    paid = [document.format("transaction_settled", sale.format(name)) for name in ("one", "two", "three")]
+    paid = [document.format("transaction_disbursed", sale.format(name)) for name in ("one", "two", "three")]
     payloads = [base64.encodebytes(one.encode()).decode() for one in paid]
     (tmp_path / "fields.json").write_text(json.dumps([{"bt_signature": "a|b", "bt_payload": payloads[0]}, {"a": 1}]))
     (tmp_path / "form.txt").write_text(
@@ -143,7 +143,7 @@ def test_a_folder_without_an_event_of_the_provider_is_a_failure(
 
 
 @pytest.mark.parametrize(("provider", "folder"), [("strip", "."), ("stripe", "nowhere"), ("twilio", ".")])
-def test_what_is_not_there_is_said(
+def test_what_is_not_there_is_named(
     provider: str, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(provider, tmp_path / folder) == 2

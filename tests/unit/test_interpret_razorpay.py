@@ -79,9 +79,9 @@ def test_disputes(kind: str, phase: str, deducted: int | None, states: list[str]
     kind = f"payment.dispute.{kind}"
     body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", kind)
     body = changed(changed(body, f"{DISPUTE}.phase", phase), f"{DISPUTE}.amount_deducted", deducted)
-    said = interpreted("razorpay", kind, body)
-    assert [one.state for one in said.facts if one.kind is not FactKind.CAPTURE] == states
-    assert ("capture", "pay_lC8By1UeRxFUx1", "succeeded") in [one[:3] for one in facts(said)], "its payment is shown"
+    disputed = interpreted("razorpay", kind, body)
+    assert [one.state for one in disputed.facts if one.kind is not FactKind.CAPTURE] == states
+    assert ("capture", "pay_lC8By1UeRxFUx1", "succeeded") in [one[:3] for one in facts(disputed)], "it shows it"
 
 
 @pytest.mark.parametrize("kind", ["payment.teleported", "order.new", "refund.new", "payment.dispute.new"])
@@ -117,8 +117,8 @@ def test_undecodable(case: str, path: str, value: Any) -> None:
 def test_how_a_closed_chargeback_ended_its_money_tells(deducted: int, states: list[str]) -> None:
     body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", "payment.dispute.closed")
     body = changed(body, f"{DISPUTE}.amount_deducted", deducted)
-    said = interpreted("razorpay", "payment.dispute.closed", body)
-    assert [one.state for one in said.facts if one.kind is not FactKind.CAPTURE] == states
+    closed = interpreted("razorpay", "payment.dispute.closed", body)
+    assert [one.state for one in closed.facts if one.kind is not FactKind.CAPTURE] == states
 
 
 PAID = {"id": "pay_1", "amount": 400, "currency": "INR", "status": "captured", "order_id": "order_1", "notes": []}
