@@ -63,7 +63,7 @@ KINDS: Final[dict[str, Kind]] = {
 CATALOGUE: Final = Catalogue(
     name="Checkout.com",
     source="checkout.com/docs, Event types (2025-12-17), its pages of examples, hookdeck/webhook-skills (2026-09-28), "
-    "checkout-prestashop's workflow; of issuing and identities only what was found",
+    "a PrestaShop module's workflow; of issuing and identities only what was found",
     read_on="2026-11-28",
     kinds=KINDS,
     notes="""

@@ -183,7 +183,7 @@ version 1 that name neither sale nor capture).
   payments are not asked about. What the API knows as neither is no error, and is asked about again once a week; lost
   events of either are found in the list of events (`ratchet recall`).
 - What CHECKOUT.ORDER.DECLINED and VOIDED say: merchants subscribe to them in the dashboard, the list of event names
-  (87 kinds, compared in full on 28 November 2026) has neither.
+  has neither (84 kinds in the copy of api-evangelist/paypal of 2026-08-22, compared in full on 28 November 2026).
 - How long an eCheck, a review or a pending refund takes.
 """,
 )
