@@ -84,6 +84,28 @@ def test_disputes(kind: str, phase: str, deducted: int | None, states: list[str]
     assert ("capture", "pay_lC8By1UeRxFUx1", "succeeded") in [one[:3] for one in facts(disputed)], "it shows it"
 
 
+@pytest.mark.parametrize(
+    ("events", "shown"),
+    [
+        ((("won", "chargeback", 100), ("lost", "chargeback", 200)), "lost"),
+        ((("lost", "chargeback", 100), ("won", "chargeback", 200)), "won"),
+        ((("won", "chargeback", 200), ("created", "pre_arbitration", 100)), "open"),
+        ((("under_review", "chargeback", 100), ("action_required", "chargeback", 200)), "open"),
+    ],
+)
+def test_the_later_event_of_the_later_phase_of_a_dispute_stands(
+    events: tuple[tuple[str, str, int], ...], shown: str
+) -> None:
+    """`action_required` opens one anew, and one that was won comes back as pre-arbitration."""
+    records = [made("razorpay", "payment.captured", body_of("razorpay", "event_payment_captured"), "c")]
+    for place, (what, phase, at) in enumerate(events):
+        kind = f"payment.dispute.{what}"
+        body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", kind)
+        body = changed(changed(body, f"{DISPUTE}.phase", phase), "created_at", 1_790_000_000 + at)
+        records.append(made("razorpay", kind, changed(body, f"{DISPUTE}.payment_id", KEY), f"d{place}"))
+    check_every_order(records, dispute_status=shown)
+
+
 @pytest.mark.parametrize("kind", ["payment.teleported", "order.new", "refund.new", "payment.dispute.new"])
 def test_unknown_kind(kind: str) -> None:
     assert refused("razorpay", kind, {"event": kind}) == "unknown_kind"
