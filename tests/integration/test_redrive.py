@@ -251,7 +251,7 @@ async def test_what_a_killed_relay_left_is_published_and_counted_once(stack: End
             done = await table.ended(redrive_id)
             assert (done.status, done.published) == (RedriveStatus.DONE, 20)
             with pytest.raises(LeaseLostError):
-                await lane.read(connection) or await lane.process(connection, _batch_of(redrive_id, letters), lease, {})
+                await lane.read(connection) or await lane.finish(connection, _batch_of(redrive_id, letters), lease, {})
             keys = {b"killed-%d" % n for n in range(20)}
             await reader.until(lambda records: keys <= {record.key for record in records})
     await pool.close()
