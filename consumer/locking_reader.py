@@ -16,13 +16,13 @@ from consumer import rows
 from consumer.decode import Event, decode
 from consumer.ledger_reader import GrewError
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims, read_copies, read_groups
+from consumer.reads import read_bodies, read_claims, read_copies, read_groups, read_standing
 from consumer.resolve import keys_of
 from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from consumer.decode import Endpoints
     from consumer.ledger_reader import Needs
@@ -57,6 +57,8 @@ class LockingReader:
         """Lock all that is needed, then read what is known of it."""
         connection, known = self._connection, Known()
         snapshot = await self._lock(known, sorted(needs.keys | needs.more_keys), needs)
+        if needs.gathered:
+            await self._read_standing(known, needs.gathered)
         self._phases.mark("lock")
         events = [*needs.events, *(letter.event for letter in needs.orphans)]
         await self._read_claims(known, events, needs.promised, snapshot)
@@ -118,6 +120,13 @@ class LockingReader:
         members = {payment_id for group in known.groups.values() for payment_id in group}
         if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
             raise GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
+
+    async def _read_standing(self, known: Known, orders: Collection[RefKey]) -> None:
+        """Read who stands under orders; each of them locks the order's name first, so nobody comes meanwhile."""
+        await read_standing(self._connection, known, orders)
+        missing = {one for standing in known.standing.values() for one in standing} - known.payments.keys()
+        if missing:
+            raise GrewError((), missing)
 
     async def _read_parked(self, known: Known, needs: Needs) -> bool:
         """Read the parked events that are still there; tell whether any is a command, or an answer to one.

@@ -33,7 +33,7 @@ from consumer.fold import project
 from consumer.grouping import PAYMENTS_MAX, Grouping
 from consumer.merging import as_one, currency_of, facts_of, merchant_account_of, merge
 from consumer.plan import Letter, Parking, Plan, Refetching
-from consumer.resolve import Target, counts_more, resolve
+from consumer.resolve import Target, counts_more, looked_up_of, resolve
 from consumer.ties import taken_for, tied
 from consumer.verdict import Dead, Recorded, Waits, decide
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
@@ -147,6 +147,13 @@ class Planner:
         if not is_answer(event):
             self._ask_again(event, event.meaning.provider_ref or payment.provider_ref, "contradiction")
 
+    def _order_to_ask_about(self, event: Event, payment: Payment | None) -> str | None:
+        """Return the order of a payment of which nothing tells whose it is, and whether it is the whole order."""
+        key = looked_up_of(event)
+        if key is None or payment is None or payment.merchant_account or event.meaning.merchant_account:
+            return None
+        return event.meaning.order if self._known.names.get(key) is None else None
+
     def _ask_about_unknown(self, event: Event) -> None:
         """Ask about the payment of an event that has to wait, where the provider makes payments that no event opens."""
         if reads_unknown(event.provider) and event.meaning.refs:
@@ -230,7 +237,7 @@ class Planner:
         before = payment.projection.status if payment and payment.version else None
         if payment and _contradicts(verdict.projection) and not _contradicts(payment.projection):
             self._look_again(event, payment)
-        self._ask_again(event, event.meaning.ask, "stale")
+        self._ask_again(event, event.meaning.ask or self._order_to_ask_about(event, payment), "stale")
         versioned = verdict.versioned
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection

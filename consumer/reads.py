@@ -8,6 +8,7 @@ from consumer import rows
 from consumer.copies import richer_id
 from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
+from schemas.facts import RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -45,6 +46,13 @@ async def read_groups(connection: Connection, known: Known, promised: Iterable[R
     """Read anew who stands under the references of the payments held, and under those that are promised."""
     arguments = plain_array(known.payments), *rows.group_arrays(promised), group_max
     known.groups = rows.groups_from(await connection.fetchval(_sql("find_groups"), *arguments))
+
+
+async def read_standing(connection: Connection, known: Known, orders: Collection[RefKey]) -> None:
+    """Read which payments stand under orders that turned out to be one payment each."""
+    for row in await connection.fetch(_sql("find_standing"), *rows.group_arrays(orders)):
+        key = (row["provider"], row["account"], "", row["livemode"], RefKind.SHARED, row["ref"])
+        known.standing.setdefault(key, []).append(row["payment_id"])
 
 
 async def read_copies(connection: Connection, known: Known, events: Sequence[Event]) -> None:

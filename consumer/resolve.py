@@ -2,7 +2,8 @@
 
 A name lives in its scope: provider, account of the URL, merchant account, live or test. Where a provider's ids are
 unique over all its merchant accounts, names stand without it too: so an event that leaves it out finds its payment, and
-two accounts of one id show. Two payments that one event
+two accounts of one id show. An order that may be several merchants' joins nothing before an event proves it to be one
+payment (`Meaning.sole`), which then takes in all that stands under it. Two payments that one event
 names turn out to be one: then the row that a client's intent promised survives (else the older one), the other keeps
 its ledger and points to it. A merchant's own reference joins nothing; `consumer.grouping` does what it is for.
 """
@@ -37,6 +38,8 @@ RefKey = tuple[str, str, str, bool, str, str]
 _ID: Final = RefKind.ID
 _PAYMENT: Final = RefKind.PAYMENT
 _REFERENCE: Final = RefKind.REFERENCE
+_SESSION: Final = RefKind.SESSION
+_SHARED: Final = RefKind.SHARED
 
 OWN: Final = ("ratchet", "", "", True)
 """The scope of our own payment ids, which are the same for every provider."""
@@ -62,10 +65,15 @@ def names_of(event: Event) -> list[RefKey]:
 
     A provider's payment id stands also without its merchant account, which an intent may leave out. All ids do whose
     provider makes each once for all merchant accounts; only an intent that names an account holds none of these, or
-    it got what an event without one tells of somebody else's payment.
+    it got what an event without one tells of somebody else's payment. Last comes the order that is looked up only.
     """
     if event.hint:
         return []
+    looked_up = looked_up_of(event)
+    return _own_names_of(event) if looked_up is None else [*_own_names_of(event), looked_up]
+
+
+def _own_names_of(event: Event) -> list[RefKey]:
     merchant = event.meaning.merchant_account
     scope = (event.provider, event.account, merchant, event.livemode)
     keys: list[RefKey] = [
@@ -81,6 +89,21 @@ def names_of(event: Event) -> list[RefKey]:
         return keys
     wide = JOINING - {_ID}
     return keys + [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind in wide]
+
+
+def looked_up_of(event: Event) -> RefKey | None:
+    """Return the key of the order that an event names and does not prove to be one payment, or None.
+
+    It leads to the order's payment once an event has proved that there is only one. This event never binds it.
+    """
+    order = event.meaning.order
+    return None if order is None or event.meaning.sole else _anywhere(event, _SESSION, order)
+
+
+def gathered_of(event: Event) -> RefKey | None:
+    """Return the key of the order that an event proves to be one payment, under which all others stand, or None."""
+    order = event.meaning.order
+    return None if order is None or event.hint or not event.meaning.sole else _anywhere(event, _SHARED, order)
 
 
 def groups_of(event: Event) -> list[RefKey]:
@@ -117,7 +140,9 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
     """Find the event's payment; None where it is about none. `known` holds what its names are bound to."""
     names = names_of(event)
     bound = [known.names.get(key) for key in names]
-    found, apart = _candidates(event, bound, known.payments)
+    found, apart = _candidates(event, names, bound, known)
+    if looked_up_of(event) is not None:
+        del names[-1], bound[-1]
     if event.meaning.claim is not None:
         return _claim(event, event.meaning.claim, found, names, known)
     if not found:
@@ -148,22 +173,35 @@ def followed(payments: Mapping[UUID, Payment], payment_id: UUID) -> Payment:
 
 
 def _candidates(
-    event: Event, bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]
+    event: Event, names: Sequence[RefKey], bound: Sequence[UUID | None], known: Known
 ) -> tuple[list[Payment], list[Payment]]:
     """Return the payments that the event's names stand for, but none of another merchant account.
 
-    Those come second where the provider makes an id once for all of them: one of the two accounts must be wrong.
+    Those come second where the provider makes an id once for all of them: one of the two accounts must be wrong. An
+    order that is not proved to be one payment may well be another account's too.
     """
     merchant = event.meaning.merchant_account
     found: dict[UUID, Payment] = {}
     others: dict[UUID, Payment] = {}
-    for payment_id in dict.fromkeys(bound):
+    named = list(zip(names, bound, strict=True))
+    if (gathered := gathered_of(event)) is not None:
+        named += [(gathered, payment_id) for payment_id in known.standing.get(gathered, ())]
+    several = _several(event)
+    for key, payment_id in named:
         if payment_id is not None:
-            payment = followed(payments, payment_id)
-            fits = not merchant or payment.merchant_account in ("", merchant)
-            (found if fits else others)[payment.id] = payment
+            payment = followed(known.payments, payment_id)
+            if not merchant or payment.merchant_account in ("", merchant):
+                found[payment.id] = payment
+            elif key != several:
+                others[payment.id] = payment
     contradict = others and providers.ids_span_accounts(event.provider)
     return list(found.values()), list(others.values()) if contradict else []
+
+
+def _several(event: Event) -> RefKey | None:
+    """Return the key of an order without its account where events of several accounts may name it, or None."""
+    order = event.meaning.order
+    return None if order is None or event.meaning.sole else _anywhere(event, _PAYMENT, order)
 
 
 def _open(event: Event, names: list[RefKey], known: Known, apart: list[Payment]) -> Target | Waits | None:

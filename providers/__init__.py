@@ -158,6 +158,8 @@ def interpret(provider: str, kind: str, body: bytes, event_id: str = "") -> Mean
         raise LookupError(f"{provider!r} is no provider")
     try:
         if kind.startswith(KIND_PREFIX) and found.refetch is not None:
+            if found.refetch.interpret_part is not None:
+                return checked(found.refetch.interpret_part(kind, body, event_id))
             return checked(found.refetch.interpret(kind, body))
         if kind.startswith(RECALLED) and found.recall is not None and found.recall.interpret is not None:
             return checked(found.recall.interpret(kind, body))

@@ -316,6 +316,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
     of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
     `ask` is what else its provider must be asked about: the event tells that there is more, and not what.
+    `order` is the provider's order that the payment is of, where an order may be several merchants' and so several
+    payments; `sole` tells that the event proves it to be one payment. See `consumer.resolve`.
     `asked` is what a command asks for. `answer` tells what became of one; like a command it adds no facts and waits for
     its payment.
     """
@@ -336,6 +338,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     undoable_days: int = 0
     asker: str | None = None
     ask: str | None = None
+    order: str | None = None
+    sole: bool = False
     answer: CommandAnswer | None = None
     asked: CommandAsked | None = None
 

@@ -138,12 +138,15 @@ Spooled = tuple[str, bytes, bytes, list[bytes], list[bytes]]
 
 
 def answer_of_api(  # noqa: PLR0913 - what a record is made of
-    provider: str, account: str, kind: str, ref: str, *, body: bytes, asked_at: float, topic: str
+    provider: str, account: str, kind: str, ref: str, *, body: bytes, asked_at: float, topic: str, part: str = ""
 ) -> Spooled:
-    """Return what a provider's API answered as a row of the spool; its event id is the answer's digest."""
+    """Return what a provider's API answered as a row of the spool; its event id is the answer's digest.
+
+    `part` tells the events apart that one answer makes; the first has none.
+    """
     attributes = Attributes(
         source=source_of(provider, account),
-        event_id=EVENT_ID_PREFIX + hashlib.sha256(body).hexdigest(),
+        event_id=EVENT_ID_PREFIX + hashlib.sha256(body).hexdigest() + (f":{part}" if part else ""),
         kind=kind,
         received_at=asked_at,
     )

@@ -96,8 +96,8 @@ class RefetchJob:
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, self._breaker_seconds, None, 1)
             case Answered():
                 record = _record(row, outcome, asked_at, self._topic)
-                again = self._limits.same_payment_seconds
-                await self._rows.fetch_one(lease, "finish_refetch", *claim, row["updated_at"], *record, again)
+                again, further = self._limits.same_payment_seconds, _further(row, outcome, asked_at, self._topic)
+                await self._rows.fetch_one(lease, "finish_refetch", *claim, row["updated_at"], *record, again, further)
             case Awaited(query) if row["attempts"] < self._limits.attempts_max:
                 wait = self._limits.query_seconds
                 await self._rows.fetch_one(lease, "await_refetch", *claim, row["updated_at"], query, wait)
@@ -135,8 +135,14 @@ class RefetchJob:
         )
 
 
-def _record(row: Row, answered: Answered, asked_at: float, topic: str) -> Spooled:
+def _record(row: Row, answered: Answered, asked_at: float, topic: str, part: str = "") -> Spooled:
     """Return the answer as a row of the spool. Its time is that of the question: what happened since may be missing."""
     fetched = answered.fetched
     place, body = (row["provider"], row["account"]), answered.body
-    return answer_of_api(*place, fetched.kind, fetched.ref, body=body, asked_at=asked_at, topic=topic)
+    return answer_of_api(*place, fetched.kind, fetched.ref, body=body, asked_at=asked_at, topic=topic, part=part)
+
+
+def _further(row: Row, answered: Answered, asked_at: float, topic: str) -> list[bytes]:
+    """Return the event ids of the answer's further rows, which differ from the first in nothing else."""
+    records = (_record(row, answered, asked_at, topic, part) for part in answered.fetched.further)
+    return [dict(zip(names, values, strict=True))[b"ce_id"] for *_, names, values in records]

@@ -40,13 +40,15 @@ class ApiObject:
     before the id in a reference. The object must have the id at `id_at`; where it is a list, each of the list must.
     `shows` is a field of the answer and what must stand in it. `payment_at` is where the object names its payment,
     whose id keys the event; without it the object's own does. `instead` is the prefix of the object that an id may be
-    of where this one is not known by it: ids that look alike don't show what they are of.
+    of where this one is not known by it: ids that look alike don't show what they are of. `parts` are the labels of the
+    events that an answer makes where it is several payments'; `read_part` reads one of them in place of `read`, and gets
+    the body and the event's id too.
     """
 
     name: str
     ids: re.Pattern[str]
     path: str
-    read: Callable[[Any], Meaning]
+    read: Callable[[Any], Meaning] | None = None
     prefix: str = ""
     within: tuple[str, ...] = ()
     id_at: tuple[str, ...] = ("id",)
@@ -54,6 +56,8 @@ class ApiObject:
     payment_at: tuple[str, ...] = ()
     listed: bool = False
     instead: str = ""
+    parts: Callable[[Any], tuple[str, ...]] | None = None
+    read_part: Callable[[Any, bytes, str], Meaning] | None = None
 
     def id_of(self, ref: str) -> str | None:
         """Return the id that a reference holds, or None where it is of something else."""
@@ -71,8 +75,17 @@ class ApiObject:
 
     def fetched(self, own: str, answer: Any) -> Fetched:
         """Return what an answer is that shows the object."""
-        payment = text_at(value_at(answer, *self.within), *self.payment_at) if self.payment_at else None
-        return Fetched(self.name, payment or own)
+        found = value_at(answer, *self.within)
+        payment = text_at(found, *self.payment_at) if self.payment_at else None
+        return Fetched(self.name, payment or own, () if self.parts is None else self.parts(found)[1:])
+
+    def meaning(self, value: Any, body: bytes, event_id: str) -> Meaning:
+        """Return what an answer says that holds `value`, or the part of it that the event's id names."""
+        if self.read_part is not None:
+            return self.read_part(value, body, event_id)
+        if self.read is None:
+            raise undecodable("nothing of this object is read")
+        return self.read(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +131,13 @@ class ObjectsApi:
         found, own = self._asked(ref) or (None, "")
         return found.instead + own if found is not None and found.instead else None
 
-    def interpret(self, kind: str, body: bytes) -> Meaning:
-        """Return what an answer says."""
+    def interpret(self, kind: str, body: bytes, event_id: str = "") -> Meaning:
+        """Return what an answer says; of several events that it makes, what the one says that the id names."""
         found = next((one for one in self.objects if KIND_PREFIX + one.name == kind), None)
         value = value_at(self.parse(body), *found.within) if found else None
         if found is None or not isinstance(value, list if found.listed else dict):
             raise undecodable("the answer is no object of the API's shape")
-        return found.read(value)
+        return found.meaning(value, body, event_id)
 
     def refetch(  # noqa: PLR0913 - what differs from API to API
         self,
@@ -150,6 +163,7 @@ class ObjectsApi:
             unknown=unknown,
             watches=watches,
             instead=self.instead,
+            interpret_part=self.interpret if any(one.parts for one in self.objects) else None,
         )
 
 

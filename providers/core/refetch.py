@@ -55,10 +55,14 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The answer is the payment: `object` names what it is, `ref` is the reference that keys its events."""
+    """The answer is the payment: `object` names what it is, `ref` is the reference that keys its events.
+
+    `further` tells the events apart that it makes beside the first, where it is several payments'.
+    """
 
     object: str
     ref: str
+    further: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -184,7 +188,7 @@ class Refetch:
     raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the time at which
     the provider's event was made, in `ticks_per_second`; an answer, which has none, counts from when the API was asked.
     `instead` takes a reference that the API does not know and returns the one under which it may know the same id as
-    something else, or None.
+    something else, or None. `interpret_part` is `interpret` for answers that make several events, and gets the event's id.
     `unknown` tells that payments begin at the provider which no event opens, so that an event about one that is not
     known is a reason to ask. `query` is for what the API answers by a webhook. `watches` is the schedule of what is
     asked again by itself.
@@ -202,6 +206,7 @@ class Refetch:
     query: Query | None = None
     watches: tuple[Watch, ...] = ()
     instead: Callable[[str], str | None] = lambda _ref: None
+    interpret_part: Callable[[str, bytes, str], Meaning] | None = None
 
 
 def bearer(token: str) -> dict[str, str]:

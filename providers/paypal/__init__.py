@@ -1,4 +1,4 @@
-"""PayPal: what it signs (`signature`), what its events mean (`meaning`, `disputes`), its `kinds`, its `recall`."""
+"""PayPal: what it signs (`signature`), what its events mean (`meaning`, `orders`, `payees`, `disputes`), its `kinds`."""
 
 from providers.core.contract import NamedCertificate, Provider
 from providers.paypal.kinds import CATALOGUE
@@ -18,6 +18,8 @@ PROVIDER = Provider(
     recall=RECALL,
     certificate=NamedCertificate("paypal-cert-url", certificate_url, LIVE_CERTIFICATE_HOSTS),
     catalogue=CATALOGUE,
+    meaning_version=2,
+    ids_span_accounts=True,
     signed_by=(
         "PayPal-Transmission-Id",
         "PayPal-Transmission-Time",

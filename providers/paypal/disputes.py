@@ -18,13 +18,9 @@ from typing import Final
 from providers.core.meaning import need_id, refs_of, undecodable
 from providers.core.payments import at_stage, dispute, iso_seconds, micros, need_state
 from providers.core.reading import text_at, value_at
+from providers.paypal.payees import PART_MARK, copies_max
 from providers.paypal.resource import Resource, listed, maybe_money
 from schemas.facts import Meaning, RefKind
-
-PART_MARK: Final = ":"
-"""Stands between the webhook's id and the transaction's."""
-COPIES_BYTES_MAX: Final = 4 * 1024 * 1024
-"""What all copies of one body may come to: a genuine dispute of 70 transactions has 50 KiB."""
 
 
 def transactions_of(resource: object) -> tuple[str, ...]:
@@ -39,11 +35,7 @@ def parts_of(body: bytes, resource: object) -> tuple[str, ...]:
     Each event is a copy of the body, so together they are bounded; `read_dispute` refuses what is beyond.
     """
     found = transactions_of(resource)
-    return found if 1 < len(found) <= _parts_max(body) else ()
-
-
-def _parts_max(body: bytes) -> int:
-    return COPIES_BYTES_MAX // max(len(body), 1)
+    return found if 1 < len(found) <= copies_max(body) else ()
 
 
 def read_dispute(resource: Resource, state: str, body: bytes, event_id: str) -> Meaning:
@@ -53,7 +45,7 @@ def read_dispute(resource: Resource, state: str, body: bytes, event_id: str) -> 
     """
     own = need_id(resource.get("dispute_id"), "resource.dispute_id")
     listed_ids = transactions_of(resource)
-    if len(listed_ids) > max(_parts_max(body), 1):
+    if len(listed_ids) > max(copies_max(body), 1):
         raise undecodable(f"the dispute names {len(listed_ids)} transactions, too many for an event of each")
     several = len(listed_ids) > 1
     first = listed_ids[0] if listed_ids else None

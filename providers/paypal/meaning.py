@@ -3,10 +3,13 @@
 Sources: PayPal's webhook event names and the Orders v2, Payments v2 and Disputes v1 references. Amounts are major
 units, as text. PayPal writes HUF and TWD without decimals; minor units are those of ISO 4217 all the same.
 
-A payment is an order. It may hold several captures (purchase units, partial captures), and one authorization at a time:
-an order with the intent AUTHORIZE has one purchase unit, and a reauthorization is a new authorization that takes the
-place of the one before. A capture that was made without an authorization belongs to the order. The merchant's reference
-is `invoice_id`, which PayPal keeps unique; `custom_id` is free text that many payments may share.
+A payment is an order, or of an order of several payees what is one payee's (`orders`, `payees`). It may hold several
+captures (purchase units, partial captures), and one authorization at a time: an order with the intent AUTHORIZE has one
+purchase unit, so an authorization, or a capture of one, proves the order to be one payment; a reauthorization is a new
+authorization that takes the place of the one before. Any other capture is of the order, and of its payee: that joins it
+where it is named (`payee.merchant_id`); where it is not (captures of 2021 and 2022), an order that is proved to be one
+payment. The merchant's reference is `invoice_id`, which PayPal keeps unique; `custom_id` is free text that many
+payments may share. A refund is found by its capture: who refunds (`payer`) is not read, nor the seller of a dispute.
 
 Payments v1 has kinds of the same names in another shape, and PAYMENT.SALE.*, the payments of subscriptions: each sale
 is a payment, the subscription (`billing_agreement_id`) is shared by many. A reversal of version 1 that names no sale is
@@ -19,17 +22,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from providers.core.meaning import id_or_none, need_id, refs_of, undecodable
+from providers.core.meaning import id_or_none, in_scope, need_id, refs_of
 from providers.core.payments import (
     Facts,
     attempt,
-    authorized,
     capture_failed,
     capture_pending,
     captured,
-    ended,
     iso_seconds,
-    micros,
     need_kind,
     need_object,
     need_state,
@@ -38,23 +38,23 @@ from providers.core.payments import (
     reversal,
     said_nothing,
     summed,
-    terms,
     void,
 )
-from providers.core.reading import value_at
-from providers.paypal import disputes
+from providers.paypal import disputes, orders
+from providers.paypal.payees import APPROVAL_REVERSED, account_of
 from providers.paypal.resource import (
     Resource,
     authorization_of,
     capture_of,
     is_capture,
-    listed,
     maybe_money,
     money,
+    order_of,
     payment_of,
     reference_of,
+    whole_of,
 )
-from schemas.facts import Meaning, Ref, RefKind
+from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,84 +71,18 @@ def interpret_part(kind: str, body: bytes, event_id: str) -> Meaning:
     """Return what an event says; kinds outside orders, payments and disputes say nothing."""
     event = read_event(body)
     need_kind(event.get("event_type"), kind)
-    if kind not in _READERS and kind not in _DISPUTES:
+    if kind not in _KINDS:
         return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
     resource = need_object(event.get("resource"), "resource")
     if kind in _DISPUTES:
         meaning = disputes.read_dispute(resource, _DISPUTES[kind](resource), body, event_id)
+    elif kind in orders.FACTS:
+        meaning = orders.read_order(resource, kind, body, event_id)
+    elif kind == APPROVAL_REVERSED:
+        meaning = orders.read_reversed_approval(resource, body, event_id)
     else:
         meaning = _READERS[kind](resource)
     return replace(summed(meaning), occurred_at=iso_seconds(event.get("create_time")))
-
-
-# --- CHECKOUT.ORDER.* --------------------------------------------------------------------------------------------
-
-
-def _order(facts_of: Callable[[str, list[Resource]], Facts]) -> Callable[[Resource], Meaning]:
-    """Read an order; its terms are the sum of its purchase units."""
-
-    def read(order: Resource) -> Meaning:
-        key = need_id(order.get("id"), "resource.id")
-        units = listed(order.get("purchase_units"))
-        sums = [maybe_money(unit.get("amount"), "purchase_units.amount") for unit in units]
-        currencies = {currency for _, currency in sums}
-        if None not in currencies and len(currencies) != 1:
-            raise undecodable("purchase_units is no list of amounts in one currency")
-        total = sum(amount for amount, _ in sums)
-        reference = reference_of(units[0]) if len(units) == 1 else None
-        return Meaning(
-            refs=(*refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, reference)), *_captures_of(units)),
-            facts=(terms(key, total), *facts_of(key, units)),
-            opens=True,
-            currency=None if None in currencies else sums[0][1],
-            amount=total,
-            provider_ref=key,
-        )
-
-    return read
-
-
-def _captures_of(units: list[Resource]) -> tuple[Ref, ...]:
-    """Return references to the captures that an order lists, by which refunds and disputes name it."""
-    captures = [one for unit in units for one in listed(value_at(unit, "payments", "captures"))]
-    return tuple(Ref(RefKind.CAPTURE, need_id(one.get("id"), "captures.id")) for one in captures)
-
-
-def _completed(key: str, units: list[Resource]) -> Facts:
-    """Give what the order lists, under the keys of its own events; one that lists nothing is on its way."""
-    return tuple(fact for unit in units for fact in _unit(key, unit)) or (attempt(key, "processing"),)
-
-
-def _unit(order: str, unit: Resource) -> Facts:
-    authorizations = listed(value_at(unit, "payments", "authorizations"))
-    facts: Facts = ()
-    for one in authorizations:
-        if one.get("status") in _RESERVED:
-            amount, _ = money(one.get("amount"), "authorizations.amount")
-            facts += (_reserved(one, need_id(one.get("id"), "authorizations.id"), amount, order),)
-    for one in listed(value_at(unit, "payments", "captures")):
-        if one.get("status") in _TAKEN:
-            key, amount = need_id(one.get("id"), "captures.id"), money(one.get("amount"), "captures.amount")[0]
-            # Beside listed authorizations a capture that names none of them belongs to one of them all the same.
-            parent = authorization_of(one) or (None if authorizations else order)
-            facts += (captured(key, amount, authorization=parent),)
-    return facts
-
-
-def _reserved(resource: Resource, own: str, amount: int, order: str | None) -> Fact:
-    """Say what an authorization reserves, in the place of an older one of its order."""
-    version = micros(iso_seconds(resource.get("create_time")))
-    return authorized(own, amount, attempt=order, replaces=order, version=version)
-
-
-_RESERVED: Final = ("CREATED", "CAPTURED", "PARTIALLY_CAPTURED")
-_TAKEN: Final = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
-
-
-def _approval_reversed(resource: Resource) -> Meaning:
-    """Read the end of an approved order that was not captured in time: PayPal canceled it."""
-    key = need_id(resource.get("order_id"), "resource.order_id")
-    return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(ended(key, "canceled"),), provider_ref=key)
 
 
 # --- PAYMENT.AUTHORIZATION.* -------------------------------------------------------------------------------------
@@ -159,18 +93,24 @@ def _authorization_event(fact_of: Callable[[Resource, str, int, str | None], Fac
 
     def read(resource: Resource) -> Meaning:
         own = need_id(resource.get("id"), "resource.id")
-        order = payment_of(resource)
+        payment, order = payment_of(resource), order_of(resource)
         amount, currency = maybe_money(resource.get("amount"), "amount")
-        return Meaning(
+        said = Meaning(
             refs=refs_of(
-                (RefKind.PAYMENT, order or own), (RefKind.CHARGE, own), (RefKind.REFERENCE, reference_of(resource))
+                (RefKind.PAYMENT, payment or own),
+                (RefKind.SESSION, order),
+                (RefKind.CHARGE, own),
+                (RefKind.REFERENCE, reference_of(resource)),
             ),
-            facts=(fact_of(resource, own, amount, order),),
+            facts=(fact_of(resource, own, amount, payment),),
             opens=True,
             currency=currency,
             amount=amount,
-            provider_ref=order or own,
+            provider_ref=payment or own,
+            order=order,
+            sole=True,
         )
+        return in_scope(said, account_of(resource))
 
     return read
 
@@ -196,22 +136,29 @@ def _capture(facts_of: Callable[[str | None, str | None, str, int], Facts]) -> C
 
     def read(resource: Resource) -> Meaning:
         own = need_id(resource.get("id"), "resource.id")
-        order, authorization = payment_of(resource), authorization_of(resource)
+        payment, order, authorization = payment_of(resource), order_of(resource), authorization_of(resource)
+        account, sole = account_of(resource), authorization is not None
+        open_order = order is not None and not sole
         amount, currency = maybe_money(resource.get("amount"), "amount")
-        return Meaning(
+        said = Meaning(
             refs=refs_of(
-                (RefKind.PAYMENT, order or own),
+                (RefKind.PAYMENT, None if open_order and not account else payment or own),
+                (RefKind.SESSION, None if open_order else order),
                 (RefKind.CAPTURE, own),
                 (RefKind.CHARGE, authorization),
+                (RefKind.SHARED, order if open_order else None),
                 (RefKind.SHARED, id_or_none(resource.get("billing_agreement_id"))),
                 (RefKind.REFERENCE, reference_of(resource)),
             ),
-            facts=facts_of(order, authorization or _unreserved(resource, order, own), own, amount),
+            facts=facts_of(payment, authorization or _unreserved(resource, payment, own), own, amount),
             opens=True,
             currency=currency,
             amount=amount,
-            provider_ref=order or own,
+            provider_ref=payment or own,
+            order=order,
+            sole=sole,
         )
+        return in_scope(said, account)
 
     return read
 
@@ -236,13 +183,14 @@ def _refund(state: str | None) -> Callable[[Resource], Meaning]:
         capture = capture_of(resource)
         return Meaning(
             refs=refs_of(
-                (RefKind.PAYMENT, payment_of(resource)),
+                (RefKind.PAYMENT, whole_of(resource)),
                 (RefKind.CAPTURE, capture),
                 (RefKind.REFUND, own),
             ),
             facts=(refund(own, state or status, amount, payment=capture),),
             currency=currency,
             amount=amount,
+            order=order_of(resource),
         )
 
     return read
@@ -268,10 +216,11 @@ def _reversed(resource: Resource) -> Meaning:
     capture = own if is_capture(resource, own) else capture_of(resource)
     amount, currency = money(resource.get("amount"), "amount", given_back=True)
     return Meaning(
-        refs=refs_of((RefKind.PAYMENT, payment_of(resource)), (RefKind.CAPTURE, capture)),
+        refs=refs_of((RefKind.PAYMENT, whole_of(resource)), (RefKind.CAPTURE, capture)),
         facts=(reversal(own, capture, amount),),
         currency=currency,
         amount=amount,
+        order=order_of(resource),
     )
 
 
@@ -307,10 +256,7 @@ _TAKEN_NOW: Final = _capture(
 )
 
 _READERS: Final[dict[str, Callable[[Resource], Meaning]]] = {
-    "CHECKOUT.ORDER.APPROVED": _order(lambda key, _units: (attempt(key, "created"),)),
-    "CHECKOUT.ORDER.COMPLETED": _order(_completed),
-    "CHECKOUT.PAYMENT-APPROVAL.REVERSED": _approval_reversed,
-    "PAYMENT.AUTHORIZATION.CREATED": _authorization_event(_reserved),
+    "PAYMENT.AUTHORIZATION.CREATED": _authorization_event(orders.reserved),
     "PAYMENT.AUTHORIZATION.VOIDED": _authorization_event(_voided),
     **dict.fromkeys(("PAYMENT.CAPTURE.PENDING", "PAYMENT.SALE.PENDING"), _capture(_pending)),
     **dict.fromkeys(("PAYMENT.CAPTURE.COMPLETED", "PAYMENT.SALE.COMPLETED"), _TAKEN_NOW),
@@ -326,3 +272,5 @@ _DISPUTES: Final[dict[str, Callable[[Resource], str]]] = {
     "CUSTOMER.DISPUTE.UPDATED": disputes.updated,
     "CUSTOMER.DISPUTE.RESOLVED": disputes.outcome,
 }
+
+_KINDS: Final = {*_READERS, *_DISPUTES, *orders.FACTS, APPROVAL_REVERSED}

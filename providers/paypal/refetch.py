@@ -26,9 +26,11 @@ from providers.core.reading import value_at
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
 from providers.paypal import disputes
 from providers.paypal.meaning import meaning_of
+from providers.paypal.orders import part_of, read_order
+from providers.paypal.payees import parts_of
 from providers.paypal.recall import GRANT
 from providers.paypal.resource import Resource, listed, maybe_money, reference_of
-from schemas.facts import Meaning, RefKind
+from schemas.facts import Meaning, Ref, RefKind
 
 _ORDER_IDS: Final = re.compile("(?!PAY)[A-Za-z0-9]{1,40}")
 _IDS: Final = re.compile("[A-Za-z0-9-]{1,60}")
@@ -51,20 +53,31 @@ _CAPTURES: Final = {
 _UNTAKEN: Final = ("PENDING", "DECLINED", "FAILED")
 
 
-def _meaning_of_order(order: Resource) -> Meaning:
-    """Read an order with its children: what its own events tell of it, and what has come undone or is on its way."""
+def _meaning_of_order(order: Resource, body: bytes, event_id: str) -> Meaning:
+    """Read an order with its children: what its own events tell of it, and what has come undone or is on its way.
+
+    Of one of several payees it is the part of the payee whom the event's id names.
+    """
     kind = need_state(_ORDERS, order.get("status"), "status")
-    whole = meaning_of(kind, order)
+    whole = summed(read_order(order, kind, body, event_id))
     if order.get("status") == "VOIDED":
         return replace(whole, facts=(*whole.facts, ended(str(whole.provider_ref), "canceled")))
-    units = [value_at(unit, "payments") for unit in listed(order.get("purchase_units"))]
+    part, several = part_of(order, body, event_id)
+    units = [value_at(unit, "payments") for unit in part.units]
     related = {"supplementary_data": {"related_ids": {"order_id": whole.provider_ref}}}
     children = [
         *(_meaning_of_authorization({**one, **related}) for one in _children(units, "authorizations", ("VOIDED",))),
         *(_meaning_of_capture({**one, **related}) for one in _children(units, "captures", _UNTAKEN)),
         *(_meaning_of_refund({**one, **related}) for one in _children(units, "refunds")),
     ]
-    return merged(whole, *children)
+    found = merged(whole, *children)
+    as_whole = Ref(RefKind.SESSION, str(whole.provider_ref))
+    return replace(found, refs=tuple(ref for ref in found.refs if ref != as_whole)) if several else found
+
+
+def _payees_of(order: object) -> tuple[str, ...]:
+    """Return the labels of an order's parts: an answer is an event of each of them."""
+    return tuple(part.label for part in parts_of(order)) if isinstance(order, dict) else ()
 
 
 def _children(units: list[Any], name: str, statuses: tuple[str, ...] = ()) -> list[Resource]:
@@ -265,7 +278,14 @@ _API: Final = ObjectsApi(
         ),
         ApiObject("sale", _IDS, "/v1/payments/sale/{id}", _meaning_of_sale, prefix=_SALES),
         ApiObject("sale_refund", _IDS, "/v1/payments/refund/{id}", _meaning_of_sale_refund, prefix=_SALE_REFUNDS),
-        ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _meaning_of_order, instead=_SALES),
+        ApiObject(
+            "order",
+            _ORDER_IDS,
+            "/v2/checkout/orders/{id}",
+            read_part=_meaning_of_order,
+            parts=_payees_of,
+            instead=_SALES,
+        ),
         ApiObject("payment", _PAYMENT_IDS, "/v1/payments/payment/{id}", _meaning_of_payment),
     ),
     by_token,

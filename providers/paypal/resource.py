@@ -59,6 +59,16 @@ def payment_of(resource: Resource) -> str | None:
     return maybe_id(resource.get("parent_payment"), "parent_payment")
 
 
+def order_of(resource: Resource) -> str | None:
+    """Return the order that a resource belongs to; a subscription's and version 1's have none."""
+    return related(resource, "order_id")
+
+
+def whole_of(resource: Resource) -> str | None:
+    """Return version 1's payment that a resource belongs to, which is one payment, or None."""
+    return None if order_of(resource) else payment_of(resource)
+
+
 def reference_of(resource: Resource) -> str | None:
     """Return the merchant's reference, which PayPal keeps unique; None where it is none that can be kept."""
     return id_or_none(resource.get("invoice_id") or resource.get("invoice_number") or None)

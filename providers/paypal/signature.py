@@ -17,7 +17,8 @@ What this proves of the body is 32 bits of a checksum that is no cryptographic h
 can find another body for it. The channel (TLS) is what keeps deliveries from strangers. No age limit: PayPal retries
 for three days under the same transmission time, so old ones are deduped, not dropped.
 
-Identity: `id`, `event_type`; a dispute that names several transactions is an event for each (`disputes`). The payment
+Identity: `id`, `event_type`; a dispute that names several transactions is an event for each (`disputes`), an order of
+several payees one for each of them (`payees`). The payment
 is the order (`supplementary_data.related_ids.order_id`), else a dispute's
 `disputed_transactions[0].seller_transaction_id`, else the capture that a refund's link `up` names, else
 `resource.id`.
@@ -40,8 +41,9 @@ from providers.core.contract import Notification, SignedRequest
 from providers.core.proof import body_digest, header_bytes, live_secrets, need_header, to_bytes
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.x509_chain import need_trusted, read_certificates
-from providers.paypal.disputes import PART_MARK, parts_of
+from providers.paypal.disputes import parts_of
 from providers.paypal.links import linked
+from providers.paypal.payees import PART_MARK, labels_of
 from schemas.errors import SignatureRejected
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ _SIGNER_NAME: Final = re.compile(r"(?:[a-z0-9-]+\.)+paypal\.com\Z")
 
 
 def verify(request: SignedRequest) -> list[Notification]:
-    """Check certificate and signature; return the one event, or that of each transaction that a dispute names."""
+    """Check certificate and signature; return the one event, or those of a dispute or an order of several payments."""
     webhook_ids = live_secrets(request)
     sent = [header_bytes(need_header(request, f"paypal-transmission-{part}")) for part in ("id", "time")]
     signature = _signature(need_header(request, "paypal-transmission-sig"))
@@ -145,9 +147,12 @@ def notifications_of(body: bytes) -> list[Notification]:
     event = read_json(body)
     own, kind, resource = text_at(event, "id"), text_at(event, "event_type"), value_at(event, "resource")
     first = Notification(own, kind, _payment_ref(resource), body)
-    further = parts_of(body, resource)[1:] if kind is not None and kind.startswith(_DISPUTE) else ()
     whole = own or body_digest(body)
-    return [first, *(Notification(f"{whole}{PART_MARK}{part}", kind, part, body) for part in further)]
+    if kind is not None and kind.startswith(_DISPUTE):
+        further = [(part, part) for part in parts_of(body, resource)[1:]]
+    else:
+        further = [(label, first.payment_ref) for label in labels_of(kind or "", body, resource)[1:]]
+    return [first, *(Notification(f"{whole}{PART_MARK}{part}", kind, ref, body) for part, ref in further)]
 
 
 def _payment_ref(resource: Any) -> str | None:

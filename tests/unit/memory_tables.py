@@ -24,7 +24,7 @@ from consumer.facts_json import load_reported
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
 from consumer.planner import Planner
-from consumer.resolve import claimed_of, keys_of, names_of
+from consumer.resolve import claimed_of, gathered_of, keys_of, names_of
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
@@ -146,6 +146,10 @@ class MemoryTables:
             known.parked.append(ParkedEvent(parked_id, event.record, event.event_id))
             self._lock(known, set(keys_of(event)))
         self._read_groups(known, promised)
+        for key in {key for event in events if (key := gathered_of(event)) is not None}:
+            known.standing[key] = [payment_id for one, payment_id in self.standing_under if one == key]
+            for payment_id in known.standing[key]:
+                self._hold(known, payment_id)
         return known
 
     def _read_groups(self, known: Known, promised: set[RefKey]) -> None:

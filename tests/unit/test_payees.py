@@ -1,0 +1,374 @@
+"""Whose money an order of PayPal's is: one row a payee, whatever comes first, and whichever events leave the payee out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from events import intent, placed, record
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paper_books import PaperBooks
+from vector_events import facts, refs
+
+import providers
+from providers.paypal.signature import notifications_of
+from schemas.errors import UninterpretableError
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+ORDER = "O1"
+CLAIM = UUID("01890000-0000-7000-8000-000000000002")
+OTHER_CLAIM = UUID("01890000-0000-7000-8000-000000000003")
+REFUND = 300
+
+
+@dataclass(frozen=True)
+class Taking:
+    """One purchase unit, and the capture made of it; `named` tells whether the capture's own events name its payee."""
+
+    capture: str
+    account: str
+    amount: int
+    named: bool = True
+    refunded: bool = False
+    disputed: bool = False
+
+
+def money(amount: int) -> dict[str, str]:
+    return {"currency_code": "EUR", "value": f"{amount // 100}.{amount % 100:02}"}
+
+
+def payee(account: str, *, by_email: bool = False) -> dict[str, str]:
+    email = {"email_address": f"{account}@shop.example"}
+    return email if by_email else {**email, "merchant_id": account}
+
+
+def unit(one: Taking, *, listed: bool, by_email: bool = False) -> dict[str, Any]:
+    captures = [{"id": one.capture, "status": "COMPLETED", "amount": money(one.amount)}]
+    told = {"reference_id": f"unit {one.capture}", "amount": money(one.amount)}
+    told |= {"payee": payee(one.account, by_email=by_email)}
+    return told | ({"payments": {"captures": captures}} if listed else {})
+
+
+def order(takings: list[Taking], *, listed: bool, by_email: frozenset[str] = frozenset()) -> dict[str, Any]:
+    units = [unit(one, listed=listed, by_email=one.account in by_email) for one in takings]
+    return {"id": ORDER, "intent": "CAPTURE", "purchase_units": units}
+
+
+def posted(kind: str, resource: dict[str, Any], event_id: str) -> list[Record]:
+    """Return the records that one webhook makes."""
+    body = json.dumps({"id": event_id, "event_type": kind, "resource": resource}).encode()
+    return [
+        record("paypal", str(one.event_id), str(one.kind), one.body, topic="payments.webhooks")
+        for one in notifications_of(body)
+    ]
+
+
+def answered(resource: dict[str, Any], ref: str = ORDER) -> list[Record]:
+    """Return the records that one answer of PayPal's API makes."""
+    refetch = providers.find("paypal").refetch  # type: ignore[union-attr]
+    body = json.dumps(resource).encode()
+    fetched = refetch.answer(ref, 200, body)  # type: ignore[union-attr]
+    return [
+        record("paypal", ":".join(("refetch:1", *part)), fetched.kind, body) for part in ((), *zip(fetched.further))
+    ]  # type: ignore[union-attr]
+
+
+def captured(one: Taking) -> list[Record]:
+    resource = {"id": one.capture, "amount": money(one.amount), **related()}
+    return posted(
+        "PAYMENT.CAPTURE.COMPLETED", resource | ({"payee": payee(one.account)} if one.named else {}), one.capture
+    )
+
+
+def related() -> dict[str, Any]:
+    return {"supplementary_data": {"related_ids": {"order_id": ORDER}}}
+
+
+def refunded(one: Taking, *, with_order: bool = False) -> list[Record]:
+    links = [{"rel": "up", "href": f"https://api.paypal.com/v2/payments/captures/{one.capture}"}]
+    resource = {"id": f"R{one.capture}", "status": "COMPLETED", "amount": money(REFUND), "links": links}
+    return posted("PAYMENT.CAPTURE.REFUNDED", resource | (related() if with_order else {}), f"WH-R{one.capture}")
+
+
+def disputed(*takings: Taking) -> list[Record]:
+    named = [{"seller_transaction_id": one.capture, "seller": {"merchant_id": one.account}} for one in takings]
+    own = "D" + "".join(one.capture for one in takings)
+    body = {"dispute_id": own, "dispute_amount": money(500), "status": "OPEN", "disputed_transactions": named}
+    return posted("CUSTOMER.DISPUTE.CREATED", body, f"WH-{own}")
+
+
+def delivered(data: st.DataObject, records: list[Record]) -> PaperBooks:
+    """Deliver records in any order and any batches, some of them again."""
+    again = data.draw(st.lists(st.sampled_from(records), max_size=3))
+    rest, books = list(data.draw(st.permutations([*records, *again]))), PaperBooks()
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        books.settle(placed(rest[:size]))
+        rest = rest[size:]
+    assert not books.letters, [one.message for one in books.letters]
+    return books
+
+
+@st.composite
+def takings_of(draw: st.DrawFn, accounts: tuple[str, ...]) -> list[Taking]:
+    """Return one or two purchase units a payee."""
+    found = []
+    for place, account in enumerate(accounts):
+        for number in range(draw(st.integers(1, 2))):
+            flags = draw(st.tuples(*[st.booleans()] * 3))
+            found.append(Taking(f"C{place}{number}", account, 1000 + 100 * place + number, *flags))
+    return draw(st.permutations(found))
+
+
+def told_by(takings: list[Taking], data: st.DataObject, by_email: frozenset[str] = frozenset()) -> list[Record]:
+    """Return what tells of an order: its completion, by webhook or read again, what came before, and what of captures."""
+    told = order(takings, listed=True, by_email=by_email)
+    records = []
+    if data.draw(st.booleans(), "read again"):
+        records += answered({**told, "status": "COMPLETED"})
+    else:
+        records += posted("CHECKOUT.ORDER.COMPLETED", told, "WH-COMPLETED")
+    if data.draw(st.booleans(), "approved"):
+        records += posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False, by_email=by_email), "WH-APPROVED")
+    for one in takings:
+        if data.draw(st.booleans(), f"{one.capture} told"):
+            records += captured(one)
+        if one.refunded:
+            records += refunded(one, with_order=data.draw(st.booleans()))
+        if one.disputed:
+            records += disputed(one)
+    return records
+
+
+def check(
+    books: PaperBooks, takings: list[Taking], accounts: tuple[str, ...], unnamed: frozenset[str] = frozenset()
+) -> None:
+    """Assert one row a payee, with its own sums."""
+    assert not books.parked
+    alive = {row["captured"]: row for row in books.payments.values() if row["merged_into"] is None}
+    assert len(alive) == len(accounts), alive
+    for account in accounts:
+        own = [one for one in takings if one.account == account]
+        row = alive[sum(one.amount for one in own)]
+        assert row["merchant_account"] in (("", account) if account in unnamed else (account,))
+        assert row["refunded"] == REFUND * sum(one.refunded for one in own)
+        assert row["dispute_status"] == ("open" if any(one.disputed for one in own) else "none")
+        assert (row["status"], row["flags"], row["provider_ref"]) == ("captured", [], ORDER)
+
+
+@given(data=st.data(), accounts=st.sampled_from([("P1",), ("P1", "P2"), ("P1", "P2", "P3")]))
+@settings(max_examples=300, deadline=None)
+def test_an_order_is_one_row_a_payee(data: st.DataObject, accounts: tuple[str, ...]) -> None:
+    takings = data.draw(takings_of(accounts))
+    check(delivered(data, told_by(takings, data)), takings, accounts)
+
+
+@given(data=st.data(), accounts=st.sampled_from([("P1",), ("P1", "P2")]))
+@settings(max_examples=150, deadline=None)
+def test_a_payee_that_is_an_e_mail_address_alone_is_one_row_too(data: st.DataObject, accounts: tuple[str, ...]) -> None:
+    takings = data.draw(takings_of(accounts))
+    by_email = frozenset(data.draw(st.sets(st.sampled_from(accounts), min_size=1)))
+    records = told_by(takings, data, by_email)
+    assert not any("@" in text for one in records for _, value in one.headers if value for text in [value.decode()])
+    check(delivered(data, records), takings, accounts, by_email)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_an_order_of_one_payee_gathers_what_came_without_one(data: st.DataObject) -> None:
+    """The order lists none of its captures, as it does when it is approved; refunds and disputes name captures alone."""
+    takings = data.draw(takings_of(("P1",)))
+    by_email = data.draw(st.sampled_from([frozenset(), frozenset({"P1"})]))
+    records = posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False, by_email=by_email), "WH-APPROVED")
+    for one in takings:
+        records += captured(one)
+        records += refunded(one, with_order=data.draw(st.booleans())) if one.refunded else []
+        records += disputed(one) if one.disputed else []
+    check(delivered(data, records), takings, ("P1",), by_email)
+
+
+@given(data=st.data(), named=st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_an_authorization_proves_an_order_to_be_one_payment(data: st.DataObject, named: bool) -> None:  # noqa: FBT001
+    """An order with the intent AUTHORIZE has one purchase unit: its captures need no payee and no order."""
+    told = {"payee": payee("P1")} if named else {}
+    held = {"id": "A1", "amount": money(3000), **related(), **told}
+    ids = {"supplementary_data": {"related_ids": {"order_id": ORDER, "authorization_id": "A1"}}}
+    records = posted("PAYMENT.AUTHORIZATION.CREATED", held, "WH-A1")
+    for own in ("C1", "C2"):
+        records += posted("PAYMENT.CAPTURE.COMPLETED", {"id": own, "amount": money(1000), **ids}, f"WH-{own}")
+    records += posted("PAYMENT.CAPTURE.COMPLETED", {"id": "C3", "amount": money(500), **related()}, "WH-C3")
+    books = delivered(data, records)
+    assert not books.parked
+    (row,) = [row for row in books.payments.values() if row["merged_into"] is None]
+    assert (row["captured"], row["merchant_account"]) == (2500, "P1" if named else "")
+
+
+TWO = [Taking("C1", "P1", 1000, named=False), Taking("C2", "P2", 2000, named=False)]
+
+
+def shown(books: PaperBooks, *names: str) -> list[tuple[Any, ...]]:
+    """Return these columns of the rows that were not merged, sorted."""
+    alive = [row for row in books.payments.values() if row["merged_into"] is None]
+    return sorted((tuple(row[name] for name in names) for row in alive), key=str)
+
+
+def test_captures_that_nothing_tells_the_payee_of_stay_apart_and_their_order_is_asked_about() -> None:
+    """Once the order is known to be of several payees, and lists no captures, nothing is asked in vain but that."""
+    approved = posted("CHECKOUT.ORDER.APPROVED", order(TWO, listed=False), "WH-APPROVED")
+    for records in permutations([*captured(TWO[0]), *captured(TWO[1]), *approved]):
+        books = PaperBooks()
+        for one in records:
+            books.settle(placed([one]))
+        rows = [("", 1000), ("", 2000), ("P1", 0), ("P2", 0)]
+        assert shown(books, "merchant_account", "captured") == rows
+        assert {one.ref for one in books.refetches} == {ORDER}
+        assert len(books.refetches) == 2, "by each capture of which nothing is known"
+        books.settle(placed(answered({**order(TWO, listed=True), "status": "COMPLETED"}), first=10))
+        assert shown(books, "merchant_account", "captured") == [("P1", 1000), ("P2", 2000)]
+
+
+def test_captures_whose_payee_is_known_ask_nothing() -> None:
+    books = PaperBooks()
+    for one in (
+        *captured(replace(TWO[0], named=True)),
+        *posted("CHECKOUT.ORDER.APPROVED", order(TWO[:1], listed=False), "A"),
+    ):
+        books.settle([one])
+    books.settle(captured(Taking("C9", "P1", 500, named=False)))
+    assert books.refetches == []
+    assert shown(books, "merchant_account", "captured") == [("P1", 1500)]
+
+
+def asked(payment_id: UUID, account: str | None, amount: int) -> Record:
+    named = {} if account is None else {"merchant_account": account}
+    return intent(payment_id, provider="paypal", provider_ref=ORDER, amount=amount, **named)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_an_intent_gets_the_part_of_the_payee_that_it_names(data: st.DataObject) -> None:
+    takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
+    records = [asked(CLAIM, "P1", 1000), asked(OTHER_CLAIM, "P2", 2000), *told_by(takings, data)]
+    books = delivered(data, records)
+    rows = [(CLAIM, "P1", 1000, "captured"), (OTHER_CLAIM, "P2", 2000, "captured")]
+    assert shown(books, "id", "merchant_account", "captured", "status") == rows
+    assert all(row["flags"] == [] for row in books.payments.values())
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_an_intent_that_names_no_payee_never_has_the_money_of_two(data: st.DataObject) -> None:
+    """It gets the payee whose event came first, so less than it asked for the whole order: never `captured`."""
+    takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
+    books = delivered(data, [asked(CLAIM, None, 3000), *told_by(takings, data)])
+    (row,) = [row for row in books.payments.values() if row["id"] == CLAIM]
+    assert (row["merchant_account"], row["captured"]) in {("P1", 1000), ("P2", 2000)}
+    assert row["status"] == "partially_captured"
+    assert sorted(row["captured"] for row in books.payments.values() if row["merged_into"] is None) == [1000, 2000]
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_an_intent_that_names_another_payee_gets_nothing(data: st.DataObject) -> None:
+    takings = [replace(TWO[0], named=data.draw(st.booleans()))]
+    books = delivered(data, [asked(CLAIM, "P9", 1000), *told_by(takings, data)])
+    rows = [("P1", 1000, "captured"), ("P9", 0, "created")]
+    assert shown(books, "merchant_account", "captured", "status") == rows
+
+
+def test_an_approval_that_was_not_captured_ends_each_payee_s_part() -> None:
+    """It names units without their payees: an event of each unit, in every order with the order itself."""
+    kind = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
+    for takings in (TWO, [replace(one, account="P1") for one in TWO]):
+        units = [{"reference_id": f"unit {one.capture}"} for one in takings]
+        records = posted(kind, {"order_id": ORDER, "purchase_units": units}, "WH-END")
+        assert len(records) == 2
+        records += posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False), "WH-APPROVED")
+        accounts = sorted({one.account for one in takings})
+        for arrived in permutations(records):
+            for batches in ([[one] for one in arrived], [list(arrived)]):
+                books = PaperBooks()
+                for batch in batches:
+                    books.settle(placed(batch))
+                assert (books.letters, books.parked) == ([], {})
+                assert shown(books, "merchant_account", "status") == [(one, "canceled") for one in accounts]
+
+
+def test_an_order_and_a_capture_that_contradict_each_other_are_both_flagged() -> None:
+    """The order is one payee's, the capture another's: two rows, and neither has money of the other's."""
+    records = [
+        *captured(Taking("C1", "P2", 1000)),
+        *posted("CHECKOUT.ORDER.APPROVED", order(TWO[:1], listed=False), "A"),
+    ]
+    for arrived in permutations(records):
+        books = PaperBooks()
+        for one in arrived:
+            books.settle([one])
+        rows = [("P1", 0, ["contradiction"]), ("P2", 1000, ["contradiction"])]
+        assert shown(books, "merchant_account", "captured", "flags") == rows
+
+
+def meanings(resource: dict[str, Any], kind: str = "CHECKOUT.ORDER.COMPLETED") -> list[Any]:
+    found = posted(kind, resource, "WH-1")
+    return [providers.interpret("paypal", kind, one.value or b"", one.header("ce_id") or "") for one in found]
+
+
+def test_what_the_parts_of_an_order_say() -> None:
+    first, second = meanings(order([TWO[1], TWO[0]], listed=True))
+    names = [("payment", ORDER), ("session", f"{ORDER}:{_digest('unit C1')}"), ("shared", ORDER), ("capture", "C1")]
+    assert refs(first) == names
+    assert (first.merchant_account, second.merchant_account, first.order, first.sole) == ("P1", "P2", ORDER, False)
+    assert facts(first) == {("terms", ORDER, "asked", "1000"), ("capture", "C1", "succeeded", "1000")}
+    assert (second.amount, second.provider_ref) == (2000, ORDER)
+
+
+def _digest(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def test_units_without_a_payee_among_others_are_a_part_of_their_own() -> None:
+    """Addresses tell payees apart, and one that another unit tells the account of is that account's."""
+    whole = order([*TWO, Taking("C3", "P1", 500), Taking("C4", "P4", 700)], listed=False, by_email=frozenset({"P4"}))
+    del whole["purchase_units"][2]["payee"]["merchant_id"]
+    whole["purchase_units"].append({"reference_id": "x", "amount": money(100)})
+    said = meanings(whole)
+    assert sorted((one.merchant_account, one.amount) for one in said) == [
+        ("", 100),
+        ("", 700),
+        ("P1", 1500),
+        ("P2", 2000),
+    ]
+    assert all(one.order is None for one in said if not one.merchant_account)
+    assert not any("@" in ref.ref for one in said for ref in one.refs)
+
+
+@pytest.mark.parametrize("told", [["same", "same"], [None, "x"], [7, "x"]])
+def test_units_whose_names_are_no_ids_go_by_their_places(told: list[Any]) -> None:
+    whole = order(TWO, listed=False)
+    for named, name in zip(whole["purchase_units"], told, strict=True):
+        named["reference_id"] = name
+    sessions = [
+        ref.ref for one in meanings(whole, "CHECKOUT.ORDER.APPROVED") for ref in one.refs if ref.kind == "session"
+    ]
+    assert sessions == [f"{ORDER}:0", f"{ORDER}:1"]
+
+
+def test_more_payees_than_may_be_copied_are_refused() -> None:
+    """A body of 1 MiB would be copied for each of its payees."""
+    many = [Taking(f"C{place}", f"P{place}", 100) for place in range(10)]
+    whole = order(many, listed=False) | {"padding": "x" * 900_000}
+    (one,) = posted("CHECKOUT.ORDER.APPROVED", whole, "WH-1")
+    with pytest.raises(UninterpretableError, match="10 payees, too many"):
+        providers.interpret("paypal", "CHECKOUT.ORDER.APPROVED", one.value or b"", "WH-1")
