@@ -41,8 +41,8 @@ class ApiObject:
     `shows` is a field of the answer and what must stand in it. `payment_at` is where the object names its payment,
     whose id keys the event; without it the object's own does. `instead` is the prefix of the object that an id may be
     of where this one is not known by it: ids that look alike don't show what they are of. `parts` are the labels of the
-    events that an answer makes where it is several payments'; `read_part` reads one of them in place of `read`, and gets
-    the body and the event's id too.
+    events that an answer makes where it is several payments'; `read_part` reads one of them, in place of `read`, and
+    gets the body and the event's id too.
     """
 
     name: str

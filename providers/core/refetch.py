@@ -188,7 +188,7 @@ class Refetch:
     raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the time at which
     the provider's event was made, in `ticks_per_second`; an answer, which has none, counts from when the API was asked.
     `instead` takes a reference that the API does not know and returns the one under which it may know the same id as
-    something else, or None. `interpret_part` is `interpret` for answers that make several events, and gets the event's id.
+    something else, or None. `interpret_part` reads one of several events that an answer makes; it gets the event's id.
     `unknown` tells that payments begin at the provider which no event opens, so that an event about one that is not
     known is a reason to ask. `query` is for what the API answers by a webhook. `watches` is the schedule of what is
     asked again by itself.

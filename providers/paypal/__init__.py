@@ -1,4 +1,7 @@
-"""PayPal: what it signs (`signature`), what its events mean (`meaning`, `orders`, `payees`, `disputes`), its `kinds`."""
+"""PayPal: what it signs (`signature`), and what its events mean (`meaning`; `orders` with their `payees`; `disputes`).
+
+`kinds` lists them; `recall` and `refetch` say how its API is asked.
+"""
 
 from providers.core.contract import NamedCertificate, Provider
 from providers.paypal.kinds import CATALOGUE

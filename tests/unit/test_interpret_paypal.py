@@ -61,12 +61,12 @@ def test_kinds_about_no_payment() -> None:
 
 
 def test_references() -> None:
-    order = [("payment", ORDER), ("reference", "ORD-MDPWTRY9SA")]
-    assert refs(meaning("paypal", "event_checkout_order_approved")) == order
+    order, reference = [("payment", ORDER), ("session", ORDER)], ("reference", "ORD-MDPWTRY9SA")
+    assert refs(meaning("paypal", "event_checkout_order_approved")) == [*order, reference]
     reserved = meaning("paypal", "event_payment_authorization_created")
-    assert refs(reserved) == [order[0], ("charge", RESERVE), order[1]]
+    assert refs(reserved) == [*order, ("charge", RESERVE), reference]
     taken = meaning("paypal", "event_payment_capture_completed")
-    assert refs(taken) == [order[0], ("capture", CAPTURE), ("charge", RESERVE), order[1]]
+    assert refs(taken) == [*order, ("capture", CAPTURE), ("charge", RESERVE), reference]
     assert taken.provider_ref == reserved.provider_ref == ORDER
     given_back = meaning("paypal", "event_payment_capture_refunded")
     assert refs(given_back) == [("capture", "SBAUZDZH56DNV5XZX"), ("refund", "H32LCHQJXUZRRQG9Q")]
@@ -141,9 +141,9 @@ def test_a_completed_order_with_authorizations(links: Any, implied: str) -> None
 
 def test_a_completed_order_that_lists_nothing_moves_no_money() -> None:
     units = ({"amount": money("10.00"), "invoice_id": "A"}, {"amount": money("2.50"), "invoice_id": "B"})
-    found = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
-    assert facts(found) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
-    assert refs(found) == [("payment", "O1")]
+    said = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
+    assert facts(said) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
+    assert refs(said) == [("payment", "O1"), ("session", "O1")]
 
 
 def test_an_approval_that_was_not_captured_in_time() -> None:

@@ -1,4 +1,4 @@
-"""Whose money an order of PayPal's is: one row a payee, whatever comes first, and whichever events leave the payee out."""
+"""Whose money an order of PayPal's is: one row a payee, whatever comes first and whichever events name no payee."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def takings_of(draw: st.DrawFn, accounts: tuple[str, ...]) -> list[Taking]:
 
 
 def told_by(takings: list[Taking], data: st.DataObject, by_email: frozenset[str] = frozenset()) -> list[Record]:
-    """Return what tells of an order: its completion, by webhook or read again, what came before, and what of captures."""
+    """Return what tells of an order: its completion, posted or read again, what came before, and events of captures."""
     told = order(takings, listed=True, by_email=by_email)
     records = []
     if data.draw(st.booleans(), "read again"):
@@ -185,7 +185,7 @@ def test_a_payee_that_is_an_e_mail_address_alone_is_one_row_too(data: st.DataObj
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_an_order_of_one_payee_gathers_what_came_without_one(data: st.DataObject) -> None:
-    """The order lists none of its captures, as it does when it is approved; refunds and disputes name captures alone."""
+    """The order lists none of its captures, as when it is approved; refunds and disputes name captures alone."""
     takings = data.draw(takings_of(("P1",)))
     by_email = data.draw(st.sampled_from([frozenset(), frozenset({"P1"})]))
     records = posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False, by_email=by_email), "WH-APPROVED")

@@ -52,6 +52,20 @@ SOLD = braintree(
 )
 DISPUTED = braintree("dispute_opened", f"<dispute><id>d1</id>{MONEY}<transaction><id>t1</id></transaction></dispute>")
 """It says no merchant account."""
+
+
+def paypal(kind: str, resource: dict[str, Any]) -> Event:
+    """Return a webhook of a provider whose order may be several merchants'."""
+    amount = {"currency_code": "EUR", "value": "10.00"}
+    body = {"id": kind, "event_type": kind, "resource": {"amount": amount, **resource}}
+    attributes = Attributes(source="paypal", event_id=kind, kind=kind, received_at=1_790_000_000.0)
+    return Event(kind, b"O1", json.dumps(body).encode(), attributes.to_headers())
+
+
+UNITS = [{"amount": {"currency_code": "EUR", "value": "10.00"}, "payee": {"merchant_id": "P1"}}]
+APPROVED = paypal("CHECKOUT.ORDER.APPROVED", {"id": "O1", "purchase_units": UNITS})
+TAKEN = paypal("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "supplementary_data": {"related_ids": {"order_id": "O1"}}})
+"""It names its order, and not whose it is."""
 PROMISED = uuid.UUID("0195f000-0000-7000-8000-000000000001")
 
 
@@ -138,3 +152,33 @@ class Telling(Merging):
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, disputed=1000, merchant_account="eur")
+
+
+class Gathering(Merging):
+    """An order is proved to be one merchant's, its capture names no merchant, and a client names both."""
+
+    name = "gathering"
+    says = "a capture that stands under its order alone and the order that takes it in never miss each other"
+    finds: tuple[str, ...] = ("consumer-batch-names-lock-nothing",)
+
+    async def seed(self, arena: Arena) -> None:
+        """Begin with the row of the order's name, as an event leaves it that waited in vain: no insert locks that."""
+        await arena.plain_pool().execute(
+            "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)"
+            " values ('paypal', '', '', true, 'session', 'O1')"
+        )
+
+    def processes(self, arena: Arena) -> list[Process]:
+        claim = intent(PROMISED, provider="paypal", provider_ref="O1", merchant_account="P1")
+        return [
+            actor(arena, "intent", intent_records([claim])),
+            actor(arena, "order", records([APPROVED])),
+            actor(arena, "capture", records([TAKEN], partition=1)),
+        ]
+
+    async def check(self, arena: Arena) -> list[str]:
+        problems = await open_problems(arena, APPROVED, TAKEN)
+        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        if len(survivors) != 1:
+            return [*problems, f"{len(survivors)} payments"]
+        return problems + compared(survivors[0], id=PROMISED, captured=1000, merchant_account="P1")
