@@ -41,14 +41,13 @@ class ApiObject:
     `shows` is a field of the answer and what must stand in it. `payment_at` is where the object names its payment,
     whose id keys the event; without it the object's own does. `instead` is the prefix of the object that an id may be
     of where this one is not known by it: ids that look alike don't show what they are of. `parts` are the labels of the
-    events that an answer makes where it is several payments'; `read_part` reads one of them, in place of `read`, and
-    gets the body and the event's id too.
+    events that an answer makes which may be several payments'; then `read` gets the body and the event's id too.
     """
 
     name: str
     ids: re.Pattern[str]
     path: str
-    read: Callable[[Any], Meaning] | None = None
+    read: Callable[..., Meaning]
     prefix: str = ""
     within: tuple[str, ...] = ()
     id_at: tuple[str, ...] = ("id",)
@@ -57,7 +56,6 @@ class ApiObject:
     listed: bool = False
     instead: str = ""
     parts: Callable[[Any], tuple[str, ...]] | None = None
-    read_part: Callable[[Any, bytes, str], Meaning] | None = None
 
     def id_of(self, ref: str) -> str | None:
         """Return the id that a reference holds, or None where it is of something else."""
@@ -81,11 +79,7 @@ class ApiObject:
 
     def meaning(self, value: Any, body: bytes, event_id: str) -> Meaning:
         """Return what an answer says that holds `value`, or the part of it that the event's id names."""
-        if self.read_part is not None:
-            return self.read_part(value, body, event_id)
-        if self.read is None:
-            raise undecodable("nothing of this object is read")
-        return self.read(value)
+        return self.read(value) if self.parts is None else self.read(value, body, event_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,17 @@ from providers.core.catalogue import Catalogue, Decision, Kind, alike
 KINDS: Final[dict[str, Kind]] = {
     **alike(
         Decision.MONEY,
-        "the order and what was asked for",
+        "the order and what was asked for, of several payees of each",
         "CHECKOUT.ORDER.APPROVED",
     ),
     **alike(
         Decision.MONEY,
-        "what the order lists: authorizations and captures; without any it is on its way",
+        "what the order lists, of several payees of each: authorizations and captures; without any it is on its way",
         "CHECKOUT.ORDER.COMPLETED",
     ),
     **alike(
         Decision.MONEY,
-        "the approved order was not captured in time: canceled",
+        "the approved order was not captured in time: canceled, of several units each",
         "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
     ),
     **alike(
@@ -152,7 +152,11 @@ CATALOGUE: Final = Catalogue(
   own, which is that of a refund; a dispute by `dispute_id`. The payment is the order, in version 1 `parent_payment`.
 - **Shared ids**: a subscription (`billing_agreement_id`) has many sales and joins none. `invoice_id` is the
   merchant's own reference; `custom_id` is free text and is not read.
-- **Merchant and mode**: not in refunds and disputes; the endpoint's settings say.
+- **Merchant**: `payee.merchant_id` of a purchase unit, a capture or an authorization. An order of several payees is a
+  payment of each ([decision 43](../decisions/0043-an-order-may-be-several-payments.md)). A capture that names its order
+  and no payee joins it once an event proves that the order has one payee: the order itself, or an authorization. A
+  refund's `payer` and a dispute's `seller` are not read: both name the capture.
+- **Mode**: in none; the endpoint's settings say.
 - **Disputes** (Disputes v1): the stage orders first (INQUIRY, CHARGEBACK, PRE_ARBITRATION, ARBITRATION), then
   `update_time`. One that names several transactions shows on the payment of each. Their money goes by
   PAYMENT.CAPTURE.REVERSED and REFUNDED, so they have no sum of their own.
@@ -169,6 +173,8 @@ version 1 that name neither sale nor capture).
 - In the reverse order and in eight made-up ones, each event twice, they come to the same rows.
 """,
     open_questions="""
+- Whose an order is that is changed after its approval (PATCH may replace its units): the first payee and the second
+  have a payment each, flagged `contradiction`.
 - Which sale a reversal of version 1 belongs to: its published sample names none, so it becomes a dead letter.
 - Several authorizations that a saved order may have at once can't be told from reauthorizations: one that was
   captured keeps its place, of the others the latest counts.

@@ -282,7 +282,7 @@ _API: Final = ObjectsApi(
             "order",
             _ORDER_IDS,
             "/v2/checkout/orders/{id}",
-            read_part=_meaning_of_order,
+            _meaning_of_order,
             parts=_payees_of,
             instead=_SALES,
         ),

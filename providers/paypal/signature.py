@@ -148,6 +148,7 @@ def notifications_of(body: bytes) -> list[Notification]:
     own, kind, resource = text_at(event, "id"), text_at(event, "event_type"), value_at(event, "resource")
     first = Notification(own, kind, _payment_ref(resource), body)
     whole = own or body_digest(body)
+    further: list[tuple[str, str | None]]
     if kind is not None and kind.startswith(_DISPUTE):
         further = [(part, part) for part in parts_of(body, resource)[1:]]
     else:

@@ -119,5 +119,4 @@ async def test_an_order_of_two_payees_that_is_read_again_is_an_event_of_each(des
             names = [name.decode() for name in row["header_names"]]
             headers = tuple(zip(names, row["header_values"], strict=True))
             await ledger.settle([Record("payments.webhooks", 1, place, 0, b"O1", row["value"], headers)])
-    expected = [("P1", 1000, "captured", [], "O1"), ("P2", 2000, "captured", [], "O1")]
-    assert await alive(desk) == expected
+    assert await alive(desk) == [(f"P{place}", 1000 * place, "captured", [], "O1") for place in (1, 2)]

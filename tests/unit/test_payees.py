@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -10,12 +11,15 @@ from uuid import UUID
 
 import pytest
 from events import intent, placed, record
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paper_books import PaperBooks
+from profiles import MANY, examples
 from vector_events import facts, refs
 
 import providers
+from providers.core.refetch import Fetched
+from providers.paypal.refetch import REFETCH
 from providers.paypal.signature import notifications_of
 from schemas.errors import UninterpretableError
 
@@ -66,20 +70,16 @@ def order(takings: list[Taking], *, listed: bool, by_email: frozenset[str] = fro
 def posted(kind: str, resource: dict[str, Any], event_id: str) -> list[Record]:
     """Return the records that one webhook makes."""
     body = json.dumps({"id": event_id, "event_type": kind, "resource": resource}).encode()
-    return [
-        record("paypal", str(one.event_id), str(one.kind), one.body, topic="payments.webhooks")
-        for one in notifications_of(body)
-    ]
+    return [record("paypal", str(one.event_id), str(one.kind), one.body) for one in notifications_of(body)]
 
 
 def answered(resource: dict[str, Any], ref: str = ORDER) -> list[Record]:
     """Return the records that one answer of PayPal's API makes."""
-    refetch = providers.find("paypal").refetch  # type: ignore[union-attr]
     body = json.dumps(resource).encode()
-    fetched = refetch.answer(ref, 200, body)  # type: ignore[union-attr]
-    return [
-        record("paypal", ":".join(("refetch:1", *part)), fetched.kind, body) for part in ((), *zip(fetched.further))
-    ]  # type: ignore[union-attr]
+    fetched = REFETCH.answer(ref, 200, body)
+    assert isinstance(fetched, Fetched)
+    ids = ["refetch:1", *(f"refetch:1:{part}" for part in fetched.further)]
+    return [record("paypal", own, fetched.kind, body) for own in ids]
 
 
 def captured(one: Taking) -> list[Record]:
@@ -166,14 +166,13 @@ def check(
 
 
 @given(data=st.data(), accounts=st.sampled_from([("P1",), ("P1", "P2"), ("P1", "P2", "P3")]))
-@settings(max_examples=300, deadline=None)
+@examples(MANY)
 def test_an_order_is_one_row_a_payee(data: st.DataObject, accounts: tuple[str, ...]) -> None:
     takings = data.draw(takings_of(accounts))
     check(delivered(data, told_by(takings, data)), takings, accounts)
 
 
 @given(data=st.data(), accounts=st.sampled_from([("P1",), ("P1", "P2")]))
-@settings(max_examples=150, deadline=None)
 def test_a_payee_that_is_an_e_mail_address_alone_is_one_row_too(data: st.DataObject, accounts: tuple[str, ...]) -> None:
     takings = data.draw(takings_of(accounts))
     by_email = frozenset(data.draw(st.sets(st.sampled_from(accounts), min_size=1)))
@@ -183,7 +182,7 @@ def test_a_payee_that_is_an_e_mail_address_alone_is_one_row_too(data: st.DataObj
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@examples(MANY)
 def test_an_order_of_one_payee_gathers_what_came_without_one(data: st.DataObject) -> None:
     """The order lists none of its captures, as when it is approved; refunds and disputes name captures alone."""
     takings = data.draw(takings_of(("P1",)))
@@ -197,7 +196,6 @@ def test_an_order_of_one_payee_gathers_what_came_without_one(data: st.DataObject
 
 
 @given(data=st.data(), named=st.booleans())
-@settings(max_examples=80, deadline=None)
 def test_an_authorization_proves_an_order_to_be_one_payment(data: st.DataObject, named: bool) -> None:  # noqa: FBT001
     """An order with the intent AUTHORIZE has one purchase unit: its captures need no payee and no order."""
     told = {"payee": payee("P1")} if named else {}
@@ -256,7 +254,6 @@ def asked(payment_id: UUID, account: str | None, amount: int) -> Record:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_an_intent_gets_the_part_of_the_payee_that_it_names(data: st.DataObject) -> None:
     takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
     records = [asked(CLAIM, "P1", 1000), asked(OTHER_CLAIM, "P2", 2000), *told_by(takings, data)]
@@ -267,7 +264,6 @@ def test_an_intent_gets_the_part_of_the_payee_that_it_names(data: st.DataObject)
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_an_intent_that_names_no_payee_never_has_the_money_of_two(data: st.DataObject) -> None:
     """It gets the payee whose event came first, so less than it asked for the whole order: never `captured`."""
     takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
@@ -279,7 +275,6 @@ def test_an_intent_that_names_no_payee_never_has_the_money_of_two(data: st.DataO
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_an_intent_that_names_another_payee_gets_nothing(data: st.DataObject) -> None:
     takings = [replace(TWO[0], named=data.draw(st.booleans()))]
     books = delivered(data, [asked(CLAIM, "P9", 1000), *told_by(takings, data)])
@@ -334,8 +329,6 @@ def test_what_the_parts_of_an_order_say() -> None:
 
 
 def _digest(text: str) -> str:
-    import hashlib
-
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
