@@ -70,7 +70,7 @@ class Grouping:
         if _SHARED in kinds:
             for key in shared_of(event):
                 self._plan.standing[key, payment.id] = Member()
-                self._known.standing.setdefault(key, []).append(payment.id)
+                self._known.under.setdefault(key, []).append(payment.id)
 
     def _stand_under(self, key: RefKey, payment: Payment) -> None:
         """Put a payment under a reference; where its group is full the payment is found under it and stays apart."""

@@ -16,7 +16,7 @@ from consumer import rows
 from consumer.decode import Event, decode
 from consumer.ledger_reader import GrewError
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims, read_copies, read_groups, read_standing
+from consumer.reads import read_bodies, read_claims, read_copies, read_groups, read_under
 from consumer.resolve import keys_of
 from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
@@ -58,7 +58,7 @@ class LockingReader:
         connection, known = self._connection, Known()
         snapshot = await self._lock(known, sorted(needs.keys | needs.more_keys), needs)
         if needs.gathered:
-            await self._read_standing(known, needs.gathered)
+            await self._read_under(known, needs.gathered)
         self._phases.mark("lock")
         events = [*needs.events, *(letter.event for letter in needs.orphans)]
         await self._read_claims(known, events, needs.promised, snapshot)
@@ -121,10 +121,10 @@ class LockingReader:
         if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
             raise GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
 
-    async def _read_standing(self, known: Known, orders: Collection[RefKey]) -> None:
+    async def _read_under(self, known: Known, orders: Collection[RefKey]) -> None:
         """Read who stands under orders; each of them locks the order's name first, so nobody comes meanwhile."""
-        await read_standing(self._connection, known, orders)
-        missing = {one for standing in known.standing.values() for one in standing} - known.payments.keys()
+        await read_under(self._connection, known, orders)
+        missing = {one for held in known.under.values() for one in held} - known.payments.keys()
         if missing:
             raise GrewError((), missing)
 

@@ -79,7 +79,7 @@ class Known:
     `claims` maps applied and parked events to the facts that they reported; `reread` are those of them whose provider's
     meaning has another version today; `bodies` holds what was taken already from senders whose event ids are unsigned.
     `groups` holds, of each reference that somebody promised or that the batch promises,
-    the payments that stand under it; `standing`, of each order that the batch proves to be one payment, those under it.
+    the payments that stand under it; `under`, of each order that the batch proves to be one payment, those under it.
     `some_wait` tells that any event is parked or an orphan, `recalls`
     that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply. `commands`
     are those of each payment by their ids, in order; read where the batch holds commands or answers to them. `xid` is
@@ -94,7 +94,7 @@ class Known:
     parked: list[ParkedEvent] = field(default_factory=list)
     orphans: list[OrphanLetter] = field(default_factory=list)
     groups: dict[RefKey, dict[UUID, Member]] = field(default_factory=dict)
-    standing: dict[RefKey, list[UUID]] = field(default_factory=dict)
+    under: dict[RefKey, list[UUID]] = field(default_factory=dict)
     commands: dict[UUID, dict[str, OpenCommand]] = field(default_factory=dict)
     some_wait: bool = False
     recalls: bool = False

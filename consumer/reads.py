@@ -48,11 +48,11 @@ async def read_groups(connection: Connection, known: Known, promised: Iterable[R
     known.groups = rows.groups_from(await connection.fetchval(_sql("find_groups"), *arguments))
 
 
-async def read_standing(connection: Connection, known: Known, orders: Collection[RefKey]) -> None:
+async def read_under(connection: Connection, known: Known, orders: Collection[RefKey]) -> None:
     """Read which payments stand under orders that turned out to be one payment each."""
-    for row in await connection.fetch(_sql("find_standing"), *rows.group_arrays(orders)):
+    for row in await connection.fetch(_sql("find_under"), *rows.group_arrays(orders)):
         key = (row["provider"], row["account"], "", row["livemode"], RefKind.SHARED, row["ref"])
-        known.standing.setdefault(key, []).append(row["payment_id"])
+        known.under.setdefault(key, []).append(row["payment_id"])
 
 
 async def read_copies(connection: Connection, known: Known, events: Sequence[Event]) -> None:

@@ -185,7 +185,7 @@ def _candidates(
     others: dict[UUID, Payment] = {}
     named = list(zip(names, bound, strict=True))
     if (gathered := gathered_of(event)) is not None:
-        named += [(gathered, payment_id) for payment_id in known.standing.get(gathered, ())]
+        named += [(gathered, payment_id) for payment_id in known.under.get(gathered, ())]
     several = _several(event)
     for key, payment_id in named:
         if payment_id is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from consumer import rows
 from consumer.decode import Event, decoded, endpoints_of
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims, read_groups, read_standing
+from consumer.reads import read_bodies, read_claims, read_groups, read_under
 from consumer.resolve import keys_of
 from consumer.verdict import Dead
 from ops.database import fetch
@@ -48,10 +48,8 @@ class SnapshotReader:
             await read_claims(self._connection, known, claims)
         await read_bodies(self._connection, known, needs.events)
         if needs.gathered:
-            await read_standing(self._connection, known, needs.gathered)
-            await self._read_payments(
-                {payment_id for key in needs.gathered for payment_id in known.standing.get(key, ())}
-            )
+            await read_under(self._connection, known, needs.gathered)
+            await self._read_payments({payment_id for key in needs.gathered for payment_id in known.under.get(key, ())})
         await self._read_groups(needs.promised)
         known.parked = []
         if needs.waiting and keys:

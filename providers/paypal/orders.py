@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from providers.core.meaning import in_scope, need_id, refs_of, undecodable
 from providers.core.payments import Facts, attempt, authorized, captured, ended, iso_seconds, micros, terms
 from providers.core.reading import value_at
-from providers.paypal.payees import Part, chosen, parts_of, unit_names_of
+from providers.paypal.payees import PayeePart, chosen, parts_of, unit_names_of
 from providers.paypal.resource import Resource, authorization_of, listed, maybe_money, money, reference_of
 from schemas.facts import Meaning, Ref, RefKind
 
@@ -31,7 +31,7 @@ def read_order(order: Resource, kind: str, body: bytes, event_id: str) -> Meanin
     if None not in currencies and len(currencies) != 1:
         raise undecodable("purchase_units is no list of amounts in one currency")
     total = sum(amount for amount, _ in sums)
-    said = Meaning(
+    meaning = Meaning(
         refs=(*_names_of(key, part, several=several), *_captures_of(part.units)),
         facts=(terms(key, total), *FACTS[kind](key, part.units)),
         opens=True,
@@ -41,16 +41,16 @@ def read_order(order: Resource, kind: str, body: bytes, event_id: str) -> Meanin
         order=key if part.account or not several else None,
         sole=not several,
     )
-    return in_scope(said, part.account)
+    return in_scope(meaning, part.account)
 
 
-def part_of(order: Resource, body: bytes, event_id: str) -> tuple[Part, bool]:
+def part_of(order: Resource, body: bytes, event_id: str) -> tuple[PayeePart, bool]:
     """Return the part of an order that an event is about, and whether the order has several."""
     parts = parts_of(order)
     return parts[chosen(tuple(part.label for part in parts), body, event_id)], len(parts) > 1
 
 
-def _names_of(order: str, part: Part, *, several: bool) -> tuple[Ref, ...]:
+def _names_of(order: str, part: PayeePart, *, several: bool) -> tuple[Ref, ...]:
     """Return what names the payment: of one payee the order; else its part by the payee's account and by its units.
 
     A payee that has no account is nobody's to promise, so it stands under no reference of a merchant's.

@@ -28,7 +28,7 @@ _PLAIN: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PayeePart:
     """What of an order is one payee's: its purchase units, and the names of those within the order.
 
     `label` tells it from the order's other parts. `account` is the payee's merchant account, "" where it is not named.
@@ -40,7 +40,7 @@ class Part:
     unit_names: tuple[str, ...]
 
 
-def parts_of(order: Resource) -> tuple[Part, ...]:
+def parts_of(order: Resource) -> tuple[PayeePart, ...]:
     """Return an order's parts, sorted by their labels: one of all units unless they name several payees."""
     units = listed(order.get("purchase_units"))
     payees = _payees(units)
@@ -50,8 +50,8 @@ def parts_of(order: Resource) -> tuple[Part, ...]:
         own = [place for place, one in enumerate(payees) if one == payee]
         account = account_of(next((units[place] for place in own if account_of(units[place])), {}))
         label = _short(account) if account else f"unit-{min(names[place] for place in own)}"
-        parts.append(Part(label, account, tuple(units[i] for i in own), tuple(names[i] for i in own)))
-    return tuple(sorted(parts, key=lambda part: part.label)) or (Part("", "", (), ()),)
+        parts.append(PayeePart(label, account, tuple(units[i] for i in own), tuple(names[i] for i in own)))
+    return tuple(sorted(parts, key=lambda part: part.label)) or (PayeePart("", "", (), ()),)
 
 
 def account_of(resource: Resource) -> str:
@@ -62,17 +62,17 @@ def account_of(resource: Resource) -> str:
 def _payees(units: list[Resource]) -> list[str]:
     """Return who each unit is paid to: an account, an address of which no unit tells the account, or nobody named."""
     emails = [(text_at(unit, "payee", "email_address") or "").lower() for unit in units]
-    told = list(zip(map(account_of, units), emails, strict=True))
-    known = {email: account for account, email in told if email and account}
-    return [account or known.get(email, email) for account, email in told]
+    named = list(zip(map(account_of, units), emails, strict=True))
+    known = {email: account for account, email in named if email and account}
+    return [account or known.get(email, email) for account, email in named]
 
 
 def unit_names_of(order: Resource) -> tuple[str, ...]:
     """Return what each purchase unit goes by within its order: its `reference_id`; its place where those are no ids."""
-    told = [value_at(unit, "reference_id") for unit in listed(order.get("purchase_units"))]
-    ids = [one for one in told if isinstance(one, str) and one]
-    if len(set(ids)) != len(told):
-        return tuple(str(place) for place in range(len(told)))
+    named = [value_at(unit, "reference_id") for unit in listed(order.get("purchase_units"))]
+    ids = [one for one in named if isinstance(one, str) and one]
+    if len(set(ids)) != len(named):
+        return tuple(str(place) for place in range(len(named)))
     return tuple(map(_short, ids))
 
 

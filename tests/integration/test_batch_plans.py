@@ -93,7 +93,7 @@ STATEMENTS = {
     "lock_refs": locks,
     "find_claims": lambda: [*events(), SNAPSHOT],
     "find_groups": lambda: [plain_array(ids()), *rows.group_arrays(()), BATCH],
-    "find_standing": lambda: rows.group_arrays([("p", "", "", True, "shared", "ord-1")]),
+    "find_under": lambda: rows.group_arrays([("p", "", "", True, "shared", "ord-1")]),
     "find_parked": lambda: [list(range(1, BATCH))],
     "find_waited_names": lambda: [list(range(1, BATCH))],
     "mark_bound": refs,

@@ -13,6 +13,7 @@ from outside import outside
 from pydantic import SecretStr
 from settling import Bench, bench
 
+from consumer.decode import decoded
 from providers.paypal.signature import notifications_of
 from schemas.record import Attributes, Record
 
@@ -65,6 +66,11 @@ async def harness(database: Database) -> AsyncIterator[Bench]:
         yield open_bench
 
 
+async def take(on: Bench, batch: list[Record]) -> None:
+    """Process a batch as the consumer does."""
+    await on.processor().write([decoded(record) for record in batch])
+
+
 async def alive(harness: Bench | Office) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in await harness.pool.fetch(TAKEN)]
 
@@ -72,10 +78,10 @@ async def alive(harness: Bench | Office) -> list[tuple[Any, ...]]:
 async def test_an_order_of_one_payee_takes_in_what_stands_under_it(harness: Bench) -> None:
     """Its captures came in transactions before, one more in its own batch, and one after."""
     for own in ("C1", "C2"):
-        await harness.settle(capture(own, 10))
+        await take(harness, capture(own, 10))
     assert await alive(harness) == [("", 1000, "captured", [], "O1")] * 2
-    await harness.settle([*capture("C3", 10), *posted(APPROVED, order("P1"), "WH-1")])
-    await harness.settle(capture("C4", 10))
+    await take(harness, [*capture("C3", 10), *posted(APPROVED, order("P1"), "WH-1")])
+    await take(harness, capture("C4", 10))
     assert await alive(harness) == [("P1", 4000, "captured", [], "O1")]
     assert await harness.pool.fetchval("select count(*) from payments where merged_into is not null") == 2
 
@@ -84,33 +90,33 @@ async def test_captures_and_their_order_at_once(harness: Bench) -> None:
     """Each in a transaction of its own, all at once: whoever comes later sees the others."""
     batches = [capture(f"C{place}", 10) for place in range(6)]
     batches.insert(3, posted(APPROVED, order("P1"), "WH-1"))
-    await asyncio.gather(*(harness.settle(batch) for batch in batches))
+    await asyncio.gather(*(take(harness, batch) for batch in batches))
     assert await alive(harness) == [("P1", 6000, "captured", [], "O1")]
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Office]:
+async def api(database: Database) -> AsyncIterator[Office]:
     async with outside() as world, office(database, world) as open_office:
         yield open_office
 
 
-async def test_an_order_of_two_payees_that_is_read_again_is_an_event_of_each(desk: Office, database: Database) -> None:
+async def test_an_order_of_two_payees_that_is_read_again_is_an_event_of_each(api: Office, database: Database) -> None:
     """Its captures name no payee, so the order is asked about; the answer is spooled once a payee."""
     body = json.dumps(order("P1", "P2", listed=True))
-    desk.world.shown["paypal/v2/checkout/orders/O1"] = ({"Authorization": "Bearer A21AA-0"}, body)
+    api.world.shown["paypal/v2/checkout/orders/O1"] = ({"Authorization": "Bearer A21AA-0"}, body)
     settings = {
         "api_key": SecretStr("client"),
         "api_secret": SecretStr("hidden"),
-        "api_base_url": f"{desk.world.url}/apis/paypal",
+        "api_base_url": f"{api.world.url}/apis/paypal",
     }
     async with bench(database.dsn) as ledger:
-        await ledger.settle([*capture("C1", 10), *capture("C2", 20)])
-        assert [(row["ref"], row["reason"]) for row in await desk.rows("refetches")] == [("O1", "stale")]
-        lease = await desk.lease()
-        async with desk.job("refetch", providers={"paypal": settings}) as job:
+        await take(ledger, [*capture("C1", 10), *capture("C2", 20)])
+        assert [(row["ref"], row["reason"]) for row in await api.rows("refetches")] == [("O1", "stale")]
+        lease = await api.lease()
+        async with api.job("refetch", providers={"paypal": settings}) as job:
             while await job.turn(lease):
                 pass
-        spooled = await desk.rows("spool")
+        spooled = await api.rows("spool")
         ids = [dict(zip(row["header_names"], row["header_values"], strict=True))[b"ce_id"] for row in spooled]
         assert len(ids) == 2
         assert ids[1] == ids[0] + b":P2"
@@ -118,5 +124,5 @@ async def test_an_order_of_two_payees_that_is_read_again_is_an_event_of_each(des
         for place, row in enumerate(spooled):
             names = [name.decode() for name in row["header_names"]]
             headers = tuple(zip(names, row["header_values"], strict=True))
-            await ledger.settle([Record("payments.webhooks", 1, place, 0, b"O1", row["value"], headers)])
-    assert await alive(desk) == [(f"P{place}", 1000 * place, "captured", [], "O1") for place in (1, 2)]
+            await take(ledger, [Record("payments.webhooks", 1, place, 0, b"O1", row["value"], headers)])
+    assert await alive(api) == [(f"P{place}", 1000 * place, "captured", [], "O1") for place in (1, 2)]

@@ -147,8 +147,8 @@ class MemoryTables:
             self._lock(known, set(keys_of(event)))
         self._read_groups(known, promised)
         for key in {key for event in events if (key := gathered_of(event)) is not None}:
-            known.standing[key] = [payment_id for one, payment_id in self.standing_under if one == key]
-            for payment_id in known.standing[key]:
+            known.under[key] = [payment_id for one, payment_id in self.standing_under if one == key]
+            for payment_id in known.under[key]:
                 self._hold(known, payment_id)
         return known
 

@@ -13,9 +13,8 @@ import pytest
 from events import intent, placed, record
 from hypothesis import given
 from hypothesis import strategies as st
-from paper_books import PaperBooks
 from profiles import MANY, examples
-from vector_events import facts, refs
+from vector_events import Paper, facts, on_paper, refs
 
 import providers
 from providers.core.refetch import Fetched
@@ -57,9 +56,9 @@ def payee(account: str, *, by_email: bool = False) -> dict[str, str]:
 
 def unit(one: Taking, *, listed: bool, by_email: bool = False) -> dict[str, Any]:
     captures = [{"id": one.capture, "status": "COMPLETED", "amount": money(one.amount)}]
-    told = {"reference_id": f"unit {one.capture}", "amount": money(one.amount)}
-    told |= {"payee": payee(one.account, by_email=by_email)}
-    return told | ({"payments": {"captures": captures}} if listed else {})
+    listing = {"reference_id": f"unit {one.capture}", "amount": money(one.amount)}
+    listing |= {"payee": payee(one.account, by_email=by_email)}
+    return listing | ({"payments": {"captures": captures}} if listed else {})
 
 
 def order(takings: list[Taking], *, listed: bool, by_email: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -106,16 +105,17 @@ def disputed(*takings: Taking) -> list[Record]:
     return posted("CUSTOMER.DISPUTE.CREATED", body, f"WH-{own}")
 
 
-def delivered(data: st.DataObject, records: list[Record]) -> PaperBooks:
+def delivered(data: st.DataObject, records: list[Record]) -> Paper:
     """Deliver records in any order and any batches, some of them again."""
     again = data.draw(st.lists(st.sampled_from(records), max_size=3))
-    rest, books = list(data.draw(st.permutations([*records, *again]))), PaperBooks()
+    rest, batches = list(data.draw(st.permutations([*records, *again]))), []
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        books.settle(placed(rest[:size]))
+        batches.append(placed(rest[:size]))
         rest = rest[size:]
-    assert not books.letters, [one.message for one in books.letters]
-    return books
+    ledger = on_paper(batches)
+    assert not ledger.letters, [one.message for one in ledger.letters]
+    return ledger
 
 
 @st.composite
@@ -129,18 +129,18 @@ def takings_of(draw: st.DrawFn, accounts: tuple[str, ...]) -> list[Taking]:
     return draw(st.permutations(found))
 
 
-def told_by(takings: list[Taking], data: st.DataObject, by_email: frozenset[str] = frozenset()) -> list[Record]:
+def events_of(takings: list[Taking], data: st.DataObject, by_email: frozenset[str] = frozenset()) -> list[Record]:
     """Return what tells of an order: its completion, posted or read again, what came before, and events of captures."""
-    told = order(takings, listed=True, by_email=by_email)
+    listing = order(takings, listed=True, by_email=by_email)
     records = []
     if data.draw(st.booleans(), "read again"):
-        records += answered({**told, "status": "COMPLETED"})
+        records += answered({**listing, "status": "COMPLETED"})
     else:
-        records += posted("CHECKOUT.ORDER.COMPLETED", told, "WH-COMPLETED")
+        records += posted("CHECKOUT.ORDER.COMPLETED", listing, "WH-COMPLETED")
     if data.draw(st.booleans(), "approved"):
         records += posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False, by_email=by_email), "WH-APPROVED")
     for one in takings:
-        if data.draw(st.booleans(), f"{one.capture} told"):
+        if data.draw(st.booleans(), f"{one.capture} listing"):
             records += captured(one)
         if one.refunded:
             records += refunded(one, with_order=data.draw(st.booleans()))
@@ -150,11 +150,11 @@ def told_by(takings: list[Taking], data: st.DataObject, by_email: frozenset[str]
 
 
 def check(
-    books: PaperBooks, takings: list[Taking], accounts: tuple[str, ...], unnamed: frozenset[str] = frozenset()
+    ledger: Paper, takings: list[Taking], accounts: tuple[str, ...], unnamed: frozenset[str] = frozenset()
 ) -> None:
     """Assert one row a payee, with its own sums."""
-    assert not books.parked
-    alive = {row["captured"]: row for row in books.payments.values() if row["merged_into"] is None}
+    assert not ledger.parked
+    alive = {row["captured"]: row for row in ledger.payments.values() if row["merged_into"] is None}
     assert len(alive) == len(accounts), alive
     for account in accounts:
         own = [one for one in takings if one.account == account]
@@ -169,14 +169,14 @@ def check(
 @examples(MANY)
 def test_an_order_is_one_row_a_payee(data: st.DataObject, accounts: tuple[str, ...]) -> None:
     takings = data.draw(takings_of(accounts))
-    check(delivered(data, told_by(takings, data)), takings, accounts)
+    check(delivered(data, events_of(takings, data)), takings, accounts)
 
 
 @given(data=st.data(), accounts=st.sampled_from([("P1",), ("P1", "P2")]))
 def test_a_payee_that_is_an_e_mail_address_alone_is_one_row_too(data: st.DataObject, accounts: tuple[str, ...]) -> None:
     takings = data.draw(takings_of(accounts))
     by_email = frozenset(data.draw(st.sets(st.sampled_from(accounts), min_size=1)))
-    records = told_by(takings, data, by_email)
+    records = events_of(takings, data, by_email)
     assert not any("@" in text for one in records for _, value in one.headers if value for text in [value.decode()])
     check(delivered(data, records), takings, accounts, by_email)
 
@@ -198,26 +198,26 @@ def test_an_order_of_one_payee_gathers_what_came_without_one(data: st.DataObject
 @given(data=st.data(), named=st.booleans())
 def test_an_authorization_proves_an_order_to_be_one_payment(data: st.DataObject, named: bool) -> None:  # noqa: FBT001
     """An order with the intent AUTHORIZE has one purchase unit: its captures need no payee and no order."""
-    told = {"payee": payee("P1")} if named else {}
-    held = {"id": "A1", "amount": money(3000), **related(), **told}
+    listing = {"payee": payee("P1")} if named else {}
+    held = {"id": "A1", "amount": money(3000), **related(), **listing}
     ids = {"supplementary_data": {"related_ids": {"order_id": ORDER, "authorization_id": "A1"}}}
     records = posted("PAYMENT.AUTHORIZATION.CREATED", held, "WH-A1")
     taken = data.draw(st.sampled_from([(), ("C1",), ("C1", "C2")]))
     for own in taken:
         records += posted("PAYMENT.CAPTURE.COMPLETED", {"id": own, "amount": money(1000), **ids}, f"WH-{own}")
     records += posted("PAYMENT.CAPTURE.COMPLETED", {"id": "C3", "amount": money(500), **related()}, "WH-C3")
-    books = delivered(data, records)
-    assert not books.parked
-    (row,) = [row for row in books.payments.values() if row["merged_into"] is None]
+    ledger = delivered(data, records)
+    assert not ledger.parked
+    (row,) = [row for row in ledger.payments.values() if row["merged_into"] is None]
     assert (row["captured"], row["merchant_account"]) == (1000 * len(taken) + 500, "P1" if named else "")
 
 
 TWO = [Taking("C1", "P1", 1000, named=False), Taking("C2", "P2", 2000, named=False)]
 
 
-def shown(books: PaperBooks, *names: str) -> list[tuple[Any, ...]]:
+def shown(ledger: Paper, *names: str) -> list[tuple[Any, ...]]:
     """Return these columns of the rows that were not merged, sorted."""
-    alive = [row for row in books.payments.values() if row["merged_into"] is None]
+    alive = [row for row in ledger.payments.values() if row["merged_into"] is None]
     return sorted((tuple(row[name] for name in names) for row in alive), key=str)
 
 
@@ -225,27 +225,24 @@ def test_captures_that_nothing_tells_the_payee_of_stay_apart_and_their_order_is_
     """Once the order is known to be of several payees, and lists no captures, nothing is asked in vain but that."""
     approved = posted("CHECKOUT.ORDER.APPROVED", order(TWO, listed=False), "WH-APPROVED")
     for records in permutations([*captured(TWO[0]), *captured(TWO[1]), *approved]):
-        books = PaperBooks()
-        for one in records:
-            books.settle(placed([one]))
+        ledger = on_paper([placed([one]) for one in records])
         rows = [("", 1000), ("", 2000), ("P1", 0), ("P2", 0)]
-        assert shown(books, "merchant_account", "captured") == rows
-        assert {one.ref for one in books.refetches} == {ORDER}
-        assert len(books.refetches) == 2, "by each capture of which nothing is known"
-        books.settle(placed(answered({**order(TWO, listed=True), "status": "COMPLETED"}), first=10))
-        assert shown(books, "merchant_account", "captured") == [("P1", 1000), ("P2", 2000)]
+        assert shown(ledger, "merchant_account", "captured") == rows
+        assert {one.ref for one in ledger.refetches} == {ORDER}
+        assert len(ledger.refetches) == 2, "by each capture of which nothing is known"
+        answer = placed(answered({**order(TWO, listed=True), "status": "COMPLETED"}), first=10)
+        ledger = on_paper([*(placed([one]) for one in records), answer])
+        assert shown(ledger, "merchant_account", "captured") == [("P1", 1000), ("P2", 2000)]
 
 
 def test_captures_whose_payee_is_known_ask_nothing() -> None:
-    books = PaperBooks()
-    for one in (
+    first = (
         *captured(replace(TWO[0], named=True)),
         *posted("CHECKOUT.ORDER.APPROVED", order(TWO[:1], listed=False), "A"),
-    ):
-        books.settle([one])
-    books.settle(captured(Taking("C9", "P1", 500, named=False)))
-    assert books.refetches == []
-    assert shown(books, "merchant_account", "captured") == [("P1", 1500)]
+    )
+    ledger = on_paper([*([one] for one in first), captured(Taking("C9", "P1", 500, named=False))])
+    assert ledger.refetches == []
+    assert shown(ledger, "merchant_account", "captured") == [("P1", 1500)]
 
 
 def asked(payment_id: UUID, account: str | None, amount: int) -> Record:
@@ -256,30 +253,30 @@ def asked(payment_id: UUID, account: str | None, amount: int) -> Record:
 @given(data=st.data())
 def test_an_intent_gets_the_part_of_the_payee_that_it_names(data: st.DataObject) -> None:
     takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
-    records = [asked(CLAIM, "P1", 1000), asked(OTHER_CLAIM, "P2", 2000), *told_by(takings, data)]
-    books = delivered(data, records)
+    records = [asked(CLAIM, "P1", 1000), asked(OTHER_CLAIM, "P2", 2000), *events_of(takings, data)]
+    ledger = delivered(data, records)
     rows = [(CLAIM, "P1", 1000, "captured"), (OTHER_CLAIM, "P2", 2000, "captured")]
-    assert shown(books, "id", "merchant_account", "captured", "status") == rows
-    assert all(row["flags"] == [] for row in books.payments.values())
+    assert shown(ledger, "id", "merchant_account", "captured", "status") == rows
+    assert all(row["flags"] == [] for row in ledger.payments.values())
 
 
 @given(data=st.data())
 def test_an_intent_that_names_no_payee_never_has_the_money_of_two(data: st.DataObject) -> None:
     """It gets the payee whose event came first, so less than it asked for the whole order: never `captured`."""
     takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
-    books = delivered(data, [asked(CLAIM, None, 3000), *told_by(takings, data)])
-    (row,) = [row for row in books.payments.values() if row["id"] == CLAIM]
+    ledger = delivered(data, [asked(CLAIM, None, 3000), *events_of(takings, data)])
+    (row,) = [row for row in ledger.payments.values() if row["id"] == CLAIM]
     assert (row["merchant_account"], row["captured"]) in {("P1", 1000), ("P2", 2000)}
     assert row["status"] == "partially_captured"
-    assert sorted(row["captured"] for row in books.payments.values() if row["merged_into"] is None) == [1000, 2000]
+    assert sorted(row["captured"] for row in ledger.payments.values() if row["merged_into"] is None) == [1000, 2000]
 
 
 @given(data=st.data())
 def test_an_intent_that_names_another_payee_gets_nothing(data: st.DataObject) -> None:
     takings = [replace(TWO[0], named=data.draw(st.booleans()))]
-    books = delivered(data, [asked(CLAIM, "P9", 1000), *told_by(takings, data)])
+    ledger = delivered(data, [asked(CLAIM, "P9", 1000), *events_of(takings, data)])
     rows = [("P1", 1000, "captured"), ("P9", 0, "created")]
-    assert shown(books, "merchant_account", "captured", "status") == rows
+    assert shown(ledger, "merchant_account", "captured", "status") == rows
 
 
 def test_an_approval_that_was_not_captured_ends_each_payee_s_part() -> None:
@@ -293,11 +290,9 @@ def test_an_approval_that_was_not_captured_ends_each_payee_s_part() -> None:
         accounts = sorted({one.account for one in takings})
         for arrived in permutations(records):
             for batches in ([[one] for one in arrived], [list(arrived)]):
-                books = PaperBooks()
-                for batch in batches:
-                    books.settle(placed(batch))
-                assert (books.letters, books.parked) == ([], {})
-                assert shown(books, "merchant_account", "status") == [(one, "canceled") for one in accounts]
+                ledger = on_paper(placed(batch) for batch in batches)
+                assert (ledger.letters, ledger.parked) == ([], {})
+                assert shown(ledger, "merchant_account", "status") == [(one, "canceled") for one in accounts]
 
 
 def test_an_order_and_a_capture_that_contradict_each_other_are_both_flagged() -> None:
@@ -307,11 +302,9 @@ def test_an_order_and_a_capture_that_contradict_each_other_are_both_flagged() ->
         *posted("CHECKOUT.ORDER.APPROVED", order(TWO[:1], listed=False), "A"),
     ]
     for arrived in permutations(records):
-        books = PaperBooks()
-        for one in arrived:
-            books.settle([one])
+        ledger = on_paper([one] for one in arrived)
         rows = [("P1", 0, ["contradiction"]), ("P2", 1000, ["contradiction"])]
-        assert shown(books, "merchant_account", "captured", "flags") == rows
+        assert shown(ledger, "merchant_account", "captured", "flags") == rows
 
 
 def meanings(resource: dict[str, Any], kind: str = "CHECKOUT.ORDER.COMPLETED") -> list[Any]:
@@ -337,21 +330,21 @@ def test_units_without_a_payee_among_others_are_a_part_of_their_own() -> None:
     whole = order([*TWO, Taking("C3", "P1", 500), Taking("C4", "P4", 700)], listed=False, by_email=frozenset({"P4"}))
     del whole["purchase_units"][2]["payee"]["merchant_id"]
     whole["purchase_units"].append({"reference_id": "x", "amount": money(100)})
-    said = meanings(whole)
-    assert sorted((one.merchant_account, one.amount) for one in said) == [
+    meant = meanings(whole)
+    assert sorted((one.merchant_account, one.amount) for one in meant) == [
         ("", 100),
         ("", 700),
         ("P1", 1500),
         ("P2", 2000),
     ]
-    assert all(one.order is None for one in said if not one.merchant_account)
-    assert not any("@" in ref.ref for one in said for ref in one.refs)
+    assert all(one.order is None for one in meant if not one.merchant_account)
+    assert not any("@" in ref.ref for one in meant for ref in one.refs)
 
 
-@pytest.mark.parametrize("told", [["same", "same"], [None, "x"], [7, "x"]])
-def test_units_whose_names_are_no_ids_go_by_their_places(told: list[Any]) -> None:
+@pytest.mark.parametrize("listing", [["same", "same"], [None, "x"], [7, "x"]])
+def test_units_whose_names_are_no_ids_go_by_their_places(listing: list[Any]) -> None:
     whole = order(TWO, listed=False)
-    for named, name in zip(whole["purchase_units"], told, strict=True):
+    for named, name in zip(whole["purchase_units"], listing, strict=True):
         named["reference_id"] = name
     sessions = [
         ref.ref for one in meanings(whole, "CHECKOUT.ORDER.APPROVED") for ref in one.refs if ref.kind == "session"

@@ -120,6 +120,10 @@ def refs(found: Meaning) -> list[tuple[str, str]]:
     return [(str(one.kind), one.ref) for one in found.refs]
 
 
+Paper = PaperBooks
+"""What Postgres would hold, on paper."""
+
+
 class Processed(NamedTuple):
     """What records came to: payments' rows, which events wait, and which are dead letters."""
 
@@ -128,9 +132,15 @@ class Processed(NamedTuple):
     dead: list[Letter]
 
 
+def on_paper(batches: Iterable[Sequence[Record]]) -> PaperBooks:
+    """Process batches one after the other; return what Postgres would hold."""
+    books = PaperBooks()
+    for batch in batches:
+        books.settle(batch)
+    return books
+
+
 def processed(batches: Iterable[Sequence[Record]]) -> Processed:
     """Process batches one after the other."""
-    tables = MemoryTables()
-    for batch in batches:
-        tables.process(batch)
-    return Processed(list(tables.payments.values()), [one.event for one in tables.parked.values()], tables.letters)
+    books = on_paper(batches)
+    return Processed(list(books.payments.values()), [one.event for one in books.parked.values()], books.letters)
