@@ -369,8 +369,8 @@ async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_it
         await harness.pool.execute("delete from commands")
         assert (await api.post(path, {"amount": 10})).slug == "state-forbids"
         for state in states:
-            told = {"reason": "x"} if state == "refused" else {}
-            await process_answers(harness, answer(payment_id, asked[-1], state, **told))
+            reported = {"reason": "x"} if state == "refused" else {}
+            await process_answers(harness, answer(payment_id, asked[-1], state, **reported))
     claims = await harness.pool.fetch("select state from intent_claims where command = 'refund' order by created_at")
     assert [row["state"] for row in claims] == ["refused", "done"]
     assert (await api.post(path, {"amount": 10})).slug == "state-forbids"

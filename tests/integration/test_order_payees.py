@@ -8,10 +8,10 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import Bench, bench
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
-from settling import Bench, bench
 
 from consumer.decode import decoded
 from providers.paypal.signature import notifications_of

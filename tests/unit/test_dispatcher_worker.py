@@ -177,7 +177,7 @@ async def test_an_answer_is_as_old_as_its_question():
     job = RefetchJob(rows, {("stripe", ""): ScriptedApi(ask)}, Settings(), clock)  # type: ignore[arg-type, dict-item]
     assert await job.turn(LEASE)
     [(name, _, _, _, _, key, body, names, values, _, further)] = rows.written
-    assert (name, key, body, further) == ("settle_refetch", b"pi_1", b"{}", [])
+    assert (name, key, body, further) == ("finish_refetch", b"pi_1", b"{}", [])
     headers = dict(zip(names, values, strict=True))
     assert dt.datetime.fromisoformat(headers[b"ce_time"].decode()).timestamp() == 1_790_000_000.0
 

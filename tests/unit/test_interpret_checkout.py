@@ -215,8 +215,8 @@ def test_the_time_of_an_event_stands_in_either_field(name: str) -> None:
     """Genuine bodies have `created_on`, with seven digits behind the second, and some kinds `timestamp`."""
     data = {"id": "pay_1", "action_id": "act_1", "amount": 2, "currency": "GBP"}
     body = {"id": "evt_1", "type": "payment_approved", name: "2022-11-14T12:18:54.3211949Z", "data": data}
-    said = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
-    assert said.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)
+    found = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
+    assert found.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)
 
 
 def test_a_dispute_that_names_its_entity_meets_a_payment_that_names_none() -> None:

@@ -141,9 +141,9 @@ def test_a_completed_order_with_authorizations(links: Any, implied: str) -> None
 
 def test_a_completed_order_that_lists_nothing_moves_no_money() -> None:
     units = ({"amount": money("10.00"), "invoice_id": "A"}, {"amount": money("2.50"), "invoice_id": "B"})
-    said = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
-    assert facts(said) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
-    assert refs(said) == [("payment", "O1"), ("session", "O1")]
+    found = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
+    assert facts(found) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
+    assert refs(found) == [("payment", "O1"), ("session", "O1")]
 
 
 def test_an_approval_that_was_not_captured_in_time() -> None:

@@ -120,7 +120,7 @@ def refs(found: Meaning) -> list[tuple[str, str]]:
     return [(str(one.kind), one.ref) for one in found.refs]
 
 
-Paper = PaperBooks
+Paper = MemoryTables
 """What Postgres would hold, on paper."""
 
 
@@ -132,15 +132,15 @@ class Processed(NamedTuple):
     dead: list[Letter]
 
 
-def on_paper(batches: Iterable[Sequence[Record]]) -> PaperBooks:
+def on_paper(batches: Iterable[Sequence[Record]]) -> MemoryTables:
     """Process batches one after the other; return what Postgres would hold."""
-    books = PaperBooks()
+    tables = MemoryTables()
     for batch in batches:
-        books.settle(batch)
-    return books
+        tables.process(batch)
+    return tables
 
 
 def processed(batches: Iterable[Sequence[Record]]) -> Processed:
     """Process batches one after the other."""
-    books = on_paper(batches)
-    return Processed(list(books.payments.values()), [one.event for one in books.parked.values()], books.letters)
+    tables = on_paper(batches)
+    return Processed(list(tables.payments.values()), [one.event for one in tables.parked.values()], tables.letters)

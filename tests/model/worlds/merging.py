@@ -178,7 +178,7 @@ class Gathering(Merging):
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, APPROVED, TAKEN)
-        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        survivors = [row for row in (await arena.tables()).payments if row["merged_into"] is None]
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, merchant_account="P1")
