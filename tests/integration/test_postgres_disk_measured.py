@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from conftest import role_of, run_as_superuser
 from consumer_harness import until
 from relay_rows import eventually, relaying, settings_for
 
@@ -16,6 +15,7 @@ from runtime import metrics
 from runtime.kafka import ensure_topics
 from runtime.postgres_disk import disk_use
 from runtime.settings import MetricsSettings, OpsSettings
+from tests.conftest import role_of, run_as_superuser
 
 if TYPE_CHECKING:
     from conftest import Database
