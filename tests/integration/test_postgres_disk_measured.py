@@ -107,6 +107,6 @@ async def test_doctor_status_and_the_relay_name_the_disk(
     assert (found.ok, found == postgres_disk.UNKNOWN) == (not low, disk_bytes is None)
     assert any(line.startswith("postgres disk: ") for line in (await gather(settings)).problems) == low
     async with relaying(settings):
-        await eventually(lambda: value("ratchet_outbox_rows", lane="spool") == 0)
+        await eventually(lambda: value("ratchet_lease_held", lease="relay") == 1)
         await eventually(lambda: value("ratchet_postgres_disk_low") == low)
     assert value("ratchet_postgres_disk_low") == 0, "who leads now tells it"

@@ -1,4 +1,4 @@
-"""What is said of Postgres' disk, and from when on it is a problem."""
+"""What is reported of Postgres' disk, and from when on it is a problem."""
 
 from __future__ import annotations
 
