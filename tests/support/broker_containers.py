@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from load.run import free_address
 from testcontainers.community.postgres import PostgresContainer
-from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
@@ -57,8 +56,11 @@ def started() -> Iterator[dict[str, int]]:
     ports = {name: int(free_address().rpartition(":")[2]) for name in INSIDE}
     server = PostgresContainer(image_of("postgres"), username="postgres", dbname="postgres")
     server.with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
-    brokers = {"kafka": kafka_container(ports["kafka"]), "postgres": server, "redis": RedisContainer(image_of("redis"))}
+    ready = LogMessageWaitStrategy("Ready to accept connections").with_startup_timeout(START_SECONDS_MAX)
+    redis = DockerContainer(image_of("redis")).waiting_for(ready)
+    brokers = {"kafka": kafka_container(ports["kafka"]), "postgres": server, "redis": redis}
     for name, container in brokers.items():
-        container.with_bind_ports(INSIDE[name], (LOOPBACK, ports[name]))  # type: ignore[arg-type] # docker's own pair
+        # docker's own pair: `with_bind_ports` knows no address, and would publish on all interfaces
+        container.ports[str(INSIDE[name])] = (LOOPBACK, ports[name])  # type: ignore[assignment]
     with brokers["postgres"], brokers["kafka"], brokers["redis"]:
         yield ports
