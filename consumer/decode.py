@@ -70,16 +70,22 @@ def _always(*_: str) -> bool:
     return True
 
 
+def _never(*_: str) -> bool:
+    return False
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """What the settings say of endpoints and clients, as far as decoding needs it.
 
-    `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs. `may_name(client, provider,
-    account)` tells whether a client's intent may name that account. `sources` are the services whose events count; None
-    stands for any. `executors` are those who may answer commands, and for which accounts; None stands for any. What a
-    record is follows from which of the `topics` it came from.
+    `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs.
+    `has_several_merchants(provider, account)` tells whether the endpoint is set to take several merchants' events.
+    `may_name(client, provider, account)` tells whether a client's intent may name that account. `sources` are the
+    services whose events count; None stands for any. `executors` are those who may answer commands, and for which
+    accounts; None stands for any. What a record is follows from which of the `topics` it came from.
     """
 
     is_live: Callable[[str, str], bool] = _always
+    has_several_merchants: Callable[[str, str], bool] = _never
     may_name: Callable[[str, str, str], bool] = _always
     sources: frozenset[str] | None = None
     executors: Mapping[str, frozenset[str]] | None = None
@@ -87,7 +93,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 
 
 ANY: Final = Endpoints()
-"""Every endpoint is live, every client may name each, and topics have the names that they have by default."""
+"""Every endpoint is live and one merchant's, every client may name each, and topics have their default names."""
 
 
 def endpoints_of(scopes: Scopes, topics: Topics) -> Endpoints:
@@ -96,6 +102,7 @@ def endpoints_of(scopes: Scopes, topics: Topics) -> Endpoints:
     upstream.need_own_names("RATCHET_EXECUTORS", scopes.executors)
     return Endpoints(
         is_live=lambda provider, account: scopes.terms(provider, account).livemode,
+        has_several_merchants=lambda provider, account: len(scopes.terms(provider, account).merchant_accounts) > 1,
         may_name=scopes.may_claim,
         sources=scopes.sources,
         executors=scopes.executors,
@@ -181,6 +188,8 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
     live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
+    if not endpoints.has_several_merchants(provider, account):
+        meaning = _of_one_merchant(meaning)
     event = Event(
         record,
         source,
@@ -199,6 +208,19 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
         salt = b"" if found.kind_signed else event.kind.encode() + b"\x00"
         return replace(event, digest=hashlib.sha256(salt + (record.value or b"")).digest())
     return event
+
+
+def _of_one_merchant(meaning: Meaning) -> Meaning:
+    """Return what a capture or refund says, with its order as a name where it doesn't tell whose that order is.
+
+    The endpoint is one merchant's, so an order is one payment. Names of the payment's own come first.
+    """
+    order = meaning.order
+    if order is None or meaning.sole or meaning.merchant_account:
+        return meaning
+    if all(ref.kind is not RefKind.CAPTURE for ref in meaning.refs):
+        return meaning
+    return replace(meaning, refs=(*meaning.refs, Ref(RefKind.PAYMENT, order)), order=None)
 
 
 def _hint(event: Event) -> Event:

@@ -154,8 +154,9 @@ CATALOGUE: Final = Catalogue(
   merchant's own reference; `custom_id` is free text and is not read.
 - **Merchant**: `payee.merchant_id` of a purchase unit, a capture or an authorization. An order of several payees is a
   payment of each ([decision 43](../decisions/0043-an-order-may-be-several-payments.md)). A capture that names its order
-  and no payee joins it once an event proves that the order has one payee: the order itself, or an authorization. A
-  refund's `payer` and a dispute's `seller` are not read: both name the capture.
+  and no payee (Payments v2.5 lists none) is of the order's one payment, as long as the endpoint lists no two
+  MERCHANT_ACCOUNTS. Where it does, the capture joins the order once an event proves that it has one payee: the order
+  itself, or an authorization. A refund's `payer` and a dispute's `seller` are not read: both name the capture.
 - **Mode**: in none; the endpoint's settings say.
 - **Disputes** (Disputes v1): the stage orders first (INQUIRY, CHARGEBACK, PRE_ARBITRATION, ARBITRATION), then
   `update_time`. One that names several transactions shows on the payment of each. Their money goes by

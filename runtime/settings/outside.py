@@ -90,7 +90,9 @@ class AccountSettings(Group):
     body_bytes_max: Count | None = None
     """The largest body; unset: the ingress' own bound, which is the most."""
     merchant_accounts: JsonTuple[str] = ()
-    """Merchant accounts that a body may name (Adyen); unset: any."""
+    """Merchant accounts that a body may name (Adyen), or whose orders come here (PayPal: all, where there are several);
+    unset: any.
+    """
     source_networks: JsonTuple[IPvAnyNetwork] = ()
     """Networks that webhooks may come from; unset: any."""
     api_key: PlainSecret | None = None

@@ -17,16 +17,22 @@ from profiles import MANY, examples
 from vector_events import Paper, facts, on_paper, refs
 
 import providers
+from consumer.decode import ANY, Endpoints, endpoints_of
 from providers.core.refetch import Fetched
 from providers.paypal.refetch import REFETCH
 from providers.paypal.signature import notifications_of
+from runtime.settings import AccountSettings, ProviderSettings, Settings
+from runtime.settings.scopes import scopes_of
 from schemas.errors import UninterpretableError
+from schemas.topics import DEFAULT
 
 if TYPE_CHECKING:
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit
 
+SEVERAL = Endpoints(has_several_merchants=lambda *_: True)
+"""The endpoint of a platform, which lists its merchants' accounts: what names no payee is nobody's yet."""
 ORDER = "O1"
 CLAIM = UUID("01890000-0000-7000-8000-000000000002")
 OTHER_CLAIM = UUID("01890000-0000-7000-8000-000000000003")
@@ -105,7 +111,7 @@ def disputed(*takings: Taking) -> list[Record]:
     return posted("CUSTOMER.DISPUTE.CREATED", body, f"WH-{own}")
 
 
-def delivered(data: st.DataObject, records: list[Record]) -> Paper:
+def delivered(data: st.DataObject, records: list[Record], endpoints: Endpoints = SEVERAL) -> Paper:
     """Deliver records in any order and any batches, some of them again."""
     again = data.draw(st.lists(st.sampled_from(records), max_size=3))
     rest, batches = list(data.draw(st.permutations([*records, *again]))), []
@@ -113,7 +119,7 @@ def delivered(data: st.DataObject, records: list[Record]) -> Paper:
         size = data.draw(st.integers(1, len(rest)))
         batches.append(placed(rest[:size]))
         rest = rest[size:]
-    ledger = on_paper(batches)
+    ledger = on_paper(batches, endpoints)
     assert not ledger.letters, [one.message for one in ledger.letters]
     return ledger
 
@@ -225,13 +231,13 @@ def test_captures_that_nothing_tells_the_payee_of_stay_apart_and_their_order_is_
     """Once the order is known to be of several payees, and lists no captures, nothing is asked in vain but that."""
     approved = posted("CHECKOUT.ORDER.APPROVED", order(TWO, listed=False), "WH-APPROVED")
     for records in permutations([*captured(TWO[0]), *captured(TWO[1]), *approved]):
-        ledger = on_paper([placed([one]) for one in records])
+        ledger = on_paper([placed([one]) for one in records], SEVERAL)
         rows = [("", 1000), ("", 2000), ("P1", 0), ("P2", 0)]
         assert shown(ledger, "merchant_account", "captured") == rows
         assert {one.ref for one in ledger.refetches} == {ORDER}
         assert len(ledger.refetches) == 2, "by each capture of which nothing is known"
         answer = placed(answered({**order(TWO, listed=True), "status": "COMPLETED"}), first=10)
-        ledger = on_paper([*(placed([one]) for one in records), answer])
+        ledger = on_paper([*(placed([one]) for one in records), answer], SEVERAL)
         assert shown(ledger, "merchant_account", "captured") == [("P1", 1000), ("P2", 2000)]
 
 
@@ -240,7 +246,7 @@ def test_captures_whose_payee_is_known_ask_nothing() -> None:
         *captured(replace(TWO[0], named=True)),
         *posted("CHECKOUT.ORDER.APPROVED", order(TWO[:1], listed=False), "A"),
     )
-    ledger = on_paper([*([one] for one in first), captured(Taking("C9", "P1", 500, named=False))])
+    ledger = on_paper([*([one] for one in first), captured(Taking("C9", "P1", 500, named=False))], SEVERAL)
     assert ledger.refetches == []
     assert shown(ledger, "merchant_account", "captured") == [("P1", 1500)]
 
@@ -290,7 +296,7 @@ def test_an_approval_that_was_not_captured_ends_each_payee_s_part() -> None:
         accounts = sorted({one.account for one in takings})
         for arrived in permutations(records):
             for batches in ([[one] for one in arrived], [list(arrived)]):
-                ledger = on_paper(placed(batch) for batch in batches)
+                ledger = on_paper((placed(batch) for batch in batches), SEVERAL)
                 assert (ledger.letters, ledger.parked) == ([], {})
                 assert shown(ledger, "merchant_account", "status") == [(one, "canceled") for one in accounts]
 
@@ -302,7 +308,7 @@ def test_an_order_and_a_capture_that_contradict_each_other_are_both_flagged() ->
         *posted("CHECKOUT.ORDER.APPROVED", order(TWO[:1], listed=False), "A"),
     ]
     for arrived in permutations(records):
-        ledger = on_paper([one] for one in arrived)
+        ledger = on_paper(([one] for one in arrived), SEVERAL)
         rows = [("P1", 0, ["contradiction"]), ("P2", 1000, ["contradiction"])]
         assert shown(ledger, "merchant_account", "captured", "flags") == rows
 
@@ -359,3 +365,57 @@ def test_more_payees_than_may_be_copied_are_refused() -> None:
     (one,) = posted("CHECKOUT.ORDER.APPROVED", whole, "WH-1")
     with pytest.raises(UninterpretableError, match="10 payees, too many"):
         providers.interpret("paypal", "CHECKOUT.ORDER.APPROVED", one.value or b"", "WH-1")
+
+
+# --- an endpoint of one merchant ---------------------------------------------------------------------------------
+
+
+@given(data=st.data(), with_order=st.booleans(), named=st.booleans())
+@examples(MANY)
+def test_captures_of_one_merchant_s_order_are_its_payment_also_where_no_event_of_the_order_comes(
+    data: st.DataObject,
+    with_order: bool,  # noqa: FBT001
+    named: bool,  # noqa: FBT001
+) -> None:
+    """PayPal's Payments v2.5 lists no payee of a capture, and many endpoints get captures alone."""
+    takings = [replace(one, named=named) for one in data.draw(takings_of(("P1",)))]
+    amount = sum(one.amount for one in takings)
+    records = [asked(CLAIM, None, amount)]
+    if with_order:
+        records += posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False), "WH-APPROVED")
+    for one in takings:
+        records += captured(one)
+        records += refunded(one, with_order=data.draw(st.booleans())) if one.refunded else []
+        records += disputed(one) if one.disputed else []
+    ledger = delivered(data, records, ANY)
+    account = "P1" if with_order or named else ""
+    assert not ledger.parked
+    assert shown(ledger, "id", "captured", "merchant_account", "flags") == [(CLAIM, amount, account, [])]
+    assert ledger.refetches == [], "nothing is open that the API would have to tell"
+
+
+def test_captures_without_a_payee_meet_no_second_merchant_s_money_once_the_order_says_whose_they_are() -> None:
+    """Of an endpoint that should have listed its merchants: what came too late to be told apart is flagged."""
+    for first in (order(TWO, listed=True), None):
+        records = [
+            *(posted("CHECKOUT.ORDER.COMPLETED", first, "WH-1") if first else []),
+            *captured(TWO[0]),
+            *captured(TWO[1]),
+        ]
+        ledger = on_paper([placed([one]) for one in records])
+        if first:
+            assert shown(ledger, "merchant_account", "captured") == [("P1", 1000), ("P2", 2000)]
+        else:
+            assert shown(ledger, "merchant_account", "captured") == [("", 3000)]
+            last = posted("CHECKOUT.ORDER.COMPLETED", order(TWO, listed=True), "WH-1")
+            ledger = on_paper([placed([one]) for one in [*records, *last]])
+            assert all("contradiction" in flags for _, flags in shown(ledger, "id", "flags"))
+
+
+@pytest.mark.parametrize(("listed", "several"), [((), False), (("P1",), False), (("P1", "P2"), True)])
+def test_an_endpoint_that_lists_two_merchants_is_a_platform_s(listed: tuple[str, ...], several: bool) -> None:  # noqa: FBT001
+    account = AccountSettings(merchant_accounts=listed)
+    settings = Settings(providers={"paypal": ProviderSettings(accounts={"acme": account})})
+    found = endpoints_of(scopes_of(settings), DEFAULT)
+    assert found.has_several_merchants("paypal", "acme") is several
+    assert not found.has_several_merchants("paypal", "")

@@ -14,6 +14,7 @@ from events import record
 from memory_tables import MemoryTables
 
 import providers
+from consumer.decode import ANY, Endpoints, decode
 from schemas.errors import UninterpretableError
 
 if TYPE_CHECKING:
@@ -132,11 +133,11 @@ class Processed(NamedTuple):
     dead: list[Letter]
 
 
-def on_paper(batches: Iterable[Sequence[Record]]) -> MemoryTables:
+def on_paper(batches: Iterable[Sequence[Record]], endpoints: Endpoints = ANY) -> MemoryTables:
     """Process batches one after the other; return what Postgres would hold."""
     tables = MemoryTables()
     for batch in batches:
-        tables.process(batch)
+        tables.process_items([(one, decode(one, endpoints)) for one in batch])
     return tables
 
 

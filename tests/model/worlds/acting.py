@@ -34,10 +34,14 @@ async def _keep_sessions() -> None:
     """Stand for a pool of which no session needs to be replaced."""
 
 
+PLATFORM = decode.Endpoints(has_several_merchants=lambda *_: True)
+"""What names no merchant is nobody's yet: where there is one merchant, there is less to go wrong."""
+
+
 async def apply_batch(pool: Any, arena: Arena, records: Iterable[Record]) -> None:
     """Process records as the consumer's worker does: in one batch, tried again and divided where it fails."""
     processing = processor(writer(pool, arena).process, arena.settings.consumer, _keep_sessions)
-    await processing.write([decode.decoded(record) for record in records])
+    await processing.write([decode.decoded(record, PLATFORM) for record in records])
 
 
 async def wake(pool: Any, arena: Arena, turns: int = TURNS) -> None:
