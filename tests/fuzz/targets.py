@@ -138,7 +138,7 @@ def records(data: bytes) -> None:
         assert found.event_id
         _need_storable(found.meaning)
     else:
-        assert found.reason != Reason.UNEXPECTED, found.detail
+        assert found.reason != Reason.UNEXPECTED, found.message
 
 
 class _Name(str):
@@ -226,7 +226,7 @@ def intents(data: bytes) -> None:
         asking, command, PAYMENT, body, event_id=f"{PAYMENT}:{command}", key=key, topic=INTENTS.name
     )
     found = decode(Record(sent.topic, 0, 0, 1_790_000_000_000, sent.key, sent.value, sent.headers))
-    assert isinstance(found, Event), f"accepted with 202, and then a dead letter: {found.detail}"
+    assert isinstance(found, Event), f"accepted with 202, and then a dead letter: {found.message}"
 
 
 def texts(data: bytes) -> None:
