@@ -110,8 +110,8 @@ class Run:
         trial.need_own_imports()
         return trial
 
-    def _refused(self, fault: Fault, verdict: str, told: dict[str, str]) -> Outcome:
-        outcome = Outcome(fault.name, fault.area, verdict, 0.0, told=told[fault.name])
+    def _refused(self, fault: Fault, verdict: str, printed: dict[str, str]) -> Outcome:
+        outcome = Outcome(fault.name, fault.area, verdict, 0.0, printed=printed[fault.name])
         self._results.keep(fault, outcome)
         return outcome
 
@@ -164,7 +164,7 @@ def tell(outcomes: Sequence[Outcome], faults: Sequence[Fault], console: Console)
             console.print(
                 f"  harm:   {fault.harm}\n  breaks: {fault.breaks}\n  tests:  {' '.join(fault.tests)}", markup=False
             )
-            console.print(outcome.told, style="dim", markup=False)
+            console.print(outcome.printed, style="dim", markup=False)
     shown = Table("area", *(name for name in (KILLED, *ADVICE)), "seconds")
     for area in sorted({outcome.area for outcome in outcomes}):
         theirs = [outcome for outcome in outcomes if outcome.area == area]

@@ -53,14 +53,14 @@ PRELOADED = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault: `noticed_by` is the test that failed, else `told` the end of what its tests printed."""
+    """What became of one fault: `noticed_by` is the test that failed, else `printed` the end of what its tests printed."""
 
     name: str
     area: str
     verdict: str
     seconds: float
     noticed_by: str = ""
-    told: str = ""
+    printed: str = ""
 
 
 def git(*arguments: str) -> list[str]:
@@ -158,7 +158,7 @@ class Trial:
         try:
             texts = planted(fault, self._copy)
         except UnfitError as error:
-            return Outcome(fault.name, fault.area, UNFIT, 0.0, told=str(error))
+            return Outcome(fault.name, fault.area, UNFIT, 0.0, printed=str(error))
         held = {path: (self._copy / path).read_text() for path in texts}
         began = time.monotonic()
         try:
@@ -171,7 +171,7 @@ class Trial:
         noticed = FAILURES.search(reported)
         if verdict == KILLED or (status == RAISED and noticed is not None):
             return Outcome(fault.name, fault.area, KILLED, seconds, noticed_by=noticed[1] if noticed else "")
-        return Outcome(fault.name, fault.area, verdict, seconds, told=end_of(reported))
+        return Outcome(fault.name, fault.area, verdict, seconds, printed=end_of(reported))
 
     def run(self, tests: Sequence[str], seconds_max: float | None, *options: str) -> tuple[int | None, str]:
         """Run tests; return pytest's status, None past the time, and what it printed."""
@@ -209,6 +209,6 @@ def belongs(node: str, test: str) -> bool:
     return node == test or node.startswith((f"{test}::", f"{test}["))
 
 
-def end_of(told: str) -> str:
+def end_of(printed: str) -> str:
     """Return the last lines of what pytest printed."""
-    return "\n".join(told.splitlines()[-LINES_SHOWN_MAX:])
+    return "\n".join(printed.splitlines()[-LINES_SHOWN_MAX:])

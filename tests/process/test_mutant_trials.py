@@ -51,7 +51,7 @@ def test_what_becomes_of_a_fault(
     (tmp_path / "test_one.py").write_text(f"import one\n\n\ndef test_b():\n    assert one.b == 2\n\n\n{slow}")
     with Trial(tmp_path, 0.5 if verdict == trial.SLOW else 60) as tried:
         outcome = tried.try_out(fault)
-    assert (outcome.verdict, outcome.noticed_by) == (verdict, noticed_by), outcome.told
+    assert (outcome.verdict, outcome.noticed_by) == (verdict, noticed_by), outcome.printed
     assert file.read_text() == "\na = 1\nb = 2\nc = 4\n", "the fault is taken out again"
 
 
@@ -59,4 +59,4 @@ def test_a_fault_that_fits_no_more_is_reported(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(trial, "PRELOADED", ())
     with Trial(tmp_path, 60) as tried:
         outcome = tried.try_out(planted.read("consumer-one", TEXT.format(tests="test_one.py", line="b = 3")))
-    assert (outcome.verdict, outcome.told) == (trial.UNFIT, "consumer-one: there is no one.py")
+    assert (outcome.verdict, outcome.printed) == (trial.UNFIT, "consumer-one: there is no one.py")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import signal
@@ -36,7 +35,12 @@ async def serve(settings, stop, probe):
 leave(run_role("relay", load(), serve))
 """
 
-DEAF_ROLE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+DEAF_ROLE = """
+import os, pathlib, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(os.environ["RATCHET_HOME"], "deaf").touch()
+time.sleep(300)
+"""
 
 
 def settings(home: Path, **role: Any) -> Settings:
@@ -104,7 +108,7 @@ async def test_a_role_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: 
     kept.start(["relay"])
     await until(lambda: pid_of(kept))
     pid = pid_of(kept)
-    await asyncio.sleep(0.5)  # until it is deaf: nothing outside shows it
+    await until((tmp_path / "deaf").exists)
     await kept.stop()
     assert not psutil.pid_exists(pid)
     assert any("did not stop in time" in line for line in reported)

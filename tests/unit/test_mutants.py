@@ -134,7 +134,7 @@ def test_a_test_that_failed_belongs_to_its_function_and_its_file() -> None:
 def test_results_are_kept_and_hold_until_something_changes(tmp_path: Path) -> None:
     fault = planted.read("consumer-one", TEXT)
     file = tmp_path / "results.jsonl"
-    Results(file).keep(fault, Outcome("consumer-one", "consumer", SURVIVED, 1.26, told="3 passed"))
+    Results(file).keep(fault, Outcome("consumer-one", "consumer", SURVIVED, 1.26, printed="3 passed"))
     assert not Results(file).sound(fault, [KILLED])
     Results(file).keep(fault, Outcome("consumer-one", "consumer", KILLED, 1.26, noticed_by="test_one.py::test_b"))
     kept = Results(file).of(fault)
