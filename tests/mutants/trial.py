@@ -53,7 +53,7 @@ PRELOADED = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault: `noticed_by` is the test that failed, else `printed` the end of what its tests printed."""
+    """What became of one fault: `noticed_by` is the test that failed, else `printed` the end of their output."""
 
     name: str
     area: str
