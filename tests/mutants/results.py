@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mutants.planted import ROOT
@@ -38,6 +38,10 @@ class Kept:
     key: str
 
 
+FIELDS = frozenset(field.name for field in fields(Outcome))
+"""What a line of the file holds of an outcome."""
+
+
 def key_of(fault: Fault, root: Path = ROOT) -> str:
     """Return a digest of the patch, the files that it changes and those of its tests."""
     digest = hashlib.sha256(repr((fault.tests, fault.hunks)).encode())
@@ -58,6 +62,8 @@ class Results:
             for line in file.read_text().splitlines():
                 found: dict[str, Any] = json.loads(line)
                 day, key = found.pop("day"), found.pop("key")
+                if not found.keys() <= FIELDS:
+                    continue  # as an older version wrote it: tried again
                 self._kept[found["name"]] = Kept(Outcome(**found), day, key)
 
     def of(self, fault: Fault) -> Kept | None:

@@ -140,6 +140,7 @@ def test_results_are_kept_and_hold_until_something_changes(tmp_path: Path) -> No
     kept = Results(file).of(fault)
     assert kept is not None
     assert kept.outcome == Outcome("consumer-one", "consumer", KILLED, 1.3, "test_one.py::test_b"), "the last counts"
+    file.write_text(file.read_text() + '{"name": "consumer-one", "output": "of before", "day": "", "key": ""}\n')
     assert Results(file).sound(fault, [KILLED])
     assert not Results(file).sound(planted.read("consumer-one", TEXT.replace("+b = 3", "+b = 4")), [KILLED])
 
