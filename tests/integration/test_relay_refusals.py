@@ -266,7 +266,7 @@ async def test_a_change_that_kafka_refuses_is_passed_by_and_a_run_of_them_stops_
     await connection.execute(
         "update payments set client = $2, merchant_account = $3 where id = $1", large, "c" * 64, "m" * 255
     )
-    settings = settings_for(stack, database.dsn, refused_in_row_max=2)
+    settings = settings_for(stack, database.dsn, refused_in_row_max=2, batch_records_max=1)
     async with reading(stack, small, 1) as reader:
         for payment_id in (small_one, large, small_one):
             async with connection.transaction():
