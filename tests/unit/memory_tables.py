@@ -18,7 +18,7 @@ from msgspec.structs import replace
 import providers
 from consumer import rows
 from consumer.commands import CommandRow, OpenCommand, open_command
-from consumer.decode import Event, decode
+from consumer.decode import ANY, Endpoints, Event, decode
 from consumer.entries import OWN_SOURCE
 from consumer.facts_json import load_reported
 from consumer.fold import newer, project
@@ -76,6 +76,7 @@ class MemoryTables:
     """A database with one writer."""
 
     facts_max: int = 1000
+    endpoints: Endpoints = ANY
     payments: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
@@ -98,7 +99,7 @@ class MemoryTables:
 
     def process(self, batch: Iterable[Record]) -> Plan:
         """Process one batch in one transaction and check the rows."""
-        return self.process_items([(one, decoded(one)) for one in batch])
+        return self.process_items([(one, decoded(one, self.endpoints)) for one in batch])
 
     def process_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
         """Process records that are decoded already, then wake who waits on names that they bound."""
@@ -118,7 +119,10 @@ class MemoryTables:
     def _transact(self, items: Sequence[tuple[Record, Event | Dead]], waking: Sequence[int]) -> Plan:
         known = self._read([item for _, item in items if isinstance(item, Event)], waking)
         self.batches += 1
-        plan = Planner(known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max).plan(items)
+        planner = Planner(
+            known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max, endpoints=self.endpoints
+        )
+        plan = planner.plan(items)
         self._write(plan)
         self.check()
         return plan

@@ -14,7 +14,7 @@ from events import record
 from memory_tables import MemoryTables
 
 import providers
-from consumer.decode import ANY, Endpoints, decode
+from consumer.decode import ANY, Endpoints
 from schemas.errors import UninterpretableError
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ class Processed(NamedTuple):
 
 def on_paper(batches: Iterable[Sequence[Record]], endpoints: Endpoints = ANY) -> MemoryTables:
     """Process batches one after the other; return what Postgres would hold."""
-    tables = MemoryTables()
+    tables = MemoryTables(endpoints=endpoints)
     for batch in batches:
-        tables.process_items([(one, decode(one, endpoints)) for one in batch])
+        tables.process(batch)
     return tables
 
 
