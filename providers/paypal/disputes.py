@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.core.meaning import need_id, refs_of, undecodable
+from providers.core.meaning import need_id, refs_of
 from providers.core.payments import at_stage, dispute, iso_seconds, micros, need_state
 from providers.core.reading import text_at, value_at
-from providers.paypal.payees import PART_MARK, copies_max
+from providers.paypal.payees import chosen, if_copied
 from providers.paypal.resource import Resource, listed, maybe_money
 from schemas.facts import Meaning, RefKind
 
@@ -34,8 +34,7 @@ def parts_of(body: bytes, resource: object) -> tuple[str, ...]:
 
     Each event is a copy of the body, so together they are bounded; `read_dispute` refuses what is beyond.
     """
-    found = transactions_of(resource)
-    return found if 1 < len(found) <= copies_max(body) else ()
+    return if_copied(transactions_of(resource), body)
 
 
 def read_dispute(resource: Resource, state: str, body: bytes, event_id: str) -> Meaning:
@@ -45,11 +44,9 @@ def read_dispute(resource: Resource, state: str, body: bytes, event_id: str) -> 
     """
     own = need_id(resource.get("dispute_id"), "resource.dispute_id")
     listed_ids = transactions_of(resource)
-    if len(listed_ids) > max(copies_max(body), 1):
-        raise undecodable(f"the dispute names {len(listed_ids)} transactions, too many for an event of each")
+    place = chosen(listed_ids, body, event_id, "the dispute names {} transactions")
     several = len(listed_ids) > 1
-    first = listed_ids[0] if listed_ids else None
-    capture = next((one for one in listed_ids[1:] if event_id.endswith(PART_MARK + one)), first)
+    capture = listed_ids[place] if listed_ids else None
     amount, currency = maybe_money(resource.get("dispute_amount"), "dispute_amount")
     return Meaning(
         refs=refs_of((RefKind.CAPTURE, capture), (RefKind.SHARED if several else RefKind.DISPUTE, own)),

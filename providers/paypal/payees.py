@@ -81,9 +81,14 @@ def _short(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def copies_max(body: bytes) -> int:
+def _copies_max(body: bytes) -> int:
     """Return how many events may have this body."""
     return COPIES_BYTES_MAX // max(len(body), 1)
+
+
+def if_copied(labels: tuple[str, ...], body: bytes) -> tuple[str, ...]:
+    """Return the labels of events that all have this body; () where one event has it, or more would than may."""
+    return labels if 1 < len(labels) <= _copies_max(body) else ()
 
 
 def labels_of(kind: str, body: bytes, resource: object) -> tuple[str, ...]:
@@ -97,16 +102,19 @@ def labels_of(kind: str, body: bytes, resource: object) -> tuple[str, ...]:
         found = tuple(part.label for part in parts_of(order))
     elif kind == APPROVAL_REVERSED:
         found = unit_names_of(order)
-    return found if 1 < len(found) <= copies_max(body) else ()
+    return if_copied(found, body)
 
 
 APPROVAL_REVERSED: Final = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
 """Its order lists purchase units without their payees."""
 
 
-def chosen(labels: tuple[str, ...], body: bytes, event_id: str) -> int:
-    """Return the place of the label that an event's id names after `PART_MARK`, or the first's."""
-    if len(labels) > max(copies_max(body), 1):
-        raise undecodable(f"the order has {len(labels)} payees, too many for an event of each")
+def chosen(labels: tuple[str, ...], body: bytes, event_id: str, named_by: str = "the order has {} payees") -> int:
+    """Return the place of the label that an event's id names after `PART_MARK`, or the first's.
+
+    `named_by` says in an error what named so many, with their number at `{}`.
+    """
+    if len(labels) > max(_copies_max(body), 1):
+        raise undecodable(f"{named_by.format(len(labels))}, too many for an event of each")
     named = [place for place, one in enumerate(labels[1:], start=1) if event_id.endswith(PART_MARK + one)]
     return max(named, key=lambda place: len(labels[place]), default=0)
