@@ -13,7 +13,7 @@ FOLDER = "docs/decisions"
 LIST = f"{FOLDER}/README.md"
 PAGES = [page for page in markdown.pages() if page.startswith(f"{FOLDER}/") and page != LIST]
 PARTS = ["Context", "Decision", "Consequences", "Measurement"]
-ARCHITECTURE_WORDS_MAX = 1000
+ARCHITECTURE_WORDS_MAX = 800
 
 
 def title_of(page: str) -> str:
