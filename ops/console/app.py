@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 
 import jinja2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.routing import Route, Router
 
 from ops.console import admin, words
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from ops.console.visits import Visit
 
 PAGES = (board, payments, letters, notes, redrives, parked, commands, recall, ledger, actions, people, signing_in, sso)
+MOVED: Final = {"/books": "/ledger"}
+"""Pages whose path was another one: bookmarks and runbooks still name it."""
 
 
 def shown(value: object) -> object:
@@ -80,7 +84,15 @@ def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
         response = await answer(Request(scope, receive), _not_there, parts, Role.VIEWER)
         await response(scope, receive, send)
 
-    return Shield(Router([*routes, *programs, static], redirect_slashes=False, default=elsewhere), https=https)
+    moved = [_moved(before, now) for before, now in MOVED.items()]
+    return Shield(Router([*routes, *programs, *moved, static], redirect_slashes=False, default=elsewhere), https=https)
+
+
+def _moved(before: str, now: str) -> Route:
+    async def answer(_: Request) -> Response:
+        return RedirectResponse(now, HTTPStatus.PERMANENT_REDIRECT)
+
+    return Route(before, answer, methods=["GET"])
 
 
 async def _not_there(visit: Visit) -> Response:  # noqa: ARG001 - as every page

@@ -79,7 +79,10 @@ class Incident:
 def owner(provider: str) -> str:
     """Return whose events they are, to begin a sentence with."""
     named = {"intents": "Intents of clients", "unknown": "Records without a source"}
-    return named.get(provider) or f"{spaced(provider).capitalize()}'s webhooks"
+    if provider in named:
+        return named[provider]
+    name = spaced(provider).capitalize()
+    return name if name.endswith(" webhooks") else f"{name}'s webhooks"
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:

@@ -92,6 +92,14 @@ class TestGate:
             browser.client.cookie_jar.clear()
             assert (await browser.get("/ledger", cookie=kept))[0] == 303, "the old cookie counts for nothing"
 
+    async def test_the_path_that_a_page_had_before_leads_to_it(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            assert (await browser.get("/books"))[0] == 308
+            assert browser.headers["location"] == "/ledger"
+            await browser.sign_in()
+            async with browser.client.get(f"{browser.url}/books") as answer:
+                assert (answer.status, answer.url.path) == (200, "/ledger")
+
     async def test_signing_in_makes_a_new_session(self, guarded: Console) -> None:
         async with Browser(guarded) as browser:
             before = await browser.token("/login")
@@ -569,7 +577,7 @@ class TestOutage:
             assert "Postgres does not answer" in text
             assert "dispatcher" in text
 
-    async def test_the_books_say_why_there_is_no_result(self, guarded: Console) -> None:
+    async def test_the_ledger_says_why_there_is_no_result(self, guarded: Console) -> None:
         async with Browser(guarded) as browser:
             await browser.sign_in()
             await browser.post("/ledger/check", csrf=await browser.token("/ledger"))

@@ -53,6 +53,10 @@ class TestTheSentence:
             "/dead-letters?provider=adyen&since=2026-11-23T02%3A40Z&status=open&reason=undecodable"
         )
 
+    def test_a_provider_whose_name_says_webhooks(self) -> None:
+        (text,) = reported(*[minute(ago, "standard_webhooks", "dead_letter", 40) for ago in range(20, 0, -1)])
+        assert text.startswith("Standard webhooks have become dead letters since")
+
     def test_several_reasons(self) -> None:
         (text,) = reported(*broken(5, 3, 30, 0), *broken(2, 1, 10, 0, "conflict"))
         assert text.endswith("110 of 110, most of them undecodable (90)")
