@@ -18,7 +18,7 @@ def test_delays_grow_from_the_initial_to_the_bound_with_full_jitter() -> None:
             seen[number].add(delay)
     for number, values in enumerate(seen):
         whole = min(0.1 * 2**number, 5.0)
-        assert whole / 10 <= min(values)
+        assert whole / 10 <= min(values) < whole / 5
         assert max(values) <= whole
         assert len(values) > 50
         assert max(values) > whole / 2
