@@ -18,7 +18,7 @@ import msgspec
 from providers.core.reading import read_json, repaired, value_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from providers.core.catalogue import Catalogue
     from providers.core.contract import Notification
@@ -150,8 +150,3 @@ def unix_seconds(value: object) -> float | None:
     except ValueError:
         return None
     return None if moment is None else (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-
-
-def reaching(recall: Recall, names: Sequence[str] | None = None) -> float:
-    """Return how many seconds back the lists reach at least, of those named or of all."""
-    return min(one.reach_seconds for one in recall.lists if names is None or one.name in names)

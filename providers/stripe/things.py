@@ -37,7 +37,6 @@ class Thing(msgspec.Struct):
     amount_captured: Any = None
     amount_refunded: Any = None
     amount_total: Any = None
-    amount_paid: Any = None
     captured: Any = None
     currency: Any = None
     refunds: Any = None
