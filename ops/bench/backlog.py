@@ -55,7 +55,7 @@ class Tables:
 
 
 def is_flat(samples: Sequence[float]) -> bool:
-    """Tell whether memory stopped growing: its last quarter beside its second."""
+    """Tell whether memory stopped growing: the mean of its last quarter is `FLAT_SHARE` above its second's at most."""
     quarter = max(1, len(samples) // 4)
     second, last = samples[quarter : 2 * quarter] or samples, samples[-quarter:]
     return sum(last) / len(last) <= (1 + FLAT_SHARE) * sum(second) / len(second)

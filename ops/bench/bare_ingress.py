@@ -3,7 +3,7 @@
     python -m ops.bench.bare_ingress PORT
 
 It checks, publishes with acks=all and answers 202; it has no bounds, no spool, no log, no metrics and no attributes.
-Python's collector is as calm as in our roles, uvicorn runs on uvloop and httptools, and nothing is logged a request.
+Python's garbage collector has the settings of our roles, uvicorn runs on uvloop and httptools; no request is logged.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ REPORT_SECONDS: Final = 0.005
 ASSIGNMENT_POLL_SECONDS: Final = 0.02
 
 
-class Telling:
-    """The process's side of the conversation."""
+class Reporting:
+    """What this process writes to standard output, and waits for on standard input."""
 
     def __init__(self) -> None:
         self.processed: Callable[[], int] = lambda: 0
@@ -56,12 +56,12 @@ class Telling:
         self.stopped = asyncio.Event()
 
     async def wait_for_word(self) -> None:
-        """Say that all is ready and wait for a line."""
+        """Report that all is ready, and wait for a line."""
         report(ready=True)
         await asyncio.to_thread(sys.stdin.readline)
 
     async def run(self) -> None:
-        """Tell when it began, and how far it is until the line that ends it."""
+        """Report when it began, and how far it is until the line that ends it."""
         ending = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
         reported, began = 0, 0.0
         while not ending.done():
@@ -75,7 +75,7 @@ class Telling:
 
 
 def report(**words: Any) -> None:
-    """Say one line."""
+    """Write one line of JSON to standard output."""
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()
 
@@ -92,24 +92,24 @@ async def _member(settings: Settings, topic: str, group: str, processes: int) ->
     return consumer
 
 
-async def _ratchet(settings: Settings, topic: str, group: str, processes: int, telling: Telling) -> None:
+async def _ratchet(settings: Settings, topic: str, group: str, processes: int, reporting: Reporting) -> None:
     """Run the product's own loop."""
     connections = settings.consumer.batches_in_flight_max + EXTRA_CONNECTIONS
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
     consumer = await _member(settings, topic, group, processes)
     positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
     loop = ConsumerLoop(consumer, make_processor(pool, settings), settings.consumer, positions)
-    telling.processed = lambda: loop.records_processed
-    await telling.wait_for_word()
+    reporting.processed = lambda: loop.records_processed
+    await reporting.wait_for_word()
     consumer.resume(*consumer.assignment())
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(telling.run())
-        tasks.create_task(loop.run(telling.stopped))
+        tasks.create_task(reporting.run())
+        tasks.create_task(loop.run(reporting.stopped))
     await consumer.stop()
     await pool.close()
 
 
-async def _by_hand(settings: Settings, kind: str, topic: str, group: str, telling: Telling) -> None:
+async def _by_hand(settings: Settings, kind: str, topic: str, group: str, reporting: Reporting) -> None:
     """Run the naive handler, by itself or on FastStream."""
     assert settings.postgres.dsn is not None
     dsn = settings.postgres.dsn.get_secret_value()
@@ -117,25 +117,25 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
     connections = [await asyncpg.connect(dsn, server_settings=PLANNER) for _ in range(count)]
     pool = await open_pool(settings.postgres, role="bench", connections=count, parameters=PLANNER)
     handler = naive.Handler(list(connections), BatchWriter(pool, settings, SystemClock()), SystemClock())
-    telling.processed = lambda: handler.processed
+    reporting.processed = lambda: handler.processed
     if kind != "naive":
-        telling.began_at = lambda: handler.began_at  # its broker joins the group on the word; that is not counted
+        reporting.began_at = lambda: handler.began_at  # its broker joins the group on the word; that is not counted
 
     def wanted() -> bool:
-        return not telling.stopped.is_set()
+        return not reporting.stopped.is_set()
 
     async with asyncio.TaskGroup() as tasks:
         if kind == "naive":
             consumer = await _member(settings, topic, group, 1)
             await consumer.seek_to_beginning(*consumer.assignment())  # the consumer's own options have no usual place
-            await telling.wait_for_word()
+            await reporting.wait_for_word()
             consumer.resume(*consumer.assignment())
-            tasks.create_task(telling.run())
+            tasks.create_task(reporting.run())
             await naive.consume(consumer, handler, wanted)
             await consumer.stop()
         else:
-            await telling.wait_for_word()
-            tasks.create_task(telling.run())
+            await reporting.wait_for_word()
+            tasks.create_task(reporting.run())
             subscription = on_faststream.Subscription(bootstrap_of(settings.kafka), topic, group, kind)
             await on_faststream.consume(subscription, handler, wanted)
     for connection in connections:
@@ -143,17 +143,17 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
     await pool.close()
 
 
-async def _floor(settings: Settings, recording: Path, telling: Telling) -> None:
+async def _floor(settings: Settings, recording: Path, reporting: Reporting) -> None:
     """Replay what the product sent to Postgres."""
     shares = floor.read(recording)
     connections = max(1, len(shares))
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
     held = [await pool.acquire() for _ in shares]
     processed = [0] * len(shares)
-    telling.processed = lambda: sum(processed)
-    await telling.wait_for_word()
+    reporting.processed = lambda: sum(processed)
+    await reporting.wait_for_word()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(telling.run())
+        tasks.create_task(reporting.run())
         for number, (connection, share) in enumerate(zip(held, shares, strict=True)):
             tasks.create_task(floor.replay(connection, share, processed, number))
     for connection in held:
@@ -162,14 +162,14 @@ async def _floor(settings: Settings, recording: Path, telling: Telling) -> None:
 
 
 async def _measure(kind: str, topic: str, group: str, processes: int, recording: Path) -> None:
-    settings, telling = load(), Telling()
+    settings, reporting = load(), Reporting()
     try:
         if kind == "ratchet":
-            await _ratchet(settings, topic, group, processes, telling)
+            await _ratchet(settings, topic, group, processes, reporting)
         elif kind.startswith("floor"):
-            await _floor(settings, recording, telling)
+            await _floor(settings, recording, reporting)
         else:
-            await _by_hand(settings, kind, topic, group, telling)
+            await _by_hand(settings, kind, topic, group, reporting)
     except Exception:  # noqa: BLE001 - the thread that waits for a line would keep the process for ever
         traceback.print_exc()
         os._exit(1)

@@ -1,4 +1,4 @@
-"""A database with a ledger of many rows, filled in minutes: rows without indexes first, then the indexes."""
+"""A database with a ledger of many rows, filled in minutes: rows first, without indexes; then the indexes."""
 
 from __future__ import annotations
 

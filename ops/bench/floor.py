@@ -1,7 +1,7 @@
 """The floor: what the product sent to Postgres, recorded once and sent again with nothing around it.
 
 A recording run processes the workload's records in memory order through the product's own writer, in shares whose keys
-are disjoint, and keeps every statement with its arguments. A replay says them on a fresh database, one connection a
+are disjoint, and keeps every statement with its arguments. A replay executes them on a fresh database, one connection a
 share, with the same transactions; no Kafka, no decoding, no fold. Ids that the database gives out (parked events) are
 those of the run that is going on.
 """

@@ -90,13 +90,13 @@ def attack(task: Task) -> Tally:
     for attempt in count_from():
         if tally.forgeries >= task.count or (attempt % LOOK_EVERY == 0 and time.monotonic() > task.deadline):
             break
-        judge(forge(chance, genuine), genuine, tally)
+        count(forge(chance, genuine), genuine, tally)
     tally.seconds = time.perf_counter() - began
     return tally
 
 
-def judge(forged: Sample, genuine: Sequence[Sample], tally: Tally) -> None:
-    """Count what becomes of one forgery."""
+def count(forged: Sample, genuine: Sequence[Sample], tally: Tally) -> None:
+    """Verify one forgery, and count what became of it."""
     try:
         found = forged.verified()
     except SignatureRejected as refused:

@@ -5,7 +5,7 @@
 Real webhooks go through the real ingress. First a burst shows what ingress, Kafka, consumer and Postgres carry together
 on this machine; then webhooks come at fixed times, at a tenth of that for each contender. Ours is also measured at the
 naive contender's pace, and at a tenth of what its consumer processes from a preloaded topic (from the last `make
-bench`, if there was one): that is most of what the ingress alone can take here, so it tells of a busy machine. Each
+bench`, if there was one): that is most of what the ingress alone can take here, so it shows a busy machine. Each
 round has brokers, a topic and a database of its own; the ingress is the same for all.
 
 The moment of the 202 is when the sender has read it; the moment of the row is its transaction's commit timestamp in
@@ -89,7 +89,7 @@ def plans(carried: Mapping[str, float], processed: float, options: argparse.Name
 
 
 def processed_rate(bench: Path) -> float:
-    """Return our median of the last `make bench`, or a rough one."""
+    """Return our median of the last `make bench` in events a second, or a rough one where there was none."""
     try:
         found = json.loads(bench.read_text(encoding="utf-8"))["contenders"]
         return float(found[PRODUCT]["events_per_second"]["median"])
@@ -245,7 +245,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """Tell on standard error how far it is."""
+    """Write to standard error how far it is."""
     sys.stderr.write(f"bench-latency: {text}\n")
 
 

@@ -58,7 +58,7 @@ class Member:
             pass
 
     def say(self) -> None:
-        """Give the word: begin, or end."""
+        """Send the line that it waits for: to begin, or to end."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
 
@@ -70,7 +70,7 @@ class Member:
             self.began = (await self._hear()).get("began", 0.0)
 
     async def follow(self) -> None:
-        """Hear how far it is; returns after each word."""
+        """Read on how far it is, line by line."""
         word = await self._hear()
         self.processed, self.reported_at = word["processed"], word["at"]
 
@@ -79,7 +79,7 @@ class Member:
         return self._cpu() - self._cpu_at_start
 
     async def end(self) -> None:
-        """Let it end, and hear its last word."""
+        """Let it end, and read its last line."""
         self.say()
         while not self.peak_mib:
             self.peak_mib = (await self._hear()).get("peak_mib", 0.0)

@@ -128,7 +128,7 @@ async def run(options: Options) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """Tell on standard error how far it is."""
+    """Write to standard error how far it is."""
     sys.stderr.write(f"bench: {text}\n")
 
 

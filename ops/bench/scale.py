@@ -158,7 +158,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """Tell on standard error how far it is."""
+    """Write to standard error how far it is."""
     sys.stderr.write(f"bench-scale: {text}\n")
 
 

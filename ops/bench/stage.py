@@ -1,4 +1,4 @@
-"""Where contenders meet: topics that are loaded before, databases made anew, rows compared with plain arithmetic."""
+"""What contenders run on: topics that are loaded before, databases made anew, rows compared with plain arithmetic."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def place_orders(database: Database, orders: Orders) -> None:
 
 
 async def checkpoint(database: Database) -> None:
-    """Write out what Postgres still holds back, so that no contender pays for the one before."""
+    """Have Postgres write its dirty pages out, so that no contender pays for the one before."""
     connection = await asyncpg.connect(database.superuser_dsn)
     await connection.execute("checkpoint")
     await connection.close()

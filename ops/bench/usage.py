@@ -40,5 +40,5 @@ def snapshot(servers: Mapping[str, int]) -> dict[str, float]:
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Return the CPU seconds between two snapshots; never below zero, a server may have been started anew."""
+    """Return the CPU seconds between two snapshots; never below zero: a server may have been restarted."""
     return {name: max(0.0, after[name] - before.get(name, 0.0)) for name in after}

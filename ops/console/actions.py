@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Done = TypeVar("Done")
 
 AT_ONCE_MAX: Final = 2
-"""Previews and orders under way; whoever comes later waits within the bound."""
+"""Dry runs and orders under way; whoever comes later waits, and the waiting counts in the time-out."""
 
 
 class Actions:
-    """Runs previews and orders."""
+    """Runs dry runs and orders, `AT_ONCE_MAX` at a time, each within `console.action_timeout_seconds`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

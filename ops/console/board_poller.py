@@ -80,7 +80,7 @@ class Look:
 
 @dataclass(slots=True)
 class BoardPoller:
-    """Looks; `history` has the newest look last, which alone has the outcomes."""
+    """Looks at everything again and again. `history` has the newest look last, and only that one has the outcomes."""
 
     settings: Settings
     reader: Reader

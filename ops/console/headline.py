@@ -59,7 +59,7 @@ class Incident:
     reasons: Mapping[str, int]
 
     def worry(self, now: dt.datetime) -> Worry:
-        """Say it."""
+        """Return it as the sentence that the board shows, with its link."""
         since = f"{self.since:%H:%M}" if self.since.date() == now.date() else f"{self.since:%Y-%m-%d %H:%M}"
         text = (
             f"{owner(self.provider)} {FAILURES[self.outcome]} since {since} UTC: "
@@ -77,7 +77,7 @@ class Incident:
 
 
 def owner(provider: str) -> str:
-    """Return whose events they are, to begin a sentence with."""
+    """Return whose events they are, as a sentence begins with it: `Adyen's webhooks`."""
     named = {"intents": "Intents of clients", "unknown": "Records without a source"}
     if provider in named:
         return named[provider]
@@ -86,7 +86,7 @@ def owner(provider: str) -> str:
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
-    """Say why, in the words of the reason that most have."""
+    """Return the reason that most of them have, with their number; empty where none has one."""
     counted = {reason: count for reason, count in reasons.items() if reason}
     if not counted:
         return ""

@@ -1,4 +1,4 @@
-"""The ledger, checked on demand: the ledger's chains, the money, and every event in one place alone.
+"""The ledger, checked on demand: its chains, the money, and every event in one place alone.
 
 It reads the whole ledger, so it runs when somebody asks, one at a time, on a connection and in a thread of its own, and
 is given up past its time-out. The last result is kept until the next one.

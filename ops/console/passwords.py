@@ -39,11 +39,11 @@ class Password:
         return stored == self.hashed if self._plain is None else fits(stored, self._plain)
 
     async def opens(self, password: str) -> bool:
-        """Tell whether the password is right; one at a time, so that guesses cost no memory to speak of."""
+        """Tell whether the password is right; one is compared at a time, so that guesses cost the memory of one."""
         return await self.fits(self.hashed, password)
 
     async def fits(self, kept: str | None, password: str) -> bool:
-        """Tell whether a password is the one of which a hash is kept; of nobody's it takes as long to say no."""
+        """Tell whether a password is that of a stored hash; where there is no hash, False takes as long."""
         async with self._one_at_a_time:
             if kept is None and not self._nobody:
                 self._nobody = await asyncio.to_thread(hashed, "the password of nobody")

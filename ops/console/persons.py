@@ -1,4 +1,4 @@
-"""Who a visitor is: a person with a name and a role, or one of the two entrances that know no names."""
+"""Who a visitor is: a person with a name and a role, or one of the two ways in that know no names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.people import Role
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whoever signed in; without an `operator_id` by an OpenID provider or one of the entrances below.
+    """Whoever signed in; without an `operator_id` by an OpenID provider or one of the ways in below.
 
     `one_time`: the own password is still to be chosen, and nothing else may be done.
     """

@@ -44,7 +44,7 @@ class SessionRows:
         return bytes((await self._fetch("read_console_key"))[0]["signing_key"])
 
     async def begin(self, digest: bytes, person: Person, address: str) -> None:
-        """Write a session that begins, and that it does: nobody is in unseen."""
+        """Write a new session, with its line in the audit in the same statement: nobody signs in unseen."""
         action = "console.emergency_sign_in" if person == EMERGENCY else "console.sign_in"
         seconds, origin = self._settings.console.session_seconds, f"console, {address}"
         role = person.role if person.operator_id is None and person != EMERGENCY else None

@@ -118,8 +118,8 @@ class Sessions:
     async def read(self, cookie: str | None, *, looking_on: bool = False, acting: bool = False) -> Session | None:
         """Return the session of a cookie; None where it is forged, too old or ended.
 
-        A page that asks by itself (`looking_on`) keeps nobody signed in. Who is `acting` is looked up anew: whoever was
-        removed, or may less by now, does nothing more.
+        A page that asks by itself (`looking_on`) keeps nobody signed in. Where somebody is `acting`, the person is read
+        from Postgres again: whoever was removed, or has a lesser role by now, can do nothing more.
         """
         own = self._signed_by(self._own, cookie)
         if own is not None:

@@ -42,7 +42,7 @@ def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
 
 
 _TAKEN: Final = "Flutterwave takes a charge at once and whole; of authorized orders it documents no event"
-_DISPUTES: Final = "Flutterwave's chargebacks tell no currency, so that a played one has no sum"
+_DISPUTES: Final = "Flutterwave's chargebacks name no currency, so that a played one has no sum"
 PLAYER: Final = Player(
     NAME,
     lambda payment: payment.id("payment", "order-", 16),

@@ -52,7 +52,7 @@ class Step:
 class PlayedPayment:
     """The payment that is played.
 
-    `automatic` tells that its money is taken at once, `ends_failed` that no try succeeds, `is_test` that its events say
+    `automatic`: its money is taken at once. `ends_failed`: no attempt succeeds. `is_test`: its events say
     that it is test money.
     """
 
@@ -109,11 +109,11 @@ class Player:
 
     `begin` returns the id of a payment, `posts` the requests of a step, `seal` the headers of a request signed with a
     secret (it takes the post, the secret and the URL). `cannot` says of scenarios why this provider has no such life.
-    `whole` tells that it takes a payment in one piece. `lost` is how a dispute stands that is not won, and
-    `moves_disputed` whether its events tell that a dispute's money moved. `disputes_have_mode` is False where payments
-    say that they are test money and their disputes do not. `by_intent` tells that no event of it says what was asked
-    for, so that the life begins with an intent. `needs_pair` tells that a secret is `public|private`; `signed_field`
-    makes the field of a form that holds the signature, from the other fields and a secret.
+    `whole`: it takes a payment in one piece. `lost` is how a dispute stands that is not won, and `moves_disputed`
+    whether its events report that a dispute's money moved. `disputes_have_mode` is False where payments say that they
+    are test money and their disputes do not. `by_intent`: no event of it says what was asked for, so that the life
+    begins with an intent. `needs_pair`: a secret is `public|private`; `signed_field` makes the field of a form that
+    holds the signature, from the other fields and a secret.
     """
 
     name: str

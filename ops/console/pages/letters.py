@@ -1,4 +1,4 @@
-"""Dead letters: by what is alike, one by one, given up or erased with a reason."""
+"""Dead letters: in groups of one reason, one by one, given up or erased with a reason why."""
 
 from __future__ import annotations
 

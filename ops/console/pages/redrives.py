@@ -1,4 +1,4 @@
-"""Redrives: chosen, foreseen, ordered, followed, stopped. The relay carries them out."""
+"""Redrives: dead letters are chosen, tried in a dry run, ordered, followed, stopped. The relay carries them out."""
 
 from __future__ import annotations
 
