@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops import reconciliation
 from ops.payment_timeline import PaymentTimeline, answer, find, read_timelines
-from ops.sample.plan import TELLERS
+from ops.sample.plan import GENERATORS
 from ops.sample.scenarios import SCENARIOS, play
 from ops.sample.send import Progress, Sender, Sent
 from runtime.lifecycle import read_run_file
@@ -73,7 +73,7 @@ async def simulate(  # noqa: PLR0913 - what is played, and where
 
     Raises UnavailableError where the ingress does not answer.
     """
-    named = provider in TELLERS and any(TELLERS[provider].merchants[:1])
+    named = provider in GENERATORS and any(GENERATORS[provider].merchants[:1])
     merchant = signers[provider].merchant_account if named else ""
     life, steps = play(scenario, provider, merchant, seed, int(time.time()))
     played = Played(scenario, provider, life.provider_ref, url)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ops.sample import stripe
+from ops.sample.history import Course, PaymentHistory
 from ops.sample.orders import CLIENT
-from ops.sample.plan import TELLERS
+from ops.sample.plan import GENERATORS
 from ops.sample.post import Event, Post, token
-from ops.sample.story import Course, Story
 from producers.ingress.publishing.records import Arrival, Outgoing, build
 from providers.core.contract import Notification
 from schemas.intents import Command, IntentRecord
@@ -25,8 +25,8 @@ from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
+    from ops.sample.history import End
     from ops.sample.post import Life
-    from ops.sample.story import End
 
 DUPLICATE_SHARE: Final = 0.05
 LATE_SHARE: Final = 0.05
@@ -68,9 +68,9 @@ def make_workload(events_min: int, seed: int, *, late_share: float = LATE_SHARE)
     references: dict[str, str] = {}
     distinct = poison = 0
     while len(placed) < events_min:
-        story = replace(TELLERS[stripe.NAME].invent(rng), reference=f"ORD-{token(rng, 12)}")
-        life = stripe.live(rng, story, STARTED_AT)
-        ends[life.provider_ref], references[life.provider_ref] = life.end, story.reference
+        history = replace(GENERATORS[stripe.NAME].invent(rng), reference=f"ORD-{token(rng, 12)}")
+        life = stripe.live(rng, history, STARTED_AT)
+        ends[life.provider_ref], references[life.provider_ref] = life.end, history.reference
         distinct += len(life.posts)
         placed += _placed(rng, life, len(placed), late_share)
         if rng.random() < POISON_SHARE * len(life.posts):
@@ -109,8 +109,8 @@ def make_hot_workload(events_min: int, seed: int, hot_share: float, refunds: int
     """
     rng = Random(seed)  # noqa: S311 - ids of a benchmark, not secrets
     others = make_workload(int(events_min * (1 - hot_share)), seed + 1)
-    story = Story(Course.AUTOMATIC, 10 * refunds, "EUR", captures=(10 * refunds,), refunds=(1,) * refunds)
-    life = stripe.live(rng, story, STARTED_AT)
+    history = PaymentHistory(Course.AUTOMATIC, 10 * refunds, "EUR", captures=(10 * refunds,), refunds=(1,) * refunds)
+    life = stripe.live(rng, history, STARTED_AT)
     posts = list(life.posts)
     updates = [post for post in posts if b"charge.refund.updated" in post.body]
     while len(posts) < events_min - len(others.records):

@@ -1,6 +1,6 @@
 """The bundled sample: what the providers of some hundred payments would post, badly signed, late, twice, out of order.
 
-`story` invents payments and says by plain arithmetic how they end; one file a provider turns a story into its events;
-`plan` orders them and adds what goes wrong; `signing` seals a post as its provider would; `send` is the only one that
-talks to the network. Nothing here interprets an event: the reconciliation compares with the stories alone.
+`history` invents payments and says by plain arithmetic how they end; one file a provider turns a history into its
+events; `plan` orders them and adds what goes wrong; `signing` seals a post as its provider would; `send` is the only
+one that talks to the network. Nothing here interprets an event: the reconciliation compares with the histories alone.
 """

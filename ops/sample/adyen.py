@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ops.sample.history import Course, PaymentHistory, ending
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, token
-from ops.sample.story import Course, Story, ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("won",): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED"),
     ("won", "lost"): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK"),
 }
-"""What Adyen tells of a dispute, by how its rounds end; of one that nobody defends nothing more."""
+"""What Adyen sends of a dispute, by how its rounds end; of one that nobody defends nothing more."""
 PSP_ALPHABET: Final = string.ascii_uppercase + string.digits
 
 
@@ -47,14 +47,14 @@ def psp_reference(rng: Random) -> str:
     return token(rng, 16, PSP_ALPHABET)
 
 
-def item(code: str, psp: str, story: Story, amount: int, now: int, **fields: Any) -> dict[str, Any]:
+def item(code: str, psp: str, history: PaymentHistory, amount: int, now: int, **fields: Any) -> dict[str, Any]:
     """Return one notification item, not signed yet."""
     shown = {
         "additionalData": {},
-        "amount": {"currency": story.currency, "value": amount},
+        "amount": {"currency": history.currency, "value": amount},
         "eventCode": code,
         "eventDate": dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="seconds"),
-        "merchantAccountCode": story.merchant_account,
+        "merchantAccountCode": history.merchant_account,
         "merchantReference": "",
         "paymentMethod": "visa",
         "pspReference": psp,
@@ -91,42 +91,42 @@ def again(post: Post) -> Post:
     return Post(NAME, same.body, post.events, duplicate=True)
 
 
-def _give_back(rng: Random, story: Story, say: Callable[..., None]) -> None:
-    for amount in story.failed_refunds:
+def _give_back(rng: Random, history: PaymentHistory, say: Callable[..., None]) -> None:
+    for amount in history.failed_refunds:
         failed = psp_reference(rng)
         say("REFUND", failed, amount)
         say("REFUND_FAILED", failed, amount)
-    for amount in story.refunds:
+    for amount in history.refunds:
         say("REFUND", psp_reference(rng), amount)
 
 
-def live(rng: Random, story: Story, now: int) -> Life:
-    """Tell the story in Adyen's items: a refused attempt has a pspReference of its own under one merchantReference."""
-    reference, psp = story.reference or f"ORD-{token(rng, 14)}", psp_reference(rng)
+def live(rng: Random, history: PaymentHistory, now: int) -> Life:
+    """Return a life in Adyen's items: a refused attempt has a pspReference of its own under one merchantReference."""
+    reference, psp = history.reference or f"ORD-{token(rng, 14)}", psp_reference(rng)
     posts: list[Post] = []
 
     def say(code: str, own_psp: str, amount: int, **fields: Any) -> None:
         at = now + 60 * len(posts)
-        posts.append(post_of([item(code, own_psp, story, amount, at, merchantReference=reference, **fields)]))
+        posts.append(post_of([item(code, own_psp, history, amount, at, merchantReference=reference, **fields)]))
 
-    refused = [psp_reference(rng) for _ in range(story.failures)]
+    refused = [psp_reference(rng) for _ in range(history.failures)]
     for one in refused:
-        say("AUTHORISATION", one, story.amount, success="false", reason="Refused")
-    if story.authorized:
-        say("AUTHORISATION", psp, story.amount, operations=["CANCEL", "CAPTURE", "REFUND"])
-    if story.total != story.amount:
-        say("AUTHORISATION_ADJUSTMENT", psp_reference(rng), story.total, originalReference=psp)
-    for part in story.captures:
+        say("AUTHORISATION", one, history.amount, success="false", reason="Refused")
+    if history.authorized:
+        say("AUTHORISATION", psp, history.amount, operations=["CANCEL", "CAPTURE", "REFUND"])
+    if history.total != history.amount:
+        say("AUTHORISATION_ADJUSTMENT", psp_reference(rng), history.total, originalReference=psp)
+    for part in history.captures:
         say("CAPTURE", psp_reference(rng), part, originalReference=psp)
-    for part in story.failed_captures:
+    for part in history.failed_captures:
         capture = psp_reference(rng)
         say("CAPTURE", capture, part, originalReference=psp)
         say("CAPTURE_FAILED", capture, part, originalReference=psp, reason="Capture failed")
-    _give_back(rng, story, partial(say, originalReference=psp))
-    if story.course in ENDS:
-        say(ENDS[story.course], psp_reference(rng), story.amount, originalReference=psp)
+    _give_back(rng, history, partial(say, originalReference=psp))
+    if history.course in ENDS:
+        say(ENDS[history.course], psp_reference(rng), history.amount, originalReference=psp)
     dispute = psp_reference(rng)
-    for code in ROUNDS[story.rounds]:
-        say(code, dispute, story.contested, originalReference=psp)
-    named = psp if story.authorized else refused[0]
-    return Life(NAME, named, ending(story), tuple(posts), story.merchant_account)
+    for code in ROUNDS[history.rounds]:
+        say(code, dispute, history.contested, originalReference=psp)
+    named = psp if history.authorized else refused[0]
+    return Life(NAME, named, ending(history), tuple(posts), history.merchant_account)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ops.sample import adyen, standard, stripe
+from ops.sample.history import Course, PaymentHistory
 from ops.sample.post import LEDGER, LETTER, WAITS, Event, Fate, Fault, Post, Style, digest_id, token
-from ops.sample.story import Course, Story
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
     from ops.sample.post import Life
 
-STORY = Story(Course.AUTOMATIC, 1000, "EUR")
-"""What the odd ones are about."""
+ODD = PaymentHistory(Course.AUTOMATIC, 1000, "EUR")
+"""The payment that the odd events are about."""
 
 
 def _about(rng: Random, provider: str, what: str, now: int, legal: frozenset[Fate]) -> Post:
-    """Say something of that name about a payment nobody else speaks of."""
+    """Return an event of that kind about a payment of which nothing else comes."""
     if provider == adyen.NAME:
         other = adyen.psp_reference(rng)
-        shown = adyen.item(what, adyen.psp_reference(rng), STORY, STORY.amount, now, originalReference=other)
+        shown = adyen.item(what, adyen.psp_reference(rng), ODD, ODD.amount, now, originalReference=other)
         return adyen.post_of([shown | {"merchantReference": f"ORD-{token(rng, 14)}"}], legal=legal)
     if provider == standard.NAME:
-        data = {"payment_id": f"pay_{token(rng, 20)}", "amount": STORY.amount, "currency": STORY.currency}
+        data = {"payment_id": f"pay_{token(rng, 20)}", "amount": ODD.amount, "currency": ODD.currency}
         return standard.post_of(rng, what, data | {"refund_id": f"ref_{token(rng, 16)}"}, now, legal=legal)
-    teller = stripe.Teller(rng, STORY, now)
-    refund = teller.refund(f"re_3{token(rng, 23)}", STORY.amount, "succeeded")
-    shown = teller.intent("succeeded", received=STORY.amount) if what.startswith("payment_intent.") else refund
+    events = stripe.StripeEvents(rng, ODD, now)
+    refund = events.refund(f"re_3{token(rng, 23)}", ODD.amount, "succeeded")
+    shown = events.intent("succeeded", received=ODD.amount) if what.startswith("payment_intent.") else refund
     return stripe.post_of(rng, what, shown, now, legal=legal)
 
 

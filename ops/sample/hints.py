@@ -15,8 +15,8 @@ NAME: Final = "mollie"
 HINTS: Final = 8
 
 
-def told(rng: Random) -> Iterator[Post]:
-    """Return hints at payments that nobody knows, some of them twice, as each change of a payment sends one."""
+def unsigned_posts(rng: Random) -> Iterator[Post]:
+    """Yield hints at payments that nobody knows, some of them twice, as each change of a payment sends one."""
     for number in range(HINTS):
         body = f"id=tr_{token(rng, 10)}".encode()
         post = Post(NAME, body, (Event(NAME, digest_id(body), NOWHERE),), hint=True)

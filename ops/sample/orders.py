@@ -1,4 +1,4 @@
-"""Orders: payment intents of the merchant's own service, and the payments that others tell of under their reference.
+"""Orders: payment intents of the merchant's own service, and the payments that providers report under their reference.
 
 An order is paid in two pieces, twice by mistake, at the second try, or not taken yet. Its row must show what the
 payments that it adopts come to, whether it came before them or after.
@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from ops.sample.history import CURRENCIES, Course, End, PaymentHistory
 from ops.sample.post import Life, Post, token
-from ops.sample.story import CURRENCIES, Course, End, Story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Order:
     payments: tuple[Life, ...]
 
 
-def _stories(rng: Random, paid: Paid, total: int) -> tuple[tuple[Course, int], ...]:
+def _histories(rng: Random, paid: Paid, total: int) -> tuple[tuple[Course, int], ...]:
     if paid is Paid.IN_PIECES:
         piece = rng.randint(1, total - 1)
         return ((Course.AUTOMATIC, piece), (Course.AUTOMATIC, total - piece))
@@ -58,18 +58,18 @@ def _left_out(paid: Paid, payments: tuple[Life, ...]) -> frozenset[str]:
 
 
 def order(
-    rng: Random, provider: str, merchant_account: str, live: Callable[[Random, Story, int], Life], now: int
+    rng: Random, provider: str, merchant_account: str, live: Callable[[Random, PaymentHistory, int], Life], now: int
 ) -> Order:
-    """Invent an order at a provider's merchant; `live` tells the stories of its payments in the provider's events."""
+    """Invent an order at a provider's merchant; `live` turns its payments' histories into the provider's events."""
     paid, total, currency = rng.choice(list(Paid)), rng.randint(500, 250_000), rng.choice(CURRENCIES)
     reference = f"INTENT-{token(rng, 14)}"
-    told = Story(Course.AUTOMATIC, total, currency, merchant_account=merchant_account, reference=reference)
+    outline = PaymentHistory(Course.AUTOMATIC, total, currency, merchant_account=merchant_account, reference=reference)
     payments = []
-    for course, amount in _stories(rng, paid, total):
+    for course, amount in _histories(rng, paid, total):
         captures = (amount,) if course is Course.AUTOMATIC else ()
         failures = int(course is Course.FAILED)
-        story = replace(told, course=course, amount=amount, captures=captures, failures=failures)
-        payments.append(live(rng, story, now))
+        history = replace(outline, course=course, amount=amount, captures=captures, failures=failures)
+        payments.append(live(rng, history, now))
     left_out = _left_out(paid, tuple(payments))
     captured = 0 if paid is Paid.RESERVED else total
     end = End(

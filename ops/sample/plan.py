@@ -8,38 +8,38 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ops.sample import adyen, faults, hints, orders, standard, stripe
+from ops.sample.history import invent
 from ops.sample.post import Fault, Life, Post, token
-from ops.sample.story import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ops.sample.story import Course, Story
+    from ops.sample.history import Course, PaymentHistory
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
-    """What a provider's file offers: the courses it knows, a story told in its events, an event delivered again.
+class EventGenerator:
+    """What a provider's file offers: the courses it knows, a history turned into its events, an event delivered again.
 
-    Which merchants may stand behind one endpoint of it, which way it adjusts what is reserved, how its disputes end,
-    and whether it signs the mode.
+    The rest says which merchants may stand behind one endpoint of it, which way it adjusts what is reserved, how its
+    disputes end, and whether it signs the mode.
     """
 
     courses: tuple[Course, ...]
-    live: Callable[[Random, Story, int], Life]
+    live: Callable[[Random, PaymentHistory, int], Life]
     again: Callable[[Post], Post]
     merchants: tuple[str, ...] = ("",)
     upwards: bool = False
     rounds: tuple[tuple[str, ...], ...] = (("won",), ("lost",))
     signs_mode: bool = False
 
-    def invent(self, rng: Random) -> Story:
+    def invent(self, rng: Random) -> PaymentHistory:
         """Invent a payment as this provider's can be."""
-        return tell(rng, self.courses, upwards=self.upwards, rounds=self.rounds)
+        return invent(rng, self.courses, upwards=self.upwards, rounds=self.rounds)
 
 
-TELLERS: Final = {
-    stripe.NAME: Teller(
+GENERATORS: Final = {
+    stripe.NAME: EventGenerator(
         stripe.COURSES,
         stripe.live,
         stripe.again,
@@ -47,16 +47,16 @@ TELLERS: Final = {
         upwards=True,
         signs_mode=True,
     ),
-    adyen.NAME: Teller(
+    adyen.NAME: EventGenerator(
         adyen.COURSES,
         adyen.live,
         adyen.again,
         merchants=("RatchetSample", "RatchetSampleTwo"),
         rounds=tuple(adyen.ROUNDS)[1:],
     ),
-    standard.NAME: Teller(standard.COURSES, standard.live, standard.again),
+    standard.NAME: EventGenerator(standard.COURSES, standard.live, standard.again),
 }
-PROVIDERS: Final = tuple(TELLERS)
+PROVIDERS: Final = tuple(GENERATORS)
 WEIGHTS: Final = {stripe.NAME: 5, adyen.NAME: 3, standard.NAME: 2}
 DUPLICATE_SHARE: Final = 0.05
 LATE_SHARE: Final = 0.08
@@ -104,7 +104,7 @@ def _place(rng: Random, lives: Sequence[Life]) -> Iterator[Placed]:
 
 def _again(post: Post) -> Post:
     """Return a post as it is delivered again; a client's request is the same bytes under the same key."""
-    return replace(post, duplicate=True) if post.provider == orders.CLIENT else TELLERS[post.provider].again(post)
+    return replace(post, duplicate=True) if post.provider == orders.CLIENT else GENERATORS[post.provider].again(post)
 
 
 def _grouped(rng: Random, posts: Sequence[Post]) -> Iterator[Post]:
@@ -135,30 +135,32 @@ def _genuine_odd(rng: Random, provider: str, now: int) -> Iterator[Post]:
 
 def _refused(rng: Random, provider: str, now: int) -> Iterator[Post]:
     """Invent lives for the refused requests: none of their events may be anywhere in the ledger."""
-    teller = TELLERS[provider]
+    generator = GENERATORS[provider]
     for fault in Fault:
         for _ in range(REFUSED_EACH):
-            post = faults.refused(rng, provider, fault, teller.live(rng, teller.invent(rng), now))
+            post = faults.refused(rng, provider, fault, generator.live(rng, generator.invent(rng), now))
             if post is not None:
                 yield post
 
 
-def _stories(rng: Random, names: Sequence[str], merchants: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Story]]:
+def _histories(
+    rng: Random, names: Sequence[str], merchants: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, PaymentHistory]]:
     """Invent a payment of each of these providers: whose it is, in which mode, under which reference."""
     used: list[str] = []
     subscriptions: dict[str, str] = {}
     for name in names:
-        teller = TELLERS[name]
-        told = teller.invent(rng)
+        generator = GENERATORS[name]
+        history = generator.invent(rng)
         reused = bool(used) and rng.random() < REUSED_SHARE
         used.append(rng.choice(used) if reused else f"ORD-{token(rng, 14)}")
         billing = subscriptions.setdefault(used[-1], f"sub_1{token(rng, 23)}")
         yield (
             name,
             replace(
-                told,
-                merchant_account=rng.choice(merchants.get(name) or teller.merchants),
-                livemode=not (teller.signs_mode and rng.random() < TEST_SHARE),
+                history,
+                merchant_account=rng.choice(merchants.get(name) or generator.merchants),
+                livemode=not (generator.signs_mode and rng.random() < TEST_SHARE),
                 reference=used[-1],
                 subscription=billing if rng.random() < BILLED_SHARE else "",
             ),
@@ -170,8 +172,8 @@ def _orders(
 ) -> Iterator[Life]:
     """Invent orders, each followed by its payments."""
     for name in rng.choices(names, k=count):
-        merchant = rng.choice(merchants.get(name) or TELLERS[name].merchants)
-        order = orders.order(rng, name, merchant, TELLERS[name].live, now)
+        merchant = rng.choice(merchants.get(name) or GENERATORS[name].merchants)
+        order = orders.order(rng, name, merchant, GENERATORS[name].live, now)
         yield order.life
         yield from order.payments
 
@@ -195,7 +197,7 @@ def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
     if not providers:
         return Plan(seed, (), ())
     names = rng.choices(providers, [WEIGHTS[name] for name in providers], k=lives)
-    lived = tuple(TELLERS[name].live(rng, story, now) for name, story in list(_stories(rng, names, merchants)))
+    lived = tuple(GENERATORS[name].live(rng, history, now) for name, history in list(_histories(rng, names, merchants)))
     if ordered:
         lived += tuple(_orders(rng, round(lives * ORDER_SHARE), providers, merchants, now))
     placed = list(_place(rng, lived))
@@ -203,6 +205,6 @@ def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
         odd = [*_genuine_odd(rng, provider, now), *_refused(rng, provider, now)]
         placed += [(rng.uniform(0, lives), post) for post in odd]
     if hinted:
-        placed += [(rng.uniform(0, lives), post) for post in hints.told(rng)]
+        placed += [(rng.uniform(0, lives), post) for post in hints.unsigned_posts(rng)]
     posts = [post for _, post in sorted(placed, key=lambda one: one[0])]
     return Plan(seed, tuple(_grouped(rng, posts)), lived)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from random import Random
 
-    from ops.sample.story import End
+    from ops.sample.history import End
 
 ALPHABET: Final = string.ascii_letters + string.digits
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ops.sample import adyen, orders
-from ops.sample.plan import TELLERS
+from ops.sample.history import Course, PaymentHistory, ending
+from ops.sample.plan import GENERATORS
 from ops.sample.post import Fault, Life, Post, Style
-from ops.sample.story import Course, Story, ending
 from ops.simulated.players import PLAYERS, UNPLAYED
 from ops.simulated.step import STEP_SECONDS, PlayedPayment, Step, What
 
@@ -26,10 +26,10 @@ Steps = tuple[tuple["Post", ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario: what it shows, the payment's story, and how its posts are delivered."""
+    """One scenario: what it shows, the payment's history, and how its posts are delivered."""
 
     shows: str
-    story: Story
+    history: PaymentHistory
     deliver: Callable[[Random, tuple[Post, ...]], Steps] = lambda _rng, posts: (posts,)
     takes_effect: bool = True
 
@@ -50,8 +50,8 @@ def _at_once(rng: Random, posts: tuple[Post, ...]) -> Steps:
 
 
 def _again(post: Post) -> Post:
-    teller = TELLERS.get(post.provider)
-    return teller.again(post) if teller else replace(post, duplicate=True)
+    generator = GENERATORS.get(post.provider)
+    return generator.again(post) if generator else replace(post, duplicate=True)
 
 
 def _refused(fault: Fault) -> Callable[[Random, tuple[Post, ...]], Steps]:
@@ -63,19 +63,23 @@ def _refused(fault: Fault) -> Callable[[Random, tuple[Post, ...]], Steps]:
 
 
 AMOUNT: Final = 10_000
-_PAID: Final = Story(Course.AUTOMATIC, AMOUNT, "EUR", captures=(AMOUNT,))
+_PAID: Final = PaymentHistory(Course.AUTOMATIC, AMOUNT, "EUR", captures=(AMOUNT,))
 _REFUNDED: Final = replace(_PAID, refunds=(AMOUNT,))
-_PARTS: Final = Story(Course.IN_PARTS, AMOUNT, "EUR", captures=(5000, 3000, 2000))
+_PARTS: Final = PaymentHistory(Course.IN_PARTS, AMOUNT, "EUR", captures=(5000, 3000, 2000))
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "captured": Scenario("a payment that is paid at once", _PAID),
-    "authorized": Scenario("money is reserved and waits for its capture", Story(Course.AUTHORIZED, AMOUNT, "EUR")),
+    "authorized": Scenario(
+        "money is reserved and waits for its capture", PaymentHistory(Course.AUTHORIZED, AMOUNT, "EUR")
+    ),
     "multicapture": Scenario("an authorization that is captured in three parts", _PARTS),
-    "partial": Scenario("less is captured than was reserved", Story(Course.PARTIAL, AMOUNT, "EUR", captures=(6000,))),
-    "failed": Scenario("the customer's bank declines", Story(Course.FAILED, AMOUNT, "EUR", failures=1)),
+    "partial": Scenario(
+        "less is captured than was reserved", PaymentHistory(Course.PARTIAL, AMOUNT, "EUR", captures=(6000,))
+    ),
+    "failed": Scenario("the customer's bank declines", PaymentHistory(Course.FAILED, AMOUNT, "EUR", failures=1)),
     "second-try": Scenario("declined once, then paid", replace(_PAID, failures=1)),
-    "canceled": Scenario("an authorization that is canceled", Story(Course.CANCELED, AMOUNT, "EUR")),
-    "expired": Scenario("an authorization that runs out", Story(Course.EXPIRED, AMOUNT, "EUR")),
+    "canceled": Scenario("an authorization that is canceled", PaymentHistory(Course.CANCELED, AMOUNT, "EUR")),
+    "expired": Scenario("an authorization that runs out", PaymentHistory(Course.EXPIRED, AMOUNT, "EUR")),
     "refunded": Scenario("paid, and refunded in full", _REFUNDED),
     "refunded-late": Scenario("each event comes when the one before has its effect", _REFUNDED, _one_by_one),
     "refund-failed": Scenario("a refund that comes back", replace(_PAID, failed_refunds=(4000,))),
@@ -97,8 +101,8 @@ def why_not(name: str, provider: str) -> str | None:
     """Return why a provider can't be played with a scenario; None where it can."""
     if provider in UNPLAYED:
         return UNPLAYED[provider]
-    if provider not in (*TELLERS, *PLAYERS):
-        return f"{provider!r} can't be played; there are {', '.join((*TELLERS, *PLAYERS))}"
+    if provider not in (*GENERATORS, *PLAYERS):
+        return f"{provider!r} can't be played; there are {', '.join((*GENERATORS, *PLAYERS))}"
     if name == "stale" and provider not in SIGNED_TIMES:
         return f"{provider} signs no time, so nothing of it is {name}"
     return PLAYERS[provider].cannot.get(name) if provider in PLAYERS else None
@@ -106,7 +110,7 @@ def why_not(name: str, provider: str) -> str | None:
 
 def providers_of(name: str) -> tuple[str, ...]:
     """Return the providers that a scenario can be played with."""
-    return tuple(one for one in (*TELLERS, *PLAYERS) if why_not(name, one) is None)
+    return tuple(one for one in (*GENERATORS, *PLAYERS) if why_not(name, one) is None)
 
 
 def play(name: str, provider: str, merchant_account: str, seed: int, now: int) -> tuple[Life, Steps]:
@@ -116,83 +120,83 @@ def play(name: str, provider: str, merchant_account: str, seed: int, now: int) -
     """
     scenario, rng = SCENARIOS[name], Random(seed)  # noqa: S311 - ids, not secrets
     if provider in PLAYERS:
-        life = _lived(rng, PLAYERS[provider], scenario.story, now)
+        life = _lived(rng, PLAYERS[provider], scenario.history, now)
         return life, scenario.deliver(rng, life.posts)
-    teller = TELLERS[provider]
-    story = replace(scenario.story, merchant_account=merchant_account, livemode=not teller.signs_mode)
+    generator = GENERATORS[provider]
+    history = replace(scenario.history, merchant_account=merchant_account, livemode=not generator.signs_mode)
     if provider == adyen.NAME:
-        story = _as_adyen(story)
-    life = teller.live(rng, story, now)
+        history = _as_adyen(history)
+    life = generator.live(rng, history, now)
     return life, scenario.deliver(rng, life.posts)
 
 
-def _as_adyen(story: Story) -> Story:
-    """Return the story as Adyen tells it: captures have events of their own, and a lost dispute was won first."""
-    course = Course.MANUAL if story.course is Course.AUTOMATIC else story.course
-    return replace(story, course=course, rounds=("won", "lost") if story.rounds == ("lost",) else story.rounds)
+def _as_adyen(history: PaymentHistory) -> PaymentHistory:
+    """Return the history as it can be at Adyen: captures have events of their own, and a lost dispute was won first."""
+    course = Course.MANUAL if history.course is Course.AUTOMATIC else history.course
+    return replace(history, course=course, rounds=("won", "lost") if history.rounds == ("lost",) else history.rounds)
 
 
-def _as_played(player: Player, story: Story) -> Story:
-    """Return the story as a provider can have it: in one piece, without a hold or a refund, with an open dispute."""
-    whole = player.whole and len(story.captures) > 1
-    early = story.course is Course.CANCELED and "authorized" in player.cannot
+def _as_played(player: Player, history: PaymentHistory) -> PaymentHistory:
+    """Return the history as a provider can have it: in one piece, without a hold or a refund, with an open dispute."""
+    whole = player.whole and len(history.captures) > 1
+    early = history.course is Course.CANCELED and "authorized" in player.cannot
     return replace(
-        story,
+        history,
         currency=player.currency,
-        course=Course.AUTOMATIC if whole else Course.CANCELED_EARLY if early else story.course,
-        captures=(story.amount,) if whole else story.captures,
-        refunds=() if "refunded" in player.cannot else story.refunds,
-        rounds=(player.lost,) if story.rounds == ("lost",) else story.rounds,
+        course=Course.AUTOMATIC if whole else Course.CANCELED_EARLY if early else history.course,
+        captures=(history.amount,) if whole else history.captures,
+        refunds=() if "refunded" in player.cannot else history.refunds,
+        rounds=(player.lost,) if history.rounds == ("lost",) else history.rounds,
     )
 
 
-def _steps(story: Story) -> Iterator[Step]:
-    """Yield what happens in a story, in order."""
-    yield Step(What.CREATED, story.amount, "payment")
-    for number in range(story.failures):
-        yield Step(What.FAILED, story.amount, f"try {number}")
-    if story.authorized:
-        yield Step(What.AUTHORIZED, story.total, "authorization")
-    for number, amount in enumerate(story.captures):
+def _steps(history: PaymentHistory) -> Iterator[Step]:
+    """Yield what happens in a history, in order."""
+    yield Step(What.CREATED, history.amount, "payment")
+    for number in range(history.failures):
+        yield Step(What.FAILED, history.amount, f"try {number}")
+    if history.authorized:
+        yield Step(What.AUTHORIZED, history.total, "authorization")
+    for number, amount in enumerate(history.captures):
         yield Step(What.CAPTURED, amount, f"capture {number}")
-    yield from _given_back(story)
-    if story.course in (Course.CANCELED, Course.CANCELED_EARLY, Course.EXPIRED):
-        yield Step(What.EXPIRED if story.course is Course.EXPIRED else What.CANCELED, story.amount, "end")
+    yield from _given_back(history)
+    if history.course in (Course.CANCELED, Course.CANCELED_EARLY, Course.EXPIRED):
+        yield Step(What.EXPIRED if history.course is Course.EXPIRED else What.CANCELED, history.amount, "end")
 
 
-def _given_back(story: Story) -> Iterator[Step]:
-    """Yield a story's refunds and what becomes of its dispute."""
-    refunds = [(amount, What.REFUND_FAILED) for amount in story.failed_refunds]
-    refunds += [(amount, What.REFUNDED) for amount in story.refunds]
+def _given_back(history: PaymentHistory) -> Iterator[Step]:
+    """Yield a history's refunds and what becomes of its dispute."""
+    refunds = [(amount, What.REFUND_FAILED) for amount in history.failed_refunds]
+    refunds += [(amount, What.REFUNDED) for amount in history.refunds]
     for number, (amount, last) in enumerate(refunds):
         for what in (What.REFUND_PENDING, last):
             yield Step(what, amount, f"refund {number}")
-    for end in story.rounds:
-        yield Step(What.DISPUTED, sum(story.captures), "dispute")
+    for end in history.rounds:
+        yield Step(What.DISPUTED, sum(history.captures), "dispute")
         if end != "open":
-            yield Step(What.DISPUTE_WON if end == "won" else What.DISPUTE_LOST, sum(story.captures), "dispute")
+            yield Step(What.DISPUTE_WON if end == "won" else What.DISPUTE_LOST, sum(history.captures), "dispute")
 
 
-def _lived(rng: Random, player: Player, outline: Story, now: int) -> Life:
+def _lived(rng: Random, player: Player, outline: PaymentHistory, now: int) -> Life:
     """Return the life of a payment in the events of a provider that the sample does not post."""
-    story = _as_played(player, outline)
+    history = _as_played(player, outline)
     payment = PlayedPayment(
         rng=rng,
         now=now,
-        amount=story.amount,
-        currency=story.currency,
+        amount=history.amount,
+        currency=history.currency,
         reference=f"ORD-{rng.getrandbits(64):016x}",
-        automatic=story.course is Course.AUTOMATIC,
-        ends_failed=story.course is Course.FAILED,
-        is_test=player.signs_mode and (player.disputes_have_mode or not story.rounds),
+        automatic=history.course is Course.AUTOMATIC,
+        ends_failed=history.course is Course.FAILED,
+        is_test=player.signs_mode and (player.disputes_have_mode or not history.rounds),
     )
     payment.ref = player.begin(payment)
     posts = [_intent(payment, player)] if player.by_intent else []
-    for step in _steps(story):
+    for step in _steps(history):
         payment.now += STEP_SECONDS
         payment.captured += step.amount if step.what is What.CAPTURED else 0
         posts += player.posts(payment, step)
-    end = ending(story) if player.moves_disputed else replace(ending(story), disputed=0)
+    end = ending(history) if player.moves_disputed else replace(ending(history), disputed=0)
     livemode = False if payment.is_test else None
     return Life(player.name, payment.ref, end, tuple(posts), player.merchant_account, livemode)
 

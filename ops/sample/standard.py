@@ -7,8 +7,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ops.sample.history import AFTER_CAPTURE, Course, PaymentHistory, ending
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
-from ops.sample.story import AFTER_CAPTURE, Course, Story, ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,36 +48,36 @@ def again(post: Post) -> Post:
     return replace(post, duplicate=True)
 
 
-def _give_back(rng: Random, story: Story, say: Callable[..., None]) -> None:
-    for amount in story.failed_refunds:
+def _give_back(rng: Random, history: PaymentHistory, say: Callable[..., None]) -> None:
+    for amount in history.failed_refunds:
         refund_id = f"ref_{token(rng, 16)}"
         say("refund.pending", amount, id=refund_id)
         say("refund.failed", amount, id=refund_id)
-    for amount in story.refunds:
+    for amount in history.refunds:
         say("payment.refunded", amount, refund_id=f"ref_{token(rng, 16)}")
 
 
-def live(rng: Random, story: Story, now: int) -> Life:
-    """Tell the story: tried, authorized, captured at once or in parts, given back, or ended without money."""
+def live(rng: Random, history: PaymentHistory, now: int) -> Life:
+    """Return a life in events: tried, authorized, captured at once or in parts, given back, or ended without money."""
     payment_id = f"pay_{token(rng, 20)}"
     posts: list[Post] = []
 
     def say(kind: str, amount: int, **fields: str) -> None:
-        data = {"payment_id": payment_id, "amount": amount, "currency": story.currency, "customer": "Ümit Çelik"}
-        known = {"reference": story.reference} if story.reference else {}
+        data = {"payment_id": payment_id, "amount": amount, "currency": history.currency, "customer": "Ümit Çelik"}
+        known = {"reference": history.reference} if history.reference else {}
         posts.append(post_of(rng, kind, data | known | fields, now + 60 * len(posts)))
 
-    say("payment.created", story.amount)
-    for _ in range(story.failures):
-        say("payment.failed", story.amount, id=f"att_{token(rng, 16)}")
-    if story.authorized and story.course is not Course.AUTOMATIC:
-        say("payment.authorized", story.amount)
-    for part in story.captures:
+    say("payment.created", history.amount)
+    for _ in range(history.failures):
+        say("payment.failed", history.amount, id=f"att_{token(rng, 16)}")
+    if history.authorized and history.course is not Course.AUTOMATIC:
+        say("payment.authorized", history.amount)
+    for part in history.captures:
         say("payment.captured", part, capture_id=f"cap_{token(rng, 16)}")
-    _give_back(rng, story, say)
+    _give_back(rng, history, say)
     dispute_id = f"dis_{token(rng, 16)}"
-    for kind in ROUNDS[story.rounds]:
-        say(kind, story.contested, id=dispute_id)
-    if story.course in ENDS:
-        say(ENDS[story.course], story.amount)
-    return Life(NAME, payment_id, ending(story), tuple(posts))
+    for kind in ROUNDS[history.rounds]:
+        say(kind, history.contested, id=dispute_id)
+    if history.course in ENDS:
+        say(ENDS[history.course], history.amount)
+    return Life(NAME, payment_id, ending(history), tuple(posts))

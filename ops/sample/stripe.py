@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ops.sample.history import AFTER_CAPTURE, Course, PaymentHistory, ending
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
-from ops.sample.story import AFTER_CAPTURE, Course, Story, ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ BILLED: Final = "2024-06-20"
 """A version whose invoices name their payment, as those before 2025-03-31 do."""
 COURSES: Final = tuple(course for course in Course if course not in AFTER_CAPTURE)
 ROTATION_SHARE: Final = 0.1
-PLAIN: Final = Story(Course.AUTOMATIC, 1000, "EUR")
-"""Of an event that is about no story: the platform's own account, live."""
+PLAIN: Final = PaymentHistory(Course.AUTOMATIC, 1000, "EUR")
+"""Of an event that is about no payment of the sample: the platform's own account, live."""
 
 
 def body_of(document: dict[str, Any]) -> bytes:
@@ -36,21 +36,21 @@ def post_of(  # noqa: PLR0913 - what an event is made of
     shown: dict[str, Any],
     now: int,
     *,
-    story: Story = PLAIN,
+    history: PaymentHistory = PLAIN,
     legal: frozenset[Fate] = LEDGER,
     version: str = VERSION,
     **extra: Any,
 ) -> Post:
-    """Wrap an object into an event of that kind, which names the connected account and the mode of the story."""
+    """Wrap an object into an event of that kind, which names the connected account and the mode of the history."""
     event_id = f"evt_3{token(rng, 23)}"
     document = {
         "id": event_id,
         "object": "event",
-        **({"account": story.merchant_account} if story.merchant_account else {}),
+        **({"account": history.merchant_account} if history.merchant_account else {}),
         "api_version": version,
         "created": now,
         "data": {"object": shown, **extra},
-        "livemode": story.livemode,
+        "livemode": history.livemode,
         "pending_webhooks": rng.randint(1, 3),
         "request": {"id": f"req_{token(rng, 14)}", "idempotency_key": None},
         "type": kind,
@@ -67,11 +67,11 @@ def again(post: Post) -> Post:
 
 
 @dataclass(slots=True)
-class Teller:
-    """Tells one story in Stripe's events; `now` (unix seconds) goes on as it speaks."""
+class StripeEvents:
+    """Makes Stripe's events of one history; `now` (unix seconds) goes on with each of them."""
 
     rng: Random
-    story: Story
+    history: PaymentHistory
     now: int
     posts: list[Post] = field(default_factory=list)
     intent_id: str = ""
@@ -84,12 +84,12 @@ class Teller:
 
     def __post_init__(self) -> None:
         self.intent_id = f"pi_3{token(self.rng, 23)}"
-        self.order_id = self.story.reference or f"ORD-{token(self.rng, 12)}"
-        self.amount = self.story.amount
+        self.order_id = self.history.reference or f"ORD-{token(self.rng, 12)}"
+        self.amount = self.history.amount
 
     def say(self, kind: str, shown: dict[str, Any], **extra: Any) -> None:
         self.now += self.rng.randint(1, 60)
-        self.posts.append(post_of(self.rng, kind, shown, self.now, story=self.story, **extra))
+        self.posts.append(post_of(self.rng, kind, shown, self.now, history=self.history, **extra))
 
     def intent(self, status: str, *, capturable: int = 0, received: int = 0, **changes: Any) -> dict[str, Any]:
         return {
@@ -99,14 +99,14 @@ class Teller:
             "amount_capturable": capturable,
             "amount_details": {"tip": {}},
             "amount_received": received,
-            "capture_method": "automatic" if self.story.course is Course.AUTOMATIC else "manual",
+            "capture_method": "automatic" if self.history.course is Course.AUTOMATIC else "manual",
             "created": self.now,
-            "currency": self.story.currency.lower(),
+            "currency": self.history.currency.lower(),
             "customer": None,
             "description": f"Order {self.order_id}",
             "last_payment_error": None,
             "latest_charge": self.latest_charge,
-            "livemode": self.story.livemode,
+            "livemode": self.history.livemode,
             "metadata": {"order_id": self.order_id},
             "next_action": None,
             "payment_method": None if status == "requires_payment_method" else self.method_id,
@@ -124,10 +124,10 @@ class Teller:
             "billing_details": {"name": "Ana Sousa & Söhne", "phone": None},
             "captured": captured > 0,
             "created": self.now,
-            "currency": self.story.currency.lower(),
+            "currency": self.history.currency.lower(),
             "disputed": False,
             "failure_code": None,
-            "livemode": self.story.livemode,
+            "livemode": self.history.livemode,
             "metadata": {"order_id": self.order_id},
             "paid": True,
             "payment_intent": self.intent_id,
@@ -143,7 +143,7 @@ class Teller:
             "amount": amount,
             "charge": self.latest_charge,
             "created": self.now,
-            "currency": self.story.currency.lower(),
+            "currency": self.history.currency.lower(),
             "metadata": {},
             "payment_intent": self.intent_id,
             "reason": "requested_by_customer",
@@ -151,9 +151,9 @@ class Teller:
         }
 
     def open(self) -> None:
-        """Tell the tries that failed: the customer chooses a card, may have to prove to be its owner, is declined."""
+        """Post the tries that failed: the customer chooses a card, may have to prove to be its owner, is declined."""
         self.say("payment_intent.created", self.intent("requires_payment_method"))
-        for _ in range(self.story.failures):
+        for _ in range(self.history.failures):
             self.try_to_pay()
             self.latest_charge = f"ch_3{token(self.rng, 23)}"
             error = {
@@ -173,47 +173,47 @@ class Teller:
             self.say("payment_intent.requires_action", self.intent("requires_action", next_action=asked))
 
     def pay(self) -> None:
-        story, captured = self.story, 0
-        if story.authorized:
+        history, captured = self.history, 0
+        if history.authorized:
             self.try_to_pay()
             self.latest_charge = f"ch_3{token(self.rng, 23)}"
-        if story.course is Course.AUTOMATIC:
+        if history.course is Course.AUTOMATIC:
             self.say("charge.succeeded", self.charge(captured=self.amount))
-        elif story.authorized:
+        elif history.authorized:
             self.reserve()
             self.say("charge.succeeded", self.charge())
-            for part in story.captures:
+            for part in history.captures:
                 captured += part
                 self.say("charge.captured", self.charge(captured=captured))
-                if story.course is Course.IN_PARTS and captured < self.amount:
+                if history.course is Course.IN_PARTS and captured < self.amount:
                     self.reserve(captured)
-        if story.captures:
-            self.say("payment_intent.succeeded", self.intent("succeeded", received=sum(story.captures)))
+        if history.captures:
+            self.say("payment_intent.succeeded", self.intent("succeeded", received=sum(history.captures)))
 
     def reserve(self, captured: int = 0) -> None:
-        """Tell what waits for its capture: all at first, then what a multicapture left; it may be raised before."""
+        """Post what waits for its capture: all at first, then what a multicapture left; it may be raised before."""
         kind = "payment_intent.amount_capturable_updated"
         if not captured:
             self.say(kind, self.intent("requires_capture", capturable=self.amount))
-        if captured or self.amount != self.story.total:
-            self.amount = self.story.total
+        if captured or self.amount != self.history.total:
+            self.amount = self.history.total
             self.say(kind, self.intent("requires_capture", capturable=self.amount - captured, received=captured))
 
     def bill(self) -> None:
-        """Tell which invoice of a subscription was paid by what was taken; other months have invoices of their own."""
-        if not (self.story.subscription and self.story.captures):
+        """Post which invoice of a subscription was paid by what was taken; other months have invoices of their own."""
+        if not (self.history.subscription and self.history.captures):
             return
         invoice = {
             "id": f"in_1{token(self.rng, 23)}",
             "object": "invoice",
-            "amount_paid": sum(self.story.captures),
+            "amount_paid": sum(self.history.captures),
             "billing_reason": "subscription_cycle",
             "charge": self.latest_charge,
-            "currency": self.story.currency.lower(),
-            "livemode": self.story.livemode,
+            "currency": self.history.currency.lower(),
+            "livemode": self.history.livemode,
             "payment_intent": self.intent_id,
             "status": "paid",
-            "subscription": self.story.subscription,
+            "subscription": self.history.subscription,
         }
         self.say("invoice.paid", invoice, version=BILLED)
 
@@ -223,7 +223,7 @@ class Teller:
             "id": f"txn_1{token(self.rng, 23)}",
             "object": "balance_transaction",
             "amount": amount,
-            "currency": self.story.currency.lower(),
+            "currency": self.history.currency.lower(),
             "reporting_category": "dispute" if amount < 0 else "dispute_reversal",
             "type": "adjustment",
         }
@@ -232,14 +232,14 @@ class Teller:
         return {
             "id": dispute_id,
             "object": "dispute",
-            "amount": self.story.contested,
+            "amount": self.history.contested,
             "balance_transactions": list(moved),
             "charge": self.latest_charge,
             "created": self.now,
-            "currency": self.story.currency.lower(),
+            "currency": self.history.currency.lower(),
             "evidence_details": {"has_evidence": False, "past_due": False, "submission_count": 0},
             "is_charge_refundable": False,
-            "livemode": self.story.livemode,
+            "livemode": self.history.livemode,
             "metadata": {},
             "payment_intent": self.intent_id,
             "reason": "fraudulent",
@@ -247,10 +247,10 @@ class Teller:
         }
 
     def argue(self) -> None:
-        """Tell a dispute: the money is taken at once, and comes back where it was won."""
-        if not self.story.rounds:
+        """Post a dispute: the money is taken at once, and comes back where it was won."""
+        if not self.history.rounds:
             return
-        dispute_id, end, amount = f"dp_1{token(self.rng, 23)}", self.story.rounds[-1], self.story.contested
+        dispute_id, end, amount = f"dp_1{token(self.rng, 23)}", self.history.rounds[-1], self.history.contested
         moved = [self.moved(-amount)]
         self.say("charge.dispute.created", self.dispute(dispute_id, "needs_response"))
         self.say("charge.dispute.funds_withdrawn", self.dispute(dispute_id, "needs_response", moved))
@@ -261,12 +261,12 @@ class Teller:
             self.say("charge.dispute.funds_reinstated", self.dispute(dispute_id, end, moved))
 
     def give_back(self) -> None:
-        captured, refunded = sum(self.story.captures), 0
-        for amount in self.story.failed_refunds:
+        captured, refunded = sum(self.history.captures), 0
+        for amount in self.history.failed_refunds:
             refund_id = f"re_3{token(self.rng, 23)}"
             self.say("refund.created", self.refund(refund_id, amount, "pending"))
             self.say("refund.failed", self.refund(refund_id, amount, "failed"))
-        for amount in self.story.refunds:
+        for amount in self.history.refunds:
             refund_id = f"re_3{token(self.rng, 23)}"
             self.say("refund.created", self.refund(refund_id, amount, "pending"))
             before = {"amount_refunded": refunded}
@@ -277,20 +277,22 @@ class Teller:
             self.say("charge.refund.updated", self.refund(refund_id, amount, "succeeded"))
 
     def end(self) -> None:
-        if self.story.course in (Course.CANCELED, Course.CANCELED_EARLY):
+        if self.history.course in (Course.CANCELED, Course.CANCELED_EARLY):
             canceled: dict[str, Any] = {"cancellation_reason": "abandoned", "canceled_at": self.now}
             self.say("payment_intent.canceled", self.intent("canceled", **canceled))
-        if self.story.course is Course.EXPIRED:
+        if self.history.course is Course.EXPIRED:
             self.say("charge.expired", self.charge())
 
 
-def live(rng: Random, story: Story, now: int) -> Life:
-    """Tell the story in Stripe's events."""
-    teller = Teller(rng, story, now)
-    teller.open()
-    teller.pay()
-    teller.bill()
-    teller.give_back()
-    teller.argue()
-    teller.end()
-    return Life(NAME, teller.intent_id, ending(story), tuple(teller.posts), story.merchant_account, story.livemode)
+def live(rng: Random, history: PaymentHistory, now: int) -> Life:
+    """Return a life in Stripe's events."""
+    events = StripeEvents(rng, history, now)
+    events.open()
+    events.pay()
+    events.bill()
+    events.give_back()
+    events.argue()
+    events.end()
+    return Life(
+        NAME, events.intent_id, ending(history), tuple(events.posts), history.merchant_account, history.livemode
+    )

@@ -1,4 +1,4 @@
--- $1 a payment's id, $2 rows. The rows of the payments that were merged into it belong to its story.
+-- $1 a payment's id, $2 rows. The rows of the payments that were merged into it belong to its history.
 with recursive family as (
     select id from payments where id = $1
     union

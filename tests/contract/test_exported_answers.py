@@ -142,8 +142,8 @@ def test_one_payment_and_several_are_shown_alike() -> None:
         "occurred_at": None, "recorded_at": moment, "hash": hashed,
     }  # fmt: skip
     one, intent = PaymentTimeline(row, [logged]), PaymentTimeline(row, [logged], [row])
-    for stories in ([one], [intent], [one, intent]):
-        check("payment show", answer(stories))
+    for found in ([one], [intent], [one, intent]):
+        check("payment show", answer(found))
     assert set(answer([one])) == {"payment", "timeline"}
     assert set(answer([intent])) == {"payment", "timeline", "attempts"}
     assert [set(shown) for shown in answer([one, intent])["payments"]] == [

@@ -88,7 +88,7 @@ CREATED = '[["terms","pi_1",["asked",1250]]]'
 TAKEN = '[["authorization","pi_1",["authorized",1250]],["capture","pi_1",["succeeded",1250]]]'
 AGAIN = '[["attempt","pi_1",["created"]]]'
 RETURNED = '[["refund","re_1",["succeeded",250]]]'
-STORY = (
+TIMELINE = (
     ("evt_1", "payment_intent.created", "applied", None, "created", 1250, 1, CREATED, "3 s"),
     ("evt_2", "charge.succeeded", "applied", "created", "captured", 1250, 2, TAKEN, "2 s"),
     ("evt_0", "charge.pending", "late", "captured", "captured", None, None, AGAIN, "2 s"),
@@ -181,7 +181,7 @@ async def fill(connection: Any) -> list[int]:
         await connection.execute(PAYMENT, PAYMENT_ID, f"ORD-{HOSTILE}", PHONE)
         for kind, ref in (("payment", "pi_1"), ("charge", "ch_1"), ("reference", "ORD-1")):
             await connection.execute(REFERENCE, kind, ref, PAYMENT_ID)
-        for event in STORY:
+        for event in TIMELINE:
             await connection.execute(LEDGER, PAYMENT_ID, *event)
         parked_id = await connection.fetchval(PARKED)
         await connection.execute(REFERENCE, "payment", "pi_later", None)

@@ -173,8 +173,8 @@ class TestWhatItDoes:
     async def test_payments_and_dead_letters_are_found_and_masked(self, program: Program, letters: list[int]) -> None:
         _, found = await program.ask("GET", "/payments?provider=stripe&limit=1")
         assert [one["id"] for one in found["payments"]] == [str(PAYMENT_ID)]
-        _, story = await program.ask("GET", "/payments/ch_1")
-        assert len(story["payments"][0]["timeline"]) == 4
+        _, document = await program.ask("GET", "/payments/ch_1")
+        assert len(document["payments"][0]["timeline"]) == 4
         assert (await program.ask("GET", "/payments/nobody"))[0] == 404
         status, failure = await program.ask("GET", "/payments?status=faild")
         assert (status, failure["error"]) == (422, "unprocessable")

@@ -274,7 +274,7 @@ class TestPages:
         assert (await browser.get(f"/payments?q={ref}"))[0] == 303
         assert browser.headers["location"] == f"/payments/{PAYMENT_ID}"
 
-    async def test_a_payment_shows_its_story_and_hides_its_phone(self, browser: Browser) -> None:
+    async def test_a_payment_shows_its_timeline_and_hides_its_phone(self, browser: Browser) -> None:
         status, text = await browser.get(f"/payments/{PAYMENT_ID}")
         assert status == 200
         assert text.count('<tr id="row-') == 4

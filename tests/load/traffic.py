@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.sample.plan import DUPLICATE_SHARE, TELLERS, WEIGHTS
-from ops.sample.story import CURRENCIES
+from ops.sample.history import CURRENCIES
+from ops.sample.plan import DUPLICATE_SHARE, GENERATORS, WEIGHTS
 
 if TYPE_CHECKING:
     from ops.sample.post import Life, Post
@@ -51,17 +51,17 @@ class Traffic:
     def life(self, number: int) -> Life:
         """Return a payment of one of several providers, with everything its provider says about it."""
         rng = self._random("life", number)
-        names = list(TELLERS)
-        teller = TELLERS[rng.choices(names, [WEIGHTS[name] for name in names])[0]]
-        reported = replace(teller.invent(rng), merchant_account=rng.choice(teller.merchants))
-        return teller.live(rng, reported, self.now)
+        names = list(GENERATORS)
+        generator = GENERATORS[rng.choices(names, [WEIGHTS[name] for name in names])[0]]
+        reported = replace(generator.invent(rng), merchant_account=rng.choice(generator.merchants))
+        return generator.live(rng, reported, self.now)
 
     def deliveries(self, number: int) -> list[Delivery]:
         """Return a life's posts in any order, some of them twice."""
         rng = self._random("order", number)
         life = self.life(number)
         found = [Delivery(number, place, post) for place, post in enumerate(life.posts)]
-        again = TELLERS[life.provider].again
+        again = GENERATORS[life.provider].again
         found += [Delivery(number, one.place, again(one.post)) for one in found if rng.random() < DUPLICATE_SHARE]
         rng.shuffle(found)
         return found
@@ -74,7 +74,7 @@ class Traffic:
         create = {
             "amount": amount,
             "currency": rng.choice(CURRENCIES),
-            "provider": rng.choice(list(TELLERS)),
+            "provider": rng.choice(list(GENERATORS)),
             "reference": reference,
         }
         capture = {"amount": rng.randint(1, amount)} if rng.random() < PARTIAL_SHARE else {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ops.sample import faults, hints
-from ops.sample.plan import PROVIDERS, TELLERS
+from ops.sample.plan import GENERATORS, PROVIDERS
 from ops.sample.post import NOWHERE, Event, Fault, Post, Style, digest_id, token
 from soak import others
 
@@ -98,8 +98,8 @@ class Mixed:
 
     def _refused_of_sample(self, fault: Fault) -> Post | None:
         provider = self.rng.choice(PROVIDERS)
-        teller = TELLERS[provider]
-        life = teller.live(self.rng, teller.invent(self.rng), self.now)
+        generator = GENERATORS[provider]
+        life = generator.live(self.rng, generator.invent(self.rng), self.now)
         return faults.refused(self.rng, provider, fault, life)
 
 

@@ -1,4 +1,4 @@
-"""What the pictures show: curves, bars and a payment's story."""
+"""What the pictures show: curves, bars and a payment's timeline."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RETURNED = row(3, 3600, [["refund", "r1", "pending", 250]], to_status="captured"
 LATE = row(4, 3600, [["terms", "pay_1", "asked", 1250]], to_status="captured", outcome="late")
 
 
-def test_a_story_has_one_lane_a_child() -> None:
+def test_a_timeline_has_one_row_a_child() -> None:
     picture = draw([CREATED, TAKEN, RETURNED, LATE], "EUR")
     assert [(lane.name, lane.ref, len(lane.marks)) for lane in picture.lanes] == [
         ("Payment", "", 3),
@@ -94,7 +94,7 @@ def test_rows_that_name_no_status_have_no_ribbon() -> None:
     assert draw([row(1, 0, [], to_status=None)], None).stretches == ()
 
 
-def test_a_long_story_shows_its_end_and_knows_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_timeline_shows_its_end_and_knows_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "ROWS_MAX", 2)
     picture = draw([CREATED, TAKEN, RETURNED, LATE], "EUR")
     assert picture.left_out == 2

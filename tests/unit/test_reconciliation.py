@@ -17,15 +17,15 @@ from ops.reconciliation import (
     unseen_orders,
 )
 from ops.sample import stripe
+from ops.sample.history import Course, PaymentHistory
 from ops.sample.orders import Order
 from ops.sample.orders import order as new_order
 from ops.sample.post import LETTER, WAITS, Event, Fault, Life, Post
 from ops.sample.send import NO_ANSWER, Sent
-from ops.sample.story import Course, Story
 
 pytestmark = pytest.mark.unit
 
-LIFE = stripe.live(Random(5), Story(Course.AUTOMATIC, 1200, "EUR", (1200,), (200,)), 1_790_000_000)
+LIFE = stripe.live(Random(5), PaymentHistory(Course.AUTOMATIC, 1200, "EUR", (1200,), (200,)), 1_790_000_000)
 KEYS = [event.key for post in LIFE.posts for event in post.events]
 ROW = {
     "status": "captured", "refund_status": "partial", "dispute_status": "none", "disputed": 0, "flags": [],

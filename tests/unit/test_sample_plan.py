@@ -1,4 +1,4 @@
-"""The sample's plan: deterministic, genuine where it says so, refused where it says so, its stories' sums right."""
+"""The sample's plan: deterministic, genuine where it says so, refused where it says so, its histories' sums right."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import providers
 from consumer.fold import newer, project
 from ops.reconciliation import END_COLUMNS
 from ops.sample import adyen, orders, standard, stripe
-from ops.sample.plan import PROVIDERS, TELLERS, Plan, make_plan
+from ops.sample.history import WEIGHTS, Course, PaymentHistory, ending, invent, parts_of
+from ops.sample.plan import GENERATORS, PROVIDERS, Plan, make_plan
 from ops.sample.post import Event, Fault, Life, Post, digest_id
 from ops.sample.scenarios import SCENARIOS, play, providers_of
 from ops.sample.signing import Signer, can_sign, new_secret, seal
-from ops.sample.story import WEIGHTS, Course, Story, ending, parts_of, tell
 from ops.simulated.players import PLAYERS
 from schemas.errors import SignatureRejected
 from schemas.topics import BODY_BYTES_MAX
@@ -102,8 +102,8 @@ def test_several_adyen_items_come_in_one_body(plan: Plan) -> None:
 
 def test_grouping_keeps_each_events_legal_fates() -> None:
     rng = Random(3)
-    story = Story(Course.MANUAL, 100, "EUR", (100,))
-    one = adyen.live(rng, story, NOW).posts[0]
+    history = PaymentHistory(Course.MANUAL, 100, "EUR", (100,))
+    one = adyen.live(rng, history, NOW).posts[0]
     odd = Post(adyen.NAME, one.body, (Event(adyen.NAME, one.events[0].event_id, frozenset()),))
     assert [event.legal for event in adyen.together([one, odd]).events] == [one.events[0].legal, frozenset()]
 
@@ -126,31 +126,34 @@ def test_only_the_providers_asked_for_are_posted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("story", "status", "refund_status", "sums"),
+    ("history", "status", "refund_status", "sums"),
     [
-        (Story(Course.AUTOMATIC, 900, "EUR", (900,)), "captured", "none", (900, 900, 0)),
-        (Story(Course.IN_PARTS, 900, "EUR", (400, 500), (300,)), "captured", "partial", (900, 900, 300)),
-        (Story(Course.PARTIAL, 900, "EUR", (400,), (100, 300)), "partially_captured", "full", (900, 400, 400)),
-        (Story(Course.AUTHORIZED, 900, "EUR"), "authorized", "none", (900, 0, 0)),
-        (Story(Course.FAILED, 900, "EUR", failures=1), "failed", "none", (0, 0, 0)),
-        (Story(Course.CANCELED, 900, "EUR"), "canceled", "none", (900, 0, 0)),
-        (Story(Course.CANCELED_EARLY, 900, "EUR"), "canceled", "none", (0, 0, 0)),
-        (Story(Course.EXPIRED, 900, "EUR"), "expired", "none", (900, 0, 0)),
+        (PaymentHistory(Course.AUTOMATIC, 900, "EUR", (900,)), "captured", "none", (900, 900, 0)),
+        (PaymentHistory(Course.IN_PARTS, 900, "EUR", (400, 500), (300,)), "captured", "partial", (900, 900, 300)),
+        (PaymentHistory(Course.PARTIAL, 900, "EUR", (400,), (100, 300)), "partially_captured", "full", (900, 400, 400)),
+        (PaymentHistory(Course.AUTHORIZED, 900, "EUR"), "authorized", "none", (900, 0, 0)),
+        (PaymentHistory(Course.FAILED, 900, "EUR", failures=1), "failed", "none", (0, 0, 0)),
+        (PaymentHistory(Course.CANCELED, 900, "EUR"), "canceled", "none", (900, 0, 0)),
+        (PaymentHistory(Course.CANCELED_EARLY, 900, "EUR"), "canceled", "none", (0, 0, 0)),
+        (PaymentHistory(Course.EXPIRED, 900, "EUR"), "expired", "none", (900, 0, 0)),
     ],
 )
-def test_endings(story: Story, status: str, refund_status: str, sums: tuple[int, int, int]) -> None:
-    end = ending(story)
+def test_endings(history: PaymentHistory, status: str, refund_status: str, sums: tuple[int, int, int]) -> None:
+    end = ending(history)
     assert (end.status, end.refund_status, end.amount) == (status, refund_status, 900)
     assert (end.authorized, end.captured, end.refunded) == sums
 
 
-def test_stories_conserve_money() -> None:
+def test_histories_conserve_money() -> None:
     rng = Random(11)
     for _ in range(2000):
-        story = tell(rng, tuple(WEIGHTS))
-        assert sum(story.refunds) + sum(story.failed_refunds) <= sum(story.captures)
-        assert sum(story.captures) + sum(story.failed_captures) <= story.total or story.course is Course.OVER_CAPTURED
-        assert all(amount > 0 for amount in (*story.captures, *story.refunds, *story.failed_refunds))
+        history = invent(rng, tuple(WEIGHTS))
+        assert sum(history.refunds) + sum(history.failed_refunds) <= sum(history.captures)
+        assert (
+            sum(history.captures) + sum(history.failed_captures) <= history.total
+            or history.course is Course.OVER_CAPTURED
+        )
+        assert all(amount > 0 for amount in (*history.captures, *history.refunds, *history.failed_refunds))
 
 
 def test_parts_add_up() -> None:
@@ -185,7 +188,7 @@ def folded(life: Life) -> tuple[Projection, set[tuple[str, bool | None]]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_events_come_to_what_their_story_says(seed: int) -> None:
+def test_events_come_to_what_their_history_says(seed: int) -> None:
     for life in make_plan(seed, lives=150, providers=PROVIDERS, now=NOW).lives:
         projection, scopes = folded(life)
         assert scopes == {(life.merchant_account, life.livemode)}
@@ -198,7 +201,7 @@ def test_the_plan_holds_every_new_shape(plan: Plan) -> None:
     ends = [life.end for life in plan.lives]
     assert {life.livemode for life in plan.lives} == {True, False, None}
     merchants = {(life.provider, life.merchant_account) for life in plan.lives}
-    assert len(merchants) == sum(len(teller.merchants) for teller in TELLERS.values())
+    assert len(merchants) == sum(len(generator.merchants) for generator in GENERATORS.values())
     assert {end.dispute_status for end in ends} == {"none", "won", "lost", "open"}
     assert any(end.flags == ("over_captured",) for end in ends)
     assert any(end.status == "failed" and end.authorized for end in ends)

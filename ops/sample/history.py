@@ -1,4 +1,4 @@
-"""Stories: what a payment goes through, and how it must end. Plain arithmetic, no facts and no fold."""
+"""Histories: what a payment goes through, and how it must end. Plain arithmetic, no facts and no fold."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Course(StrEnum):
 
 
 AFTER_CAPTURE: Final = (Course.OVER_CAPTURED, Course.LATE_FAILURE, Course.PART_FAILED)
-"""Courses that only a provider tells that names each capture."""
+"""Courses of providers that name each capture."""
 WEIGHTS: Final[dict[Course, int]] = {
     Course.AUTOMATIC: 36,
     Course.MANUAL: 14,
@@ -57,7 +57,7 @@ PARTS_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class PaymentHistory:
     """One payment, in minor units. `refunds` succeed, `failed_refunds` do not, `failures` come before success.
 
     `failed_captures` come undone after they had succeeded, `adjusted` is reserved in place of `amount`, `rounds` says
@@ -159,13 +159,13 @@ def _part(captured: int, rng: Random) -> int | None:
     return rng.randint(1, captured) if captured and rng.random() < 0.5 else None  # noqa: PLR2004
 
 
-def tell(
+def invent(
     rng: Random,
     courses: tuple[Course, ...],
     *,
     upwards: bool = False,
     rounds: Sequence[tuple[str, ...]] = (("won",), ("lost",)),
-) -> Story:
+) -> PaymentHistory:
     """Invent one payment that goes one of these courses.
 
     `upwards` says which way its provider adjusts what is reserved, `rounds` how a dispute may end there.
@@ -178,7 +178,7 @@ def tell(
     refunds = _refunds(sum(captures), rng)
     left = sum(captures) - sum(refunds)
     failures = rng.choice((1, 1, 2)) if course is Course.FAILED or (captures and rng.random() < 0.2) else 0  # noqa: PLR2004
-    return Story(
+    return PaymentHistory(
         course=course,
         amount=amount,
         currency=rng.choice(CURRENCIES),
@@ -193,31 +193,31 @@ def tell(
     )
 
 
-def _status(story: Story, captured: int) -> str:
+def _status(history: PaymentHistory, captured: int) -> str:
     if captured:
-        return "captured" if captured >= story.authorized else "partially_captured"
+        return "captured" if captured >= history.authorized else "partially_captured"
     return {
         Course.AUTHORIZED: "authorized",
         Course.FAILED: "failed",
         Course.LATE_FAILURE: "failed",
         Course.EXPIRED: "expired",
-    }.get(story.course, "canceled")
+    }.get(history.course, "canceled")
 
 
-def ending(story: Story) -> End:
+def ending(history: PaymentHistory) -> End:
     """Say how the payment must stand at the end."""
-    captured, refunded = sum(story.captures), sum(story.refunds)
+    captured, refunded = sum(history.captures), sum(history.refunds)
     refund_status = "none" if not refunded else "full" if refunded == captured else "partial"
-    dispute_status = story.rounds[-1] if story.rounds else "none"
+    dispute_status = history.rounds[-1] if history.rounds else "none"
     return End(
-        status=_status(story, captured),
+        status=_status(history, captured),
         refund_status=refund_status,
-        currency=story.currency,
-        amount=story.total,
-        authorized=story.authorized,
+        currency=history.currency,
+        amount=history.total,
+        authorized=history.authorized,
         captured=captured,
         refunded=refunded,
-        disputed=story.contested if dispute_status in ("lost", "open") else 0,
+        disputed=history.contested if dispute_status in ("lost", "open") else 0,
         dispute_status=dispute_status,
-        flags=("over_captured",) if captured > story.authorized else (),
+        flags=("over_captured",) if captured > history.authorized else (),
     )
