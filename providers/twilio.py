@@ -33,7 +33,7 @@ from providers.core.silent import silent_form
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, Receipt
 
-_TOLD: Final = frozenset({"sent", "delivered", "undelivered", "failed"})
+_REPORTED: Final = frozenset({"sent", "delivered", "undelivered", "failed"})
 """The statuses that we keep; the others are steps on the way to `sent`."""
 _ALGORITHMS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
@@ -100,7 +100,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         sids = values_of(read_form(body), b"MessageSid")
     except SignatureRejected as error:
         raise undecodable(error.detail) from None
-    if kind not in _TOLD or len(sids) != 1:
+    if kind not in _REPORTED or len(sids) != 1:
         return meaning
     return Meaning(receipt=Receipt(sids[0].decode("latin-1"), kind))
 

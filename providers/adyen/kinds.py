@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, described
 
 KINDS: Final[dict[str, Kind]] = {
-    **said(
+    **described(
         Decision.MONEY,
         {
             "AUTHORISATION": "success: `amount` is reserved, or taken where that is set; else a try failed",
@@ -65,7 +65,7 @@ KINDS: Final[dict[str, Kind]] = {
         "a review; what it does to the payment comes as CAPTURE, CANCELLATION or CANCEL_OR_REFUND",
         "MANUAL_REVIEW_ACCEPT MANUAL_REVIEW_REJECT",
     ),
-    **said(
+    **described(
         Decision.NOTHING,
         {
             "AUTHENTICATION": "a 3-D Secure check without payment",

@@ -43,7 +43,7 @@ from providers.core.payments import (
     captured,
     dispute,
     dispute_funds,
-    if_told,
+    if_given,
     mode,
     order_ended,
     refund,
@@ -113,14 +113,14 @@ def _meaning(kind: str, item: Item) -> Meaning:
     )
 
 
-def _money(told: object) -> tuple[int, str | None]:
-    value, currency = value_at(told, "value"), value_at(told, "currency")
+def _money(given: object) -> tuple[int, str | None]:
+    value, currency = value_at(given, "value"), value_at(given, "currency")
 
     def read() -> tuple[int, str]:
         code = need_currency(currency, "amount.currency")
         return in_iso_units(need_amount(value, "amount.value"), code, _DECIMALS), code
 
-    return if_told(read, value, currency)
+    return if_given(read, value, currency)
 
 
 def _succeeded(success: object) -> bool:

@@ -44,15 +44,15 @@ from providers.core.payments import (
     captured,
     dispute,
     dispute_funds,
-    if_told,
+    if_given,
     iso_seconds,
     major_units,
     need_kind,
     need_state,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
     void,
 )
 from schemas.errors import SignatureRejected
@@ -68,7 +68,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     need_kind(texts.get("notification/kind"), kind)
     reader = _READERS.get(kind)
     if reader is None:
-        return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
+        return Meaning() if kind in _SILENT else unread_kind(kind, _PAYMENT_FAMILIES)
     return reader(texts) if reader is _within else summed(reader(texts))
 
 
@@ -81,13 +81,13 @@ def _read(body: bytes) -> Texts:
 
 
 def _money(texts: Texts, path: str, amount: str) -> tuple[int, str | None]:
-    told, code = texts.get(f"{path}/{amount}"), texts.get(f"{path}/currency-iso-code")
+    given, code = texts.get(f"{path}/{amount}"), texts.get(f"{path}/currency-iso-code")
 
     def read() -> tuple[int, str]:
         currency = need_currency(code, "currency-iso-code")
-        return major_units(told, currency, amount), currency
+        return major_units(given, currency, amount), currency
 
-    return if_told(read, told, code)
+    return if_given(read, given, code)
 
 
 def _occurred_at(texts: Texts) -> float | None:
@@ -110,11 +110,11 @@ def _transaction(state: str | None) -> Callable[[Texts], Meaning]:
 
     def read(texts: Texts) -> Meaning:
         path = transaction_path(texts) or f"{SUBJECT}/transaction"
-        told = state or _STATUS.get(texts.get(f"{path}/status", ""), "")
+        given = state or _STATUS.get(texts.get(f"{path}/status", ""), "")
         given_back = "credit" if f"{path}/refunded-transaction-id" in texts else "sale"
         type_ = texts.get(f"{path}/type", given_back)
         kind = need_state({"sale": "sale", "credit": "credit"}, type_, "transaction/type")
-        return _credit(texts, path, told) if kind == "credit" else _sale(texts, path, told)
+        return _credit(texts, path, given) if kind == "credit" else _sale(texts, path, given)
 
     return read
 
@@ -152,9 +152,9 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
     subscription = texts.get(f"{SUBJECT}/subscription/id") or texts.get(f"{path}/subscription-id")
     amount, currency = _money(texts, path, "amount")
     asked = () if whole else (terms(own, amount),)
-    told = _SALES[state](own, amount, whole or own) if state in _SALES else ()
+    given = _SALES[state](own, amount, whole or own) if state in _SALES else ()
     if currency is None and state in _RELEASED:
-        told = _without_a_sum(own, state)
+        given = _without_a_sum(own, state)
     return Meaning(
         refs=refs_of(
             (RefKind.PAYMENT, whole),
@@ -164,7 +164,7 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
             (RefKind.SHARED, id_or_none(subscription)),
             (RefKind.REFERENCE, reference),
         ),
-        facts=(*asked, *told),
+        facts=(*asked, *given),
         opens=True,
         currency=currency,
         amount=amount,
@@ -295,8 +295,8 @@ def _dispute(state: str) -> Callable[[Texts], Meaning]:
         path = f"{SUBJECT}/dispute"
         own = need_id(texts.get(f"{path}/id"), "dispute/id")
         payment = maybe_id(texts.get(f"{path}/transaction/id"), "dispute/transaction/id")
-        told = "amount-disputed" if f"{path}/amount-disputed" in texts else "amount"
-        amount, currency = _money(texts, path, told)
+        given = "amount-disputed" if f"{path}/amount-disputed" in texts else "amount"
+        amount, currency = _money(texts, path, given)
         asks = texts.get(f"{path}/kind") == "retrieval"
         return Meaning(
             refs=refs_of(

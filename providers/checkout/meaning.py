@@ -31,7 +31,7 @@ from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
-    amount_if_told,
+    amount_if_given,
     at_stage,
     attempt,
     authorized,
@@ -41,7 +41,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     iso_seconds,
     need_kind,
     need_object,
@@ -49,9 +49,9 @@ from providers.core.payments import (
     refund,
     refunded_in_all,
     reversal,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
     void,
 )
 from providers.core.proof import hmac_hex
@@ -87,7 +87,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return in_scope(_payment(kind, data, occurred_at), data.get("entity_id"))
     if kind in _DISPUTE_FACTS:
         return in_scope(_dispute(kind, data, occurred_at), data.get("entity_id"))
-    return said_nothing(kind, ("payment_", "dispute_"))
+    return unread_kind(kind, ("payment_", "dispute_"))
 
 
 def _minor(value: object, currency: str, what: str) -> int:
@@ -183,7 +183,7 @@ def _money(data: _Data) -> tuple[int, str | None]:
         code = need_currency(currency, "data.currency")
         return _minor(value, code, "data.amount"), code
 
-    return if_told(read, value, currency)
+    return if_given(read, value, currency)
 
 
 def _action(data: _Data) -> str:
@@ -198,7 +198,7 @@ def _reserved(data: _Data) -> int:
 def _balance(data: _Data, of_what: str) -> int:
     total, code = value_at(data, "balances", f"total_{of_what}"), data.get("currency")
     what = f"data.balances.total_{of_what}"
-    return amount_if_told(lambda: _minor(total, need_currency(code, "data.currency"), what), total, code) or 0
+    return amount_if_given(lambda: _minor(total, need_currency(code, "data.currency"), what), total, code) or 0
 
 
 def _captured(data: _Data, key: str, amount: int) -> Facts:

@@ -62,7 +62,7 @@ class Report(msgspec.Struct, frozen=True):
         return f"| {link} | {self.situation} | {self.outcome} |"
 
 
-def said(decision: Decision, kinds: dict[str, str]) -> dict[str, Kind]:
+def described(decision: Decision, kinds: dict[str, str]) -> dict[str, Kind]:
     """Return kinds with one decision: name -> meaning."""
     return {name: Kind(decision, meaning) for name, meaning in kinds.items()}
 

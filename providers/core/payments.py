@@ -31,9 +31,9 @@ def read_event(body: bytes) -> dict[str, Any]:
     return event
 
 
-def need_kind(told: object, kind: str) -> None:
-    """Raise `undecodable` unless the body tells the very kind that the event came as."""
-    if not kind or told != kind:
+def need_kind(given: object, kind: str) -> None:
+    """Raise `undecodable` unless the body names the very kind that the event came as."""
+    if not kind or given != kind:
         raise undecodable("the body does not tell the kind it came as")
 
 
@@ -52,7 +52,7 @@ def need_state(states: dict[str, str], value: object, what: str) -> str:
     return state
 
 
-def said_nothing(kind: str, families: tuple[str, ...]) -> Meaning:
+def unread_kind(kind: str, families: tuple[str, ...]) -> Meaning:
     """Return the empty meaning of a kind that no reader knows; raise `unknown_kind` in a payment family."""
     if kind.startswith(families):
         raise unknown_kind(kind)
@@ -64,8 +64,8 @@ def major_units(value: object, currency: str, what: str) -> int:
     return minor_units(value, exponent(currency), what)
 
 
-def if_told(read: Callable[[], tuple[int, str]], *fields: object) -> tuple[int, str | None]:
-    """Return a sum and its currency; 0 and None where a field that tells them is absent or can't be read.
+def if_given(read: Callable[[], tuple[int, str]], *fields: object) -> tuple[int, str | None]:
+    """Return a sum and its currency; 0 and None where one of their `fields` is absent or can't be read.
 
     Such an event says what stands without a sum, or is refused by `summed`.
     """
@@ -75,7 +75,7 @@ def if_told(read: Callable[[], tuple[int, str]], *fields: object) -> tuple[int, 
         return 0, None
 
 
-def amount_if_told(read: Callable[[], int], *fields: object) -> int | None:
+def amount_if_given(read: Callable[[], int], *fields: object) -> int | None:
     """Return a figure beside the one that an event is about; None where it is absent or can't be read."""
     try:
         return None if None in fields else read()

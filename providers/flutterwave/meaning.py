@@ -21,7 +21,7 @@ payment. `charge.completed` tells by its status how the charge ended. Amounts ar
 and is counted by `amount_refunded`. Version 3 is interpreted alike where its transaction was read again (`refetch`);
 its refunds are not documented as events. A chargeback of version 4 is read in the shape that the API gives it
 (v4-api-reference/chargebacks; toneflix/flutterwave-4-nodejs-sdk has its stages and statuses): it names its charge, and
-stands where its stage and its status say; its amount has no currency, and is read where one is told. What an authorized
+stands where its stage and its status say; its amount has no currency, and is read where one is given. What an authorized
 order becomes is not documented: `unknown_kind`.
 """
 
@@ -39,7 +39,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     iso_seconds,
     major_units,
     micros,
@@ -49,9 +49,9 @@ from providers.core.payments import (
     noted_reference,
     read_event,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
 )
 from providers.core.proof import header_bytes, hmac_base64, live_secrets, need_match, to_bytes
 from providers.core.reading import read_json, text_at, value_at
@@ -116,18 +116,18 @@ def interpret(kind: str, body: bytes) -> Meaning:
     need_kind(third or text_at(event, "type"), kind)
     reader = _READERS.get(kind)
     if reader is None:
-        return said_nothing(kind, ("charge.", "chargeback.", "refund.", "order."))
+        return unread_kind(kind, ("charge.", "chargeback.", "refund.", "order."))
     return reader(need_object(event.get("data"), "data"), "tx_ref" if third else "reference")
 
 
 def _money(data: _Data, name: str) -> tuple[int, str | None]:
-    told, code = data.get(name), data.get("currency")
+    given, code = data.get(name), data.get("currency")
 
     def read() -> tuple[int, str]:
         currency = need_currency(code, "data.currency")
-        return major_units(told, currency, f"data.{name}"), currency
+        return major_units(given, currency, f"data.{name}"), currency
 
-    return if_told(read, told, code)
+    return if_given(read, given, code)
 
 
 def meaning_of_charge(data: _Data, reference_name: str) -> Meaning:
@@ -176,8 +176,8 @@ def _refund(data: _Data, _reference_name: str) -> Meaning:
     One that is done and names a currency tells its sum.
     """
     own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
-    told, currency = _money(data, "amount_refunded")
-    amount = None if currency is None else told
+    given, currency = _money(data, "amount_refunded")
+    amount = None if currency is None else given
     state = need_state(_REFUND_STATES, data.get("status"), "data.status")
     if state == "succeeded" and amount is None and data.get("currency") is not None:
         raise undecodable("data.amount_refunded is missing, and the refund is done")

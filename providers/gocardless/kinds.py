@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, described
 
 KINDS: Final[dict[str, Kind]] = {
-    **said(
+    **described(
         Decision.MONEY,
         {
             "payments.created": "a try was made",

@@ -33,7 +33,7 @@ from providers.core.meaning import maybe_id, need_amount, need_currency, need_id
 from providers.core.objects import ApiObject, ObjectsApi
 from providers.core.payments import (
     Facts,
-    amount_if_told,
+    amount_if_given,
     attempt,
     capture_failed,
     captured,
@@ -48,8 +48,8 @@ from providers.core.payments import (
     read_event,
     refund,
     refunded_in_all,
-    said_nothing,
     terms,
+    unread_kind,
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import decode, read_json, text_at, to_id, value_at
@@ -101,7 +101,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return _refund(kind, event)
     if kind in _CREATING:
         return _created(event)
-    return Meaning() if kind in _SILENT else said_nothing(kind, ("payments.", "refunds."))
+    return Meaning() if kind in _SILENT else unread_kind(kind, ("payments.", "refunds."))
 
 
 def _payment(kind: str, event: dict[str, Any]) -> Meaning:
@@ -229,7 +229,7 @@ def _fetched_payment(payment: dict[str, Any]) -> Meaning:
     key = need_id(payment.get("id"), "payments.id")
     amount, currency = _money(payment, "amount"), need_currency(payment.get("currency"), "currency")
     facts = _OF_STATUS[need_state(_STATUSES, payment.get("status"), "payments.status")](key, 0)
-    back = amount_if_told(lambda: _money(payment, "amount_refunded"), payment.get("amount_refunded"))
+    back = amount_if_given(lambda: _money(payment, "amount_refunded"), payment.get("amount_refunded"))
     refunded = (refunded_in_all(key, back),) if back else ()
     return Meaning(
         refs=refs_of(

@@ -31,7 +31,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     iso_seconds,
     major_units,
     need_kind,
@@ -39,9 +39,9 @@ from providers.core.payments import (
     noted_reference,
     read_event,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
     void,
 )
 from providers.core.reading import text_at, to_id, value_at
@@ -67,7 +67,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return Meaning(ask=id_or_none(value_at(entity, "paymentId")) or _linked_payment(event))
     reader = _READERS.get(kind)
     if reader is None:
-        return said_nothing(kind, ("payment.", "refund.", "capture.", "chargeback."))
+        return unread_kind(kind, ("payment.", "refund.", "capture.", "chargeback."))
     if entity is None and kind.startswith("payment."):
         return Meaning(ask=need_id(event.get("entityId"), "entityId"))
     if entity is None and (linked := _linked_payment(event)) is not None:
@@ -109,8 +109,8 @@ def _money(value: Any, what: str) -> tuple[int, str]:
 
 def _sum(thing: _Entity, what: str) -> tuple[int, str | None]:
     """Return the amount of an entity, or none; see `summed`."""
-    told = thing.get("amount")
-    return if_told(lambda: _money(told, f"{what}.amount"), value_at(told, "value"), value_at(told, "currency"))
+    given = thing.get("amount")
+    return if_given(lambda: _money(given, f"{what}.amount"), value_at(given, "value"), value_at(given, "currency"))
 
 
 def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entity, float | None], Meaning]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, described
 
 KINDS: Final[dict[str, Kind]] = {
-    **said(
+    **described(
         Decision.MONEY,
         {
             "stkCallback": "M-Pesa Express: what became of a push; its receipt is asked about too",
@@ -22,7 +22,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "Pay Bill": Kind(Decision.MONEY, "C2B confirmation: a customer paid"),
     "Buy Goods": Kind(Decision.MONEY, "C2B confirmation: a customer paid"),
-    **said(
+    **described(
         Decision.NOTHING,
         {
             "Ratiba": "a standing order was made or paid; the receipt that it names is asked about",

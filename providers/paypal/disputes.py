@@ -25,8 +25,8 @@ from schemas.facts import Meaning, RefKind
 
 def transactions_of(resource: object) -> tuple[str, ...]:
     """Return the captures and sales that a dispute names, each once: those whose ids can be ids."""
-    told = (text_at(one, "seller_transaction_id") for one in listed(value_at(resource, "disputed_transactions")))
-    return tuple(dict.fromkeys(one for one in told if one))
+    given = (text_at(one, "seller_transaction_id") for one in listed(value_at(resource, "disputed_transactions")))
+    return tuple(dict.fromkeys(one for one in given if one))
 
 
 def parts_of(body: bytes, resource: object) -> tuple[str, ...]:
@@ -81,8 +81,8 @@ def updated(resource: Resource) -> str:
 
 def outcome(resource: Resource) -> str:
     """Return how a dispute ended; one that tells no outcome is closed without a loss."""
-    told = value_at(resource, "dispute_outcome", "outcome_code")
-    return need_state(_OUTCOMES, told if isinstance(told, str) and told else "NONE", "dispute_outcome.outcome_code")
+    given = value_at(resource, "dispute_outcome", "outcome_code")
+    return need_state(_OUTCOMES, given if isinstance(given, str) and given else "NONE", "dispute_outcome.outcome_code")
 
 
 _OUTCOMES: Final = {

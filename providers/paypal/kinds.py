@@ -177,7 +177,7 @@ version 1 that name neither sale nor capture).
 - Whose an order is that is changed after its approval (PATCH may replace its units): the first payee and the second
   have a payment each, flagged `contradiction`.
 - Which sale a reversal of version 1 belongs to: its published sample names none, so it becomes a dead letter.
-- Several authorizations that a saved order may have at once can't be told from reauthorizations: one that was
+- Several authorizations that a saved order may have at once can't be distinguished from reauthorizations: one that was
   captured keeps its place, of the others the latest counts.
 - Whether COMPLETED is sent again after a reversal that was won back.
 - What an id is of: an order, a capture or an authorization look alike. All but orders are asked about by the kind of

@@ -36,8 +36,8 @@ from providers.core.payments import (
     read_event,
     refund,
     reversal,
-    said_nothing,
     summed,
+    unread_kind,
     void,
 )
 from providers.paypal import disputes, orders
@@ -72,7 +72,7 @@ def interpret_part(kind: str, body: bytes, event_id: str) -> Meaning:
     event = read_event(body)
     need_kind(event.get("event_type"), kind)
     if kind not in _KINDS:
-        return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
+        return Meaning() if kind in _SILENT else unread_kind(kind, _PAYMENT_FAMILIES)
     resource = need_object(event.get("resource"), "resource")
     if kind in _DISPUTES:
         meaning = disputes.read_dispute(resource, _DISPUTES[kind](resource), body, event_id)
@@ -95,7 +95,7 @@ def _authorization_event(fact_of: Callable[[Resource, str, int, str | None], Fac
         own = need_id(resource.get("id"), "resource.id")
         payment, order = payment_of(resource), order_of(resource)
         amount, currency = maybe_money(resource.get("amount"), "amount")
-        said = Meaning(
+        meaning = Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, payment or own),
                 (RefKind.SESSION, order),
@@ -110,7 +110,7 @@ def _authorization_event(fact_of: Callable[[Resource, str, int, str | None], Fac
             order=order,
             sole=True,
         )
-        return in_scope(said, account_of(resource))
+        return in_scope(meaning, account_of(resource))
 
     return read
 
@@ -140,7 +140,7 @@ def _capture(facts_of: Callable[[str | None, str | None, str, int], Facts]) -> C
         account, sole = account_of(resource), authorization is not None
         open_order = order is not None and not sole
         amount, currency = maybe_money(resource.get("amount"), "amount")
-        said = Meaning(
+        meaning = Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, None if open_order and not account else payment or own),
                 (RefKind.SESSION, None if open_order else order),
@@ -158,7 +158,7 @@ def _capture(facts_of: Callable[[str | None, str | None, str, int], Facts]) -> C
             order=order,
             sole=sole,
         )
-        return in_scope(said, account)
+        return in_scope(meaning, account)
 
     return read
 
@@ -197,9 +197,9 @@ def _refund(state: str | None) -> Callable[[Resource], Meaning]:
 
 
 def _status(resource: Resource) -> str:
-    """Return a refund's status, which version 1 calls its state, in small letters; it is done where none is told."""
-    told = next((one for one in (resource.get("status"), resource.get("state")) if isinstance(one, str) and one), None)
-    return (told or "COMPLETED").upper()
+    """Return a refund's status, which version 1 calls its state, in small letters; it is done where none is given."""
+    given = next((one for one in (resource.get("status"), resource.get("state")) if isinstance(one, str) and one), None)
+    return (given or "COMPLETED").upper()
 
 
 _REFUND_STATES: Final = {

@@ -141,25 +141,25 @@ def _meaning_of_payment(payment: Resource) -> Meaning:
         provider_ref=key,
     )
     related = [one for transaction in transactions for one in listed(transaction.get("related_resources"))]
-    return merged(summed(whole), *(said for one in related for said in _meaning_of_related(key, one)))
+    return merged(summed(whole), *(meaning for one in related for meaning in _meaning_of_related(key, one)))
 
 
 def _meaning_of_related(payment: str, related: Resource) -> list[Meaning]:
     """Return what the one resource says that `related` names; an order of version 1 says nothing by itself."""
-    said: list[Meaning] = []
+    meanings: list[Meaning] = []
     for name, resource in related.items():
         if not isinstance(resource, dict):
             continue
         own = {**resource, "parent_payment": payment}
         if name in ("sale", "capture"):
-            said.append(meaning_of(f"PAYMENT.{name.upper()}.{need_state(_TAKEN, own.get('state'), 'state')}", own))
+            meanings.append(meaning_of(f"PAYMENT.{name.upper()}.{need_state(_TAKEN, own.get('state'), 'state')}", own))
         elif name == "authorization":
             words = need_state(_HELD, own.get("state"), "state")
             over = {"update_time": own.get("valid_until")} if own.get("state") == "expired" else {}
-            said += [meaning_of(f"PAYMENT.AUTHORIZATION.{word}", {**own, **over}) for word in words.split()]
+            meanings += [meaning_of(f"PAYMENT.AUTHORIZATION.{word}", {**own, **over}) for word in words.split()]
         elif name == "refund":
-            said.append(meaning_of("PAYMENT.SALE.REFUNDED", own))
-    return said
+            meanings.append(meaning_of("PAYMENT.SALE.REFUNDED", own))
+    return meanings
 
 
 def _meaning_of_sale(sale: Resource) -> Meaning:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from providers.core.meaning import id_or_none, maybe_id, need_currency, need_id
-from providers.core.payments import if_told, major_units
+from providers.core.payments import if_given, major_units
 from providers.core.reading import value_at
 from providers.paypal.links import linked
 
@@ -24,11 +24,11 @@ _CAPTURES: Final = ("captures", "capture", "sale")
 def money(value: Any, what: str, *, given_back: bool = False) -> tuple[int, str]:
     """Return an amount in minor units and its currency; what is given back may stand below zero."""
     currency = need_currency(value_at(value, "currency_code") or value_at(value, "currency"), f"{what}.currency_code")
-    told = value_at(value, "value")
-    told = value_at(value, "total") if told is None else told
-    if given_back and isinstance(told, str):
-        told = told.removeprefix("-")
-    return major_units(told, currency, f"{what}.value"), currency
+    given = value_at(value, "value")
+    given = value_at(value, "total") if given is None else given
+    if given_back and isinstance(given, str):
+        given = given.removeprefix("-")
+    return major_units(given, currency, f"{what}.value"), currency
 
 
 def maybe_money(value: Any, what: str) -> tuple[int, str | None]:
@@ -37,8 +37,8 @@ def maybe_money(value: Any, what: str) -> tuple[int, str | None]:
         (value_at(value, "currency_code"), value_at(value, "currency")),
         (value_at(value, "value"), value_at(value, "total")),
     )
-    told = [next((one for one in part if one is not None), None) for part in parts]
-    return if_told(lambda: money(value, what), *told)
+    given = [next((one for one in part if one is not None), None) for part in parts]
+    return if_given(lambda: money(value, what), *given)
 
 
 def listed(value: Any) -> list[Resource]:
@@ -88,8 +88,8 @@ def capture_of(resource: Resource) -> str:
     """Return the capture or sale that a refund or a reversal names, or raise `undecodable`."""
     links = resource.get("links")
     found = linked(links, "up", "captures") or related(resource, "capture_id")
-    told = found or resource.get("sale_id") or resource.get("capture_id")
-    return need_id(told or linked(links, "sale", "sale") or linked(links, "capture", "capture"), "the capture's link")
+    given = found or resource.get("sale_id") or resource.get("capture_id")
+    return need_id(given or linked(links, "sale", "sale") or linked(links, "capture", "capture"), "the capture's link")
 
 
 def is_capture(resource: Resource, own: str) -> bool:

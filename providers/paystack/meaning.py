@@ -39,7 +39,7 @@ from providers.core.payments import (
     captured,
     dispute,
     dispute_funds,
-    if_told,
+    if_given,
     iso_seconds,
     need_kind,
     need_object,
@@ -47,9 +47,9 @@ from providers.core.payments import (
     noted_reference,
     read_event,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
     void,
 )
 from providers.core.proof import hmac_hex
@@ -93,7 +93,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = read_event(body)
     need_kind(event.get("event"), kind)
     if kind not in _READERS:
-        return Meaning() if kind in _SILENT else said_nothing(kind, ("charge.", "preauthorization.", "refund."))
+        return Meaning() if kind in _SILENT else unread_kind(kind, ("charge.", "preauthorization.", "refund."))
     return meaning_of(kind, need_object(event.get("data"), "data"))
 
 
@@ -111,13 +111,13 @@ _MODES: Final = {"test": False, "live": True}
 
 
 def _money(data: _Data, name: str) -> tuple[int, str | None]:
-    told, code = data.get(name), data.get("currency")
+    given, code = data.get(name), data.get("currency")
 
     def read() -> tuple[int, str]:
         currency = need_currency(code, "data.currency")
-        return in_iso_units(minor_units(told, 0, f"data.{name}"), currency, _THEIR_DECIMALS), currency
+        return in_iso_units(minor_units(given, 0, f"data.{name}"), currency, _THEIR_DECIMALS), currency
 
-    return if_told(read, told, code)
+    return if_given(read, given, code)
 
 
 def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:

@@ -42,7 +42,7 @@ from providers.core.meaning import (
 )
 from providers.core.payments import (
     Facts,
-    amount_if_told,
+    amount_if_given,
     at_stage,
     attempt,
     authorized,
@@ -50,7 +50,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     micros,
     need_kind,
     need_object,
@@ -58,9 +58,9 @@ from providers.core.payments import (
     noted_reference,
     read_event,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
     void,
 )
 from providers.core.proof import hmac_hex
@@ -88,7 +88,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     need_kind(event.get("event"), kind)
     reader = _READERS.get(kind)
     if reader is None:
-        return Meaning() if kind.startswith(_SILENT) else said_nothing(kind, ("payment.", "order.", "refund."))
+        return Meaning() if kind.startswith(_SILENT) else unread_kind(kind, ("payment.", "order.", "refund."))
     meaning = summed(reader(event))
     return in_scope(replace(meaning, occurred_at=maybe_time(event.get("created_at"))), event.get("account_id"))
 
@@ -99,7 +99,7 @@ def _entity(event: _Event, name: str) -> dict[str, Any]:
 
 def _money(entity: dict[str, Any]) -> tuple[int, str | None]:
     amount, currency = entity.get("amount"), entity.get("currency")
-    return if_told(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
+    return if_given(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
 
 
 def _payment(facts_of: Callable[[str, int], Facts]) -> Callable[[_Event], Meaning]:
@@ -148,7 +148,7 @@ def _whole(event: _Event, order: str | None, currency: str | None) -> Facts:
     """Return what the order asks for in all, which several payments may come to."""
     entity = value_at(event, "payload", "order", "entity")
     asked = value_at(entity, "amount")
-    amount = amount_if_told(lambda: need_amount(asked, "order.amount"), asked)
+    amount = amount_if_given(lambda: need_amount(asked, "order.amount"), asked)
     if order is None or amount is None or value_at(entity, "currency") not in (None, currency):
         return ()
     return (terms(order, amount),)
@@ -253,8 +253,8 @@ def _shown(event: _Event, payment: str, currency: str | None) -> Facts:
     shown = value_at(event, "payload", "payment", "entity")
     if value_at(shown, "captured") is not True or value_at(shown, "id") != payment:
         return ()
-    amount, told_in = _money(shown)
-    return (captured(payment, amount, authorization=payment),) if amount and told_in == currency else ()
+    amount, given_in = _money(shown)
+    return (captured(payment, amount, authorization=payment),) if amount and given_in == currency else ()
 
 
 _REFUND_STATES: Final = {"pending": "pending", "processed": "succeeded", "failed": "failed"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, described
 
 _NO_MONEY: Final = """
     app/scopes_update app/uninstalled attributed_sessions/first attributed_sessions/last
@@ -62,7 +62,7 @@ _NO_MONEY: Final = """
 """Topics of goods, customers, apps, the shop and the like."""
 
 KINDS: Final[dict[str, Kind]] = {
-    **said(
+    **described(
         Decision.MONEY,
         {
             "disputes/create": "an inquiry takes nothing; a chargeback its amount",
@@ -75,7 +75,7 @@ KINDS: Final[dict[str, Kind]] = {
             "refunds/create": "its transactions of kind refund, each of its own amount",
         },
     ),
-    **said(
+    **described(
         Decision.NOTHING,
         {
             "app_purchases_one_time/update": "what the shop pays for an app",

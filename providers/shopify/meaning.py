@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
-    amount_if_told,
+    amount_if_given,
     at_stage,
     attempt,
     authorized,
@@ -32,16 +32,16 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     iso_seconds,
     major_units,
     micros,
     need_state,
     read_event,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
     void,
 )
 from providers.core.reading import value_at
@@ -60,17 +60,17 @@ def interpret(kind: str, body: bytes) -> Meaning:
     if not kind:
         raise undecodable("the event names no topic")
     reader = _READERS.get(kind)
-    return summed(reader(subject)) if reader else said_nothing(kind, ("order_transactions/", "refunds/", "disputes/"))
+    return summed(reader(subject)) if reader else unread_kind(kind, ("order_transactions/", "refunds/", "disputes/"))
 
 
 def _money(thing: _Object, name: str) -> tuple[int, str | None]:
-    told, code = thing.get(name), thing.get("currency")
+    amounts, code = thing.get(name), thing.get("currency")
 
     def read() -> tuple[int, str]:
         currency = need_currency(code, "currency")
-        return major_units(told, currency, name), currency
+        return major_units(amounts, currency, name), currency
 
-    return if_told(read, told, code)
+    return if_given(read, amounts, code)
 
 
 def _mode(thing: _Object) -> bool | None:
@@ -143,19 +143,19 @@ def _total(order: _Object) -> tuple[int, str | None]:
 def _before(order: _Object, currency: str, *, abroad: bool) -> int:
     """Return the total before edits and refunds, which bounds what an order asks for after them; 0 if unknown."""
     shown = value_at(order, "total_price_set", "presentment_money", "amount") if abroad else order.get("total_price")
-    return amount_if_told(lambda: major_units(shown, currency, "total_price"), shown) or 0
+    return amount_if_given(lambda: major_units(shown, currency, "total_price"), shown) or 0
 
 
 def _given_back(order: _Object, currency: str) -> int:
     """Return what the refunds in an order gave back."""
     refunds = [one for one in _listed(order, "refunds") if isinstance(one, dict)]
     given = [one for refund in refunds for one in _listed(refund, "transactions") if isinstance(one, dict)]
-    told = [
+    amounts = [
         one.get("amount")
         for one in given
         if (one.get("kind"), one.get("status")) == ("refund", "success") and one.get("currency") in (None, currency)
     ]
-    return sum(amount_if_told(partial(major_units, one, currency, "refunds.amount"), one) or 0 for one in told)
+    return sum(amount_if_given(partial(major_units, one, currency, "refunds.amount"), one) or 0 for one in amounts)
 
 
 def _listed(thing: _Object, name: str) -> list[Any]:
@@ -245,7 +245,7 @@ def _void(child: _Child) -> Facts:
     return (void(child.parent, "canceled"),) if child.parent else (ended(child.order, "canceled"),)
 
 
-def _nothing(_said: _Child) -> Facts:
+def _nothing(_child: _Child) -> Facts:
     return ()
 
 

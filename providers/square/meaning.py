@@ -33,7 +33,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     iso_seconds,
     micros,
     need_kind,
@@ -41,9 +41,9 @@ from providers.core.payments import (
     need_state,
     read_event,
     refund,
-    said_nothing,
     summed,
     terms,
+    unread_kind,
 )
 from providers.core.proof import hmac_base64, live_secrets, to_bytes
 from providers.core.reading import read_json, text_at, to_id, value_at
@@ -84,7 +84,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = read_event(body)
     need_kind(event.get("type"), kind)
     if kind not in _READERS:
-        return Meaning() if kind in _SILENT else said_nothing(kind, ("payment.", "refund.", "dispute."))
+        return Meaning() if kind in _SILENT else unread_kind(kind, ("payment.", "refund.", "dispute."))
     name, reader = _READERS[kind]
     what = f"data.object.{name}"
     meaning = reader(need_object(value_at(event, "data", "object", name), what), iso_seconds(event.get("created_at")))
@@ -102,7 +102,7 @@ def _money(value: Any, what: str) -> tuple[int, str | None]:
     def read() -> tuple[int, str]:
         return need_amount(amount, f"{what}.amount"), need_currency(currency, f"{what}.currency")
 
-    return if_told(read, amount, currency)
+    return if_given(read, amount, currency)
 
 
 def _payment(payment: _Object, occurred_at: float | None) -> Meaning:

@@ -55,7 +55,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
-    if_told,
+    if_given,
     need_state,
     refund,
     refunded_in_all,
@@ -125,7 +125,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     of_polar = kind == _ORDER_PAID or data.payment_id is None
     if of_polar:
         _read_polar(kind, data)
-    currency = _currency(data, sum_told=kind not in _SUMLESS)
+    currency = _currency(data, sum_given=kind not in _SUMLESS)
     if currency is None:
         data.amount = 0
     facts = reader(data, payment)
@@ -167,13 +167,14 @@ def _payment_of(kind: str, data: _Data) -> str | None:
     return need_id(data.payment_id, "data.payment_id")
 
 
-def _currency(data: _Data, *, sum_told: bool) -> str | None:
+def _currency(data: _Data, *, sum_given: bool) -> str | None:
     """Return the currency of the event's sum; None without one, and where the sum is there and can't be read."""
 
     def read() -> tuple[int, str]:
-        return need_amount(data.amount if sum_told else 0, "data.amount"), need_currency(data.currency, "data.currency")
+        amount = need_amount(data.amount if sum_given else 0, "data.amount")
+        return amount, need_currency(data.currency, "data.currency")
 
-    return if_told(read, data.amount, data.currency)[1]
+    return if_given(read, data.amount, data.currency)[1]
 
 
 def _maybe_amount(value: object) -> int | None:

@@ -51,8 +51,8 @@ def _meaning_of(kind: str, thing: dict[str, Any]) -> Meaning:
 
 
 def _meaning_of_payment(payment: dict[str, Any]) -> Meaning:
-    told = payment.get("status")
-    return _meaning_of(need_state(_PAYMENTS, "requires_payment_method" if told is None else told, "status"), payment)
+    given = payment.get("status")
+    return _meaning_of(need_state(_PAYMENTS, "requires_payment_method" if given is None else given, "status"), payment)
 
 
 def _meaning_of_refund(refund: dict[str, Any]) -> Meaning:

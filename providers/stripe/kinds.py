@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, described
 
 KINDS: Final[dict[str, Kind]] = {
-    **said(
+    **described(
         Decision.MONEY,
         {
             "payment_intent.created": "a payment of `amount` was begun",

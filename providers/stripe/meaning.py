@@ -104,11 +104,11 @@ def _undoable_days(thing: Thing, facts: Facts) -> int:
     return undoable_days(thing) if any(fact.kind is FactKind.CAPTURE for fact in facts) else 0
 
 
-_Said = tuple[int, Facts]
+_Read = tuple[int, Facts]
 """An event's headline amount and what it adds."""
 
 
-_IntentReader = Callable[[Thing, str, str | None, int, int], _Said]
+_IntentReader = Callable[[Thing, str, str | None, int, int], _Read]
 """Takes the intent, its id, its charge's, its amount and the version."""
 
 
@@ -118,14 +118,14 @@ def _progress(state: str) -> _IntentReader:
     `latest_charge` of a second try that waits for the customer is still the failed charge of the first.
     """
 
-    def read(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
+    def read(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Read:
         own = id_of(intent.payment_method, "payment_method") or charge or key
         return total, tries((key if state == "created" else own,), state, key, version)
 
     return read
 
 
-def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Said:
+def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Read:
     """Read the authorization: what can still be captured and what was.
 
     The sum holds through several partial captures and grows with an incremental authorization. It falls when Stripe
@@ -140,16 +140,16 @@ def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int,
     return reserved, (authorized(key, reserved), *taken, *tries((charge,), "succeeded", key, version))
 
 
-def _intent_succeeded(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Said:
+def _intent_succeeded(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Read:
     return _paid(key, charge, need_amount(intent.amount_received, "amount_received"), version)
 
 
-def _paid(key: str, charge: str | None, taken: int, version: int) -> _Said:
+def _paid(key: str, charge: str | None, taken: int, version: int) -> _Read:
     """Give the money taken so far; less than the intent's amount reads as partially captured."""
     return taken, (captured(key, taken, authorization=key), *tries((charge,), "succeeded", key, version))
 
 
-def _intent_failed(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
+def _intent_failed(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Read:
     """Name the failed try by its charge and its payment method; one that had neither by the intent."""
     error = intent.last_payment_error if isinstance(intent.last_payment_error, dict) else {}
     failed = id_of(error.get("charge"), "last_payment_error.charge") or charge
@@ -157,7 +157,7 @@ def _intent_failed(intent: Thing, key: str, charge: str | None, total: int, vers
     return total, tries((failed, method) if failed or method else (key,), "failed", key, version)
 
 
-def _intent_canceled(_intent: Thing, key: str, _charge: str | None, total: int, _version: int) -> _Said:
+def _intent_canceled(_intent: Thing, key: str, _charge: str | None, total: int, _version: int) -> _Read:
     return total, (ended(key, "canceled"),)
 
 
@@ -207,19 +207,19 @@ def _is_captured(charge: Thing) -> bool:
     return charge.captured
 
 
-_ChargeReader = Callable[[Thing, str, str, int, int], _Said]
+_ChargeReader = Callable[[Thing, str, str, int, int], _Read]
 """Takes the charge, its payment's id, its own, its amount and the version."""
 
 
 def _charge_tried(state: str) -> _ChargeReader:
-    def read(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+    def read(charge: Thing, key: str, own: str, total: int, version: int) -> _Read:
         method = charge.payment_method if isinstance(charge.payment_method, str) else None
         return total, tries((own, maybe_id(method, "payment_method")), state, key, version)
 
     return read
 
 
-def _charge_succeeded(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+def _charge_succeeded(charge: Thing, key: str, own: str, total: int, version: int) -> _Read:
     if _is_captured(charge):
         return _charge_captured(charge, key, own, total, version)
     reserved = _reserved(charge, total)
@@ -228,11 +228,11 @@ def _charge_succeeded(charge: Thing, key: str, own: str, total: int, version: in
 
 def _reserved(charge: Thing, total: int) -> int:
     """Return what the bank reserved: with partial authorization that is less than the charge's amount."""
-    told = value_at(charge.payment_method_details, "card", "amount_authorized")
-    return total if told is None else need_amount(told, "amount_authorized")
+    given = value_at(charge.payment_method_details, "card", "amount_authorized")
+    return total if given is None else need_amount(given, "amount_authorized")
 
 
-def _charge_captured(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+def _charge_captured(charge: Thing, key: str, own: str, total: int, version: int) -> _Read:
     return _paid(key, own, _captured_of(charge, total), version)
 
 
@@ -243,12 +243,12 @@ def _captured_of(charge: Thing, total: int) -> int:
     return max(total - need_amount(charge.amount_refunded or 0, "amount_refunded"), 0)
 
 
-def _charge_updated(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+def _charge_updated(charge: Thing, key: str, own: str, total: int, version: int) -> _Read:
     """Read a charge that succeeded as such, for part captures show here too; any other change says nothing."""
     return _charge_succeeded(charge, key, own, total, version) if charge.status == "succeeded" else (total, ())
 
 
-def _charge_refunded(charge: Thing, key: str, _own: str, total: int, _version: int) -> _Said:
+def _charge_refunded(charge: Thing, key: str, _own: str, total: int, _version: int) -> _Read:
     """Read the cumulative refunds; of a charge that was never captured it is a release.
 
     After a partial capture `amount_refunded` also counts the rest that Stripe released, which never was money taken.

@@ -95,9 +95,9 @@ def read_invoice_payment(event: Event, paid: Thing) -> Meaning:
 
 def _tied(event: Event, thing: Thing, names: object, bill: tuple[object, object]) -> Meaning:
     """Tie an invoice, of a subscription, to the payment that `names` tells; its own events say how much was paid."""
-    told = names if isinstance(names, dict) else {"charge": thing.charge, "payment_intent": thing.payment_intent}
-    charge = id_of(told.get("charge"), "charge")
-    payment = id_of(told.get("payment_intent"), "payment_intent") or charge
+    given = names if isinstance(names, dict) else {"charge": thing.charge, "payment_intent": thing.payment_intent}
+    charge = id_of(given.get("charge"), "charge")
+    payment = id_of(given.get("payment_intent"), "payment_intent") or charge
     invoice, subscription = (name_of(one) for one in bill)
     if payment is None or invoice is None:
         return Meaning()

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.core.meaning import id_or_none, maybe_id, maybe_time, need_amount, need_currency
-from providers.core.payments import Facts, attempt, if_told
+from providers.core.payments import Facts, attempt, if_given
 from providers.core.reading import value_at
 from schemas.facts import RefKind
 
@@ -69,7 +69,7 @@ def id_of(value: object, what: str) -> str | None:
 def asked_of(thing: Thing) -> tuple[int, str | None]:
     """Return the amount of an object, of a session its total, and the currency; 0 and None where one is absent."""
     amount, currency = thing.amount_total if thing.amount is None else thing.amount, thing.currency
-    return if_told(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
+    return if_given(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
 
 
 _UNDOABLE_DAYS: Final = {
@@ -84,8 +84,8 @@ for ACH payments", "SEPA Direct Debit payment disputes"), and 90 in Canada; nobo
 
 def undoable_days(thing: Thing) -> int:
     """Return for how long a bank may take a charge or an intent back by itself, 0 where none may."""
-    told = value_at(thing.payment_method_details, "type")
-    types = [told] if told else thing.payment_method_types
+    given = value_at(thing.payment_method_details, "type")
+    types = [given] if given else thing.payment_method_types
     days = [_UNDOABLE_DAYS.get(str(one), 0) for one in types] if isinstance(types, list) else []
     return max(days) if days and all(days) else 0
 

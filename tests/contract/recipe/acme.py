@@ -10,7 +10,7 @@ from typing import Final
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import need_amount, need_currency, need_id, refs_of
-from providers.core.payments import captured, need_kind, read_event, refund, said_nothing, terms
+from providers.core.payments import captured, need_kind, read_event, refund, terms, unread_kind
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at
 from schemas.facts import Meaning, RefKind
@@ -28,7 +28,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = read_event(body)
     need_kind(event.get("type"), kind)
     if kind not in ("payment.paid", "payment.refunded"):
-        return said_nothing(kind, ("payment.",))
+        return unread_kind(kind, ("payment.",))
     key, amount = need_id(event.get("payment"), "payment"), need_amount(event.get("amount"), "amount")
     currency = need_currency(event.get("currency"), "currency")
     if kind == "payment.paid":
