@@ -1,7 +1,7 @@
 """A payment's timeline as a picture: where everything stands, for a template to draw; pure.
 
 From left to right the ledger's rows in the order in which they came, spaced by the logarithm of the time between them:
-a burst of milliseconds and a refund weeks later are legible in one picture. One lane a child (the payment, its
+a burst of milliseconds and a refund weeks later are legible in one picture. One track a child (the payment, its
 authorization, each capture, refund, dispute); a mark where an event says something of it, large where that was news.
 """
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 ROWS_MAX: Final = 120
 """Ledger rows that a picture shows: the newest; the table below shows all."""
-LANES_MAX: Final = 24
-"""Children that get a lane of their own; the others are in the table."""
+TRACKS_MAX: Final = 24
+"""Children that get a track of their own; the others are in the table."""
 LEFT: Final = 190
 RIGHT: Final = 60
 WIDTH_WANTED: Final = 1080
@@ -40,14 +40,14 @@ DECADE: Final = 15
 STRETCH_MAX: Final = 4.0
 TOP: Final = 40
 RIBBON: Final = 20
-LANE: Final = 38
+TRACK_HEIGHT: Final = 38
 CHARACTER: Final = 6.3
 """Width of a character of a label."""
 AXIS: Final = 46
 EDGE: Final = 8
 """Free at the right of every line."""
 
-_LANES: Final[dict[FactKind, tuple[int, str, bool]]] = {
+_TRACKS: Final[dict[FactKind, tuple[int, str, bool]]] = {
     FactKind.TERMS: (0, "Payment", False),
     FactKind.MODE: (0, "Payment", False),
     FactKind.END: (0, "Payment", False),
@@ -66,13 +66,13 @@ _LANES: Final[dict[FactKind, tuple[int, str, bool]]] = {
     FactKind.OTHER_CURRENCY: (7, "Other currency", False),
     FactKind.MEETING: (8, "Another payment", False),
 }
-"""A kind of fact: its lane's place from the top, its name, and whether each child has one of its own."""
-LaneKey = tuple[int, str, str]
+"""A kind of fact: its track's place from the top, its name, and whether each child has one of its own."""
+TrackKey = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One event in one lane. `news` says that the lane knew it not before; `label` is empty where there is no room."""
+    """One event in one track. `news`: it reported something new; `label` is empty where there is no room for it."""
 
     x: float
     y: float
@@ -84,7 +84,7 @@ class Mark:
 
 
 @dataclass(slots=True)
-class Lane:
+class ChildTrack:
     """One child: its place among the kinds, its name, its own id where it has one, and its marks."""
 
     order: int
@@ -124,7 +124,7 @@ class Picture:
 
     width: float
     height: float
-    lanes: tuple[Lane, ...]
+    tracks: tuple[ChildTrack, ...]
     stretches: tuple[Stretch, ...]
     ticks: tuple[Tick, ...]
     left_out: int
@@ -140,18 +140,18 @@ def draw(rows: Sequence[Mapping[str, Any]], currency: str | None) -> Picture:
     for row in rows[: len(rows) - len(shown)]:
         known |= newer(known, load_reported(row["facts"]))
     columns = place([row["recorded_at"] for row in shown])
-    lanes: dict[LaneKey, Lane] = {}
+    tracks: dict[TrackKey, ChildTrack] = {}
     for x, row in zip(columns, shown, strict=True):
-        known |= _mark(lanes, x, row, known, currency)
+        known |= _mark(tracks, x, row, known, currency)
     width = max(WIDTH_WANTED, (columns[-1] if columns else LEFT) + RIGHT)
-    ordered = sorted(lanes.values(), key=lambda lane: (lane.order, lane.begins))[:LANES_MAX]
-    for index, lane in enumerate(ordered):
-        lane.y = TOP + LANE * (index + 0.75)
-        lane.marks = _labelled(lane, width)
+    ordered = sorted(tracks.values(), key=lambda track: (track.order, track.begins))[:TRACKS_MAX]
+    for index, track in enumerate(ordered):
+        track.y = TOP + TRACK_HEIGHT * (index + 0.75)
+        track.marks = _labelled(track, width)
     return Picture(
         width=width,
-        height=TOP + LANE * len(ordered) + AXIS,
-        lanes=tuple(ordered),
+        height=TOP + TRACK_HEIGHT * len(ordered) + AXIS,
+        tracks=tuple(ordered),
         stretches=tuple(_stretches(shown, columns, width)),
         ticks=tuple(_ticks([row["recorded_at"] for row in shown], columns)),
         left_out=len(rows) - len(shown),
@@ -174,20 +174,22 @@ def _step(seconds: float) -> float:
     return STEP if seconds <= 0 else STEP + GAP + DECADE * math.log10(1 + seconds * 1000)
 
 
-def _mark(lanes: dict[LaneKey, Lane], x: float, row: Mapping[str, Any], known: Facts, currency: str | None) -> Facts:
-    """Put an event's marks into its lanes; return what of it was news."""
+def _mark(
+    tracks: dict[TrackKey, ChildTrack], x: float, row: Mapping[str, Any], known: Facts, currency: str | None
+) -> Facts:
+    """Put an event's marks into its tracks; return what of it was news."""
     reported = load_reported(row["facts"])
     news = newer(known, reported)
-    by_lane: dict[LaneKey, list[Fact]] = {}
+    by_track: dict[TrackKey, list[Fact]] = {}
     for fact in reported:
-        order, name, own = _LANES[fact.kind]
-        by_lane.setdefault((order, name, fact.key if own else ""), []).append(fact)
-    for key, facts in by_lane.items():
+        order, name, own = _TRACKS[fact.kind]
+        by_track.setdefault((order, name, fact.key if own else ""), []).append(fact)
+    for key, facts in by_track.items():
         fresh = [fact for fact in facts if (fact.kind, fact.key) in news]
-        lane = lanes.setdefault(key, Lane(*key))
+        track = tracks.setdefault(key, ChildTrack(*key))
         title = f"{row['event_type']}: {', '.join(_label_of(fact, currency) for fact in facts)} ({row['outcome']})"
         label = max((_label_of(fact, currency) for fact in fresh), key=len, default="")
-        lane.marks.append(Mark(x, 0.0, row["outcome"], bool(fresh), title, row["id"], label))
+        track.marks.append(Mark(x, 0.0, row["outcome"], bool(fresh), title, row["id"], label))
     return news
 
 
@@ -197,14 +199,14 @@ def _label_of(fact: Fact, currency: str | None) -> str:
     return f"{spaced(fact.state)}{amount}"
 
 
-def _labelled(lane: Lane, width: float) -> list[Mark]:
-    """Return a lane's marks in their place, each with its label where there is room up to the next one."""
+def _labelled(track: ChildTrack, width: float) -> list[Mark]:
+    """Return a track's marks in their place, each with its label where there is room up to the next one."""
     marks = []
-    for index, mark in enumerate(lane.marks):
-        after = next((one.x for one in lane.marks[index + 1 :] if one.news), width)
+    for index, mark in enumerate(track.marks):
+        after = next((one.x for one in track.marks[index + 1 :] if one.news), width)
         words = [mark.label, mark.label.partition(" ")[0]] if mark.news else []
         label = next((word for word in words if len(word) * CHARACTER + 10 < after - mark.x), "")
-        marks.append(Mark(mark.x, lane.y, mark.outcome, mark.news, mark.title, mark.row_id, label))
+        marks.append(Mark(mark.x, track.y, mark.outcome, mark.news, mark.title, mark.row_id, label))
     return marks
 
 

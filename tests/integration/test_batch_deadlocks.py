@@ -102,7 +102,7 @@ async def test_a_minute_of_mixed_load_has_no_deadlock(stack: Endpoints) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_a_minute_of_mixed_load_on_three_consumers_has_no_deadlock(stack: Endpoints, tmp_path: Path) -> None:
-    """Three processes of one group, each with its lanes; events of one order reach all of them."""
+    """Three processes of one group, each with its workers; events of one order reach all of them."""
     async with new_database(stack) as database, stage(stack.kafka, database, tmp_path) as given:
         consumers = [given.spawn() for _ in range(3)]
 

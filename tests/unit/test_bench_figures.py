@@ -156,9 +156,9 @@ def test_orders_are_placed_for_a_share_of_the_payments() -> None:
     assert make_orders(workload, 0.0) == NO_ORDERS
 
 
-def test_lanes_share_no_key() -> None:
+def test_shares_share_no_key() -> None:
     dealt = floor.split(make_workload(500, 1).records, 2)
-    keys = [{record.key for record in lane} for lane in dealt]
+    keys = [{record.key for record in share} for share in dealt]
     assert not keys[0] & keys[1]
     assert [record.offset for record in dealt[0]] == list(range(len(dealt[0])))
 

@@ -45,19 +45,19 @@ RETURNED = row(3, 3600, [["refund", "r1", "pending", 250]], to_status="captured"
 LATE = row(4, 3600, [["terms", "pay_1", "asked", 1250]], to_status="captured", outcome="late")
 
 
-def test_a_timeline_has_one_row_a_child() -> None:
+def test_a_timeline_has_one_track_a_child() -> None:
     picture = draw([CREATED, TAKEN, RETURNED, LATE], "EUR")
-    assert [(lane.name, lane.ref, len(lane.marks)) for lane in picture.lanes] == [
+    assert [(track.name, track.ref, len(track.marks)) for track in picture.tracks] == [
         ("Payment", "", 3),
         ("Capture", "c1", 1),
         ("Refund", "r1", 1),
     ]
-    assert [mark.news for mark in picture.lanes[0].marks] == [True, False, False]
-    assert [mark.row_id for mark in picture.lanes[0].marks] == [1, 2, 4]
-    assert picture.lanes[1].marks[0].label == "succeeded 12.50 EUR"
-    assert picture.lanes[2].marks[0].title == "kind.3: pending 2.50 EUR (applied)"
-    assert picture.lanes[0].marks[2].outcome == "late"
-    assert picture.lanes[0].y < picture.lanes[1].y < picture.lanes[2].y < picture.height
+    assert [mark.news for mark in picture.tracks[0].marks] == [True, False, False]
+    assert [mark.row_id for mark in picture.tracks[0].marks] == [1, 2, 4]
+    assert picture.tracks[1].marks[0].label == "succeeded 12.50 EUR"
+    assert picture.tracks[2].marks[0].title == "kind.3: pending 2.50 EUR (applied)"
+    assert picture.tracks[0].marks[2].outcome == "late"
+    assert picture.tracks[0].y < picture.tracks[1].y < picture.tracks[2].y < picture.height
 
 
 def test_the_ribbon_shows_each_status_from_the_event_that_brought_it() -> None:
@@ -87,7 +87,7 @@ def test_ticks_say_the_time_and_then_how_long_after() -> None:
 
 def test_one_row_and_none() -> None:
     assert len(draw([CREATED], None).ticks) == 1
-    assert draw([], None).lanes == ()
+    assert draw([], None).tracks == ()
 
 
 def test_rows_that_name_no_status_have_no_ribbon() -> None:
@@ -98,13 +98,13 @@ def test_a_long_timeline_shows_its_end_and_knows_what_came_before(monkeypatch: p
     monkeypatch.setattr(timeline, "ROWS_MAX", 2)
     picture = draw([CREATED, TAKEN, RETURNED, LATE], "EUR")
     assert picture.left_out == 2
-    assert [lane.name for lane in picture.lanes] == ["Payment", "Refund"]
-    assert picture.lanes[0].marks[0].news is False
+    assert [track.name for track in picture.tracks] == ["Payment", "Refund"]
+    assert picture.tracks[0].marks[0].news is False
 
 
-def test_lanes_are_bounded() -> None:
+def test_tracks_are_bounded() -> None:
     rows = [row(number, number, [["refund", f"r{number:03}", "pending", 1]]) for number in range(60)]
-    assert len(draw(rows, "EUR").lanes) == timeline.LANES_MAX
+    assert len(draw(rows, "EUR").tracks) == timeline.TRACKS_MAX
 
 
 def test_a_label_without_room_is_shortened_or_left_out() -> None:
@@ -112,7 +112,7 @@ def test_a_label_without_room_is_shortened_or_left_out() -> None:
         row(index, 0, [["refund", "r", state, 250]]) for index, state in enumerate(("pending", "succeeded", "failed"))
     ]
     many = [row(9 + index, 0, [["mode", f"k{index}", "manual", None]]) for index in range(60)]
-    labels = [mark.label for mark in draw(rows + many, "EUR").lanes[-1].marks]
+    labels = [mark.label for mark in draw(rows + many, "EUR").tracks[-1].marks]
     assert labels == ["", "", "failed 2.50 EUR"]
 
 
