@@ -48,7 +48,7 @@ class MoneyHeld(PaymentEvent):
 
 
 class MoneyMoved(PaymentEvent):
-    """One capture or refund, of `amount`; `id` names it, so that a second one is told from a copy."""
+    """One capture or refund, of `amount`; `id` names it, so that a second one is distinguished from a copy."""
 
     id: Reference
     amount: Amount

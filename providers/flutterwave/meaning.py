@@ -21,8 +21,8 @@ payment. `charge.completed` tells by its status how the charge ended. Amounts ar
 and is counted by `amount_refunded`. Version 3 is interpreted alike where its transaction was read again (`refetch`);
 its refunds are not documented as events. A chargeback of version 4 is read in the shape that the API gives it
 (v4-api-reference/chargebacks; toneflix/flutterwave-4-nodejs-sdk has its stages and statuses): it names its charge, and
-stands where its stage and its status say; its amount has no currency, and is read where one is given. What an authorized
-order becomes is not documented: `unknown_kind`.
+stands where its stage and its status say; its amount has no currency, and is read where one is given. What an
+authorized order becomes is not documented: `unknown_kind`.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ async def test_a_rotated_certificate_of_a_proven_sender_is_fetched_beside_forger
         path = f"/v1/notifications/certs/CERT-{number}"
         answers[(await post(webhooks, forged(number, path, f"203.0.113.{number % 100}")))[0]] += 1
     fetched_in_vain = sum(host.asked.values()) - 1
-    assert await deliver(webhooks, "203.0.113.200", host.rotated) == 503, "a stranger is told to come again"
+    assert await deliver(webhooks, "203.0.113.200", host.rotated) == 503, "a stranger is asked to come again"
     statuses = [await deliver(webhooks, "198.51.100.1", host.rotated) for _ in range(3)]
     record_figure(forged=FORGED, fetched_in_vain=fetched_in_vain, genuine_taken=statuses.count(202))
     assert answers[202] == 0

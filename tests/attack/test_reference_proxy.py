@@ -142,6 +142,6 @@ def test_an_ingress_that_is_away_leaves_no_secret_in_nginx_s_log(proxied: Proxie
     proxied.ingress.process.terminate()
     proxied.ingress.process.wait(20)
     assert proxied.ask("POST", f"/webhooks/mpesa/{PATH_SECRET}", b"{}")[0] == 502
-    assert proxied.ask("POST", "/webhooks/stripe", b"{}")[0] == 502, "told once, and not tried again by the proxy"
+    assert proxied.ask("POST", "/webhooks/stripe", b"{}")[0] == 502, "answered once, and not tried again by the proxy"
     wait_until(lambda: "/webhooks/stripe" in proxied.error_log.read_text())
     assert PATH_SECRET not in proxied.access_log.read_text() + proxied.error_log.read_text()

@@ -23,7 +23,7 @@ WORDS_WITHOUT = ("RATCHET_", "SEAL_TOPIC")
 
 def stated(folder: Path, **environment: str) -> list[str]:
     """Return the words that the script gives the tool."""
-    tool, reported = folder / "kafka-acls.sh", folder / "said"
+    tool, reported = folder / "kafka-acls.sh", folder / "reported"
     tool.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {reported}\n')
     tool.chmod(0o755)
     reported.unlink(missing_ok=True)
@@ -69,4 +69,4 @@ def test_a_topic_of_seals_below_the_prefix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         stated(tmp_path, SEAL_TOPIC="payments.seals")
     assert refused.value.returncode == 2
-    assert not (tmp_path / "said").exists(), "nothing is granted"
+    assert not (tmp_path / "reported").exists(), "nothing is granted"

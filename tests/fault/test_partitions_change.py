@@ -109,7 +109,7 @@ async def test_a_topic_made_anew_is_read_from_its_beginning(harness: Stage) -> N
         tables = await harness.until_written(48, NOTICED_SECONDS)
         assert {row["event_id"] for row in tables.ledger} >= {one.event_id for one in events("new", 40)}
         assert child.running
-        await until(lambda: logged(child, "topic_made_anew"), "it is told")
+        await until(lambda: logged(child, "topic_made_anew"), "it is logged")
         await child.terminate()
 
 

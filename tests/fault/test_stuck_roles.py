@@ -110,7 +110,7 @@ async def test_a_consumer_that_processes_nothing_while_there_is_lag_is_seen(harn
     async def seen() -> bool:
         return "1 batches open and nothing attempted" in str(await ask_livez(probe, 10.0))
 
-    await until(seen, "the stall is told", SEEN_WITHIN_SECONDS)
+    await until(seen, "the stall is reported", SEEN_WITHIN_SECONDS)
     assert time.monotonic() - began < SEEN_WITHIN_SECONDS
     assert child.running
     assert child.health()["state"] == "running"

@@ -188,7 +188,7 @@ COLUMNS = {
     ),
     "a sum alone": ("refunded = refunded + 1", "refunded is"),
     "a flag that nothing raises": ("flags = '{over_captured}'", "flags are ['over_captured']"),
-    "a fact that no ledger row said": (
+    "a fact that no ledger row reported": (
         """captured = 999999, facts = facts || '{"capture:fake": ["succeeded", 999999]}'""",
         f"{HELD}: capture fake",
     ),

@@ -100,7 +100,7 @@ async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api
     for _ in range(2):
         second = await api.create(reference="NEXT", amount=9_900)
         assert (second.status, second.slug) == (409, "reference-taken")
-        assert "payment_id" not in second.json, "another client's id is told to nobody"
+        assert "payment_id" not in second.json, "another client's id is shown to nobody"
         assert (await api.get(first.json["id"])).status == 404
         await process(harness)
         await harness.pool.execute("delete from intent_claims")

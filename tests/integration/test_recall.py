@@ -334,7 +334,7 @@ async def test_the_state_of_a_listed_payment_has_its_effect_once(harness: Office
     assert await harness.pool.fetchval("select status from payments where provider_ref = 'tr_1'") == "captured"
     await harness.pool.execute("update recalled_events set occurred_at = occurred_at - interval '2 days'")
     await read_all(harness, mollie_of(harness))
-    assert totals(metrics.WEBHOOKS_LOST) == {"mollie": 1}, "the state of tr_1 that no webhook told"
+    assert totals(metrics.WEBHOOKS_LOST) == {"mollie": 1}, "the state of tr_1 that no webhook reported"
 
 
 async def test_a_signed_webhook_of_a_listed_object_is_noted(harness: Office) -> None:

@@ -124,7 +124,7 @@ STRIPE = [
         status="failed",
     ),
     stripe_life(
-        "refunded in two parts, told by refunds and by the charge",
+        "refunded in two parts, reported by refunds and by the charge",
         stripe_intent("succeeded", amount_received=1000),
         stripe_refund("refund.created", "pending", 400),
         stripe_charge("refunded", captured=True, amount_captured=1000, amount_refunded=400),
@@ -230,7 +230,7 @@ ADYEN = [
         disputed=1000,
     ),
     adyen_life(
-        "canceled, twice told",
+        "canceled, reported twice",
         adyen("AUTHORISATION", "PAY"),
         adyen("CANCELLATION", "CAN1"),
         adyen("TECHNICAL_CANCEL", "CAN2"),
@@ -278,7 +278,7 @@ STANDARD = [
         flags=["contradiction"],
     ),
     standard_life(
-        "expired, then canceled, said without amounts",
+        "expired, then canceled, reported without amounts",
         standard("payment.created", amount=None, currency=None),
         standard("payment.requires_action"),
         standard("payment.expired", amount=None, currency=None),
@@ -380,7 +380,7 @@ RICHER = [
         flags=["contradiction"],
     ),
     adyen_life(
-        "a capture that failed days after it was told",
+        "a capture that failed days after it was reported",
         adyen("AUTHORISATION", "PAY"),
         adyen("CAPTURE", "CAP1"),
         adyen("CAPTURE_FAILED", "CAP1"),

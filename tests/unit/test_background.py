@@ -1,4 +1,4 @@
-"""Tasks that run beside others: an error that nobody expected is said and counted, and the task goes on."""
+"""Tasks that run beside others: an error that nobody expected is logged and counted, and the task goes on."""
 
 from __future__ import annotations
 

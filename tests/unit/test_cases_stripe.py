@@ -214,7 +214,7 @@ CASES: Final[dict[str, tuple[list[Record], list[dict[str, Any]]]]] = {
         ],
         [OURS],
     ),
-    "PC15 told by the PaymentIntent": (
+    "PC15 reported by the PaymentIntent": (
         [promised("in_1"), stripe_intent("succeeded", amount_received=1000, invoice="in_1")],
         [OURS],
     ),

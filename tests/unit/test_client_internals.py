@@ -117,7 +117,7 @@ PUBLIC_BASES = {
     KafkaError,
     *(api.Request, api.RequestStruct, api.Response, Struct),
 }
-"""Made to be extended, and said to be."""
+"""Made to be extended, and documented so."""
 
 
 def special(cls: type) -> set[str]:

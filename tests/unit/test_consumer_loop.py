@@ -891,7 +891,7 @@ async def test_a_clean_end_that_cannot_be_noted_is_an_end_all_the_same() -> None
     async with running() as harness:
         harness.processor.end_failure = ConnectionRefusedError()
         await harness.end()
-        assert (harness.processor.ended, harness.processor.word) == (0, True), "the next start is told otherwise"
+        assert (harness.processor.ended, harness.processor.word) == (0, True), "the next start is logged otherwise"
 
 
 # --- records -----------------------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ def test_an_answer_counts_from_the_second_in_which_the_api_was_asked() -> None:
         FactKind.TERMS: 1_790_000_005,
         FactKind.ATTEMPT: 1_790_000_005,
     }
-    assert first.event_id == understood(answer(1_790_000_005.2)).event_id, "told twice"
+    assert first.event_id == understood(answer(1_790_000_005.2)).event_id, "reported twice"
     assert first.event_id != later.event_id, "the same answer later says that it is still so"
 
 

@@ -100,6 +100,6 @@ def test_a_copy_adds_what_it_says_beside_all_that_was_reported() -> None:
     assert not adds_to(dump_reported([one, other]), dump_reported([one]))
     assert not adds_to(dump_reported([one]), dump_reported([one]))
     assert not adds_to(dump_reported([]), dump_reported([one])), (
-        "what said nothing is contradicted by what says something"
+        "what reported nothing is contradicted by what says something"
     )
     assert not adds_to(dump_reported([one]), dump_reported([other, Fact(FactKind.VOID, "b", "failed")]))

@@ -133,7 +133,7 @@ SHORT = {
         ("mode", "a", "account"),
         ("mode", "intent", "automatic"),
     ],
-    "told by a capture": [
+    "reported by a capture": [
         ("authorization", "a", "authorized", 1000),
         ("mode", "a", "automatic"),
         ("capture", "c", "succeeded", 400),

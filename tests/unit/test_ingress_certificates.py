@@ -42,7 +42,7 @@ GOOD = HttpAnswer(200, PEM.encode())
 
 
 class Host:
-    """Plays the certificates' host: answers as told, the last answer again and again; may be held."""
+    """Plays the certificates' host: answers as asked, the last answer again and again; may be held."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""Places for connections: an address has its share, of IPv6 its /64; proxies have none; what is crowded is told."""
+"""Places for connections: an address has its share, of IPv6 its /64; proxies have none; what is crowded is reported."""
 
 from __future__ import annotations
 

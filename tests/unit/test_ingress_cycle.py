@@ -1,4 +1,4 @@
-"""A whole answer goes out in one write, and says what ASGI's messages would have said."""
+"""A whole answer goes out in one write, and says what ASGI's messages would have sent."""
 
 from __future__ import annotations
 

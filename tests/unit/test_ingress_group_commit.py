@@ -1,4 +1,4 @@
-"""Group commit: who comes together goes together, and a group is told one thing."""
+"""Group commit: who comes together goes together, and a group gets one answer."""
 
 from __future__ import annotations
 

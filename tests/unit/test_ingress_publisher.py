@@ -1,4 +1,4 @@
-"""Kafka or the spool: whoever fails, a record is in one of them before anybody is told so."""
+"""Kafka or the spool: whoever fails, a record is in one of them before anybody gets an answer."""
 
 from __future__ import annotations
 

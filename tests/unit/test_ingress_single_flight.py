@@ -23,7 +23,7 @@ HINT = Notification(None, None, "tr_1", b"id=tr_1", "hint")
 
 
 class PaperPublisher:
-    """Makes records durable when it is let to, or fails as told."""
+    """Makes records durable when it is let to, or fails as asked."""
 
     def __init__(self) -> None:
         self.published: list[Any] = []

@@ -412,7 +412,7 @@ def test_a_dispute_of_several_transactions_is_an_event_for_each() -> None:
 
 
 def test_a_dispute_reaches_every_payment_that_it_names_and_joins_none() -> None:
-    """In every order, also where one of the payments is told of later than the dispute."""
+    """In every order, also where one of the payments is reported later than the dispute."""
     events = [
         made("paypal", one.kind or "", one.body, one.event_id or "")
         for kind, at, more in (

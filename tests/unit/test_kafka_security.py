@@ -1,4 +1,4 @@
-"""TLS and SASL to Kafka: settings that fit together, what clients are given, what a refusal is told as."""
+"""TLS and SASL to Kafka: settings that fit together, what clients are given, what a refusal is logged as."""
 
 from __future__ import annotations
 

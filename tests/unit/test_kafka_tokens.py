@@ -1,4 +1,4 @@
-"""Tokens of OAUTHBEARER: how they are asked for, kept, renewed; and what is said where there is none."""
+"""Tokens of OAUTHBEARER: how they are asked for, kept, renewed; and what is logged where there is none."""
 
 from __future__ import annotations
 

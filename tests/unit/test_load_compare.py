@@ -1,4 +1,4 @@
-"""The comparison after a load: silent where all is well, and each thing that can be wrong is told."""
+"""The comparison after a load: silent where all is well, and each thing that can be wrong is reported."""
 
 from __future__ import annotations
 

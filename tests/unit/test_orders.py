@@ -121,7 +121,7 @@ def test_refund_created_charge_refunded_and_charge_refund_updated_in_any_order()
 
 
 def test_refund_before_the_capture_fact() -> None:
-    """At Adyen it proves the capture, which most accounts are not told of."""
+    """At Adyen it proves the capture, which most accounts do not get."""
     tables = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("REFUND", "REF1", 250))
     assert shown(tables, "status", "captured", "refunded") == ("captured", 1000, 250)
     tables.process([adyen("CAPTURE", "CAP1")])

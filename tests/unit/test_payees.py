@@ -395,7 +395,7 @@ def test_captures_of_one_merchant_s_order_are_its_payment_also_where_no_event_of
 
 
 def test_captures_without_a_payee_meet_no_second_merchant_s_money_once_the_order_says_whose_they_are() -> None:
-    """Of an endpoint that should have listed its merchants: what came too late to be told apart is flagged."""
+    """Of an endpoint that should have listed its merchants: what came too late to be distinguished is flagged."""
     for first in (order(TWO, listed=True), None):
         records = [
             *(posted("CHECKOUT.ORDER.COMPLETED", first, "WH-1") if first else []),

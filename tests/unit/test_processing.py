@@ -52,7 +52,7 @@ def ledger_row(event: Event, record: Record) -> LedgerRow:
 
 @dataclass
 class Table:
-    """A database that refuses some offsets, and fails as told: each failure is raised once, in order."""
+    """A database that refuses some offsets, and fails as asked: each failure is raised once, in order."""
 
     refused: dict[int, Exception] = field(default_factory=dict)
     failures: list[Exception | None] = field(default_factory=list)
@@ -136,9 +136,9 @@ async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
 @pytest.mark.parametrize(
     "twin",
     [
-        asyncpg.UniqueViolationError("said by the server"),
-        asyncpg.DeadlockDetectedError("said by the server"),
-        asyncpg.SerializationError("said by the server"),
+        asyncpg.UniqueViolationError("from the server"),
+        asyncpg.DeadlockDetectedError("from the server"),
+        asyncpg.SerializationError("from the server"),
     ],
 )
 async def test_a_twin_is_read_and_folded_again(twin: Exception) -> None:
@@ -148,7 +148,7 @@ async def test_a_twin_is_read_and_folded_again(twin: Exception) -> None:
 
 
 async def test_a_key_that_stays_taken_is_bad_data() -> None:
-    table = Table(refused={1: asyncpg.UniqueViolationError("said by the server")})
+    table = Table(refused={1: asyncpg.UniqueViolationError("from the server")})
     await table.processor().write(good(3))
     assert table.buried == [(1, Reason.DATA_REJECTED)]
     assert sorted(table.processed) == [0, 2]
@@ -156,14 +156,14 @@ async def test_a_key_that_stays_taken_is_bad_data() -> None:
 
 @pytest.mark.parametrize("count", [1, 4])
 async def test_a_lock_that_stays_taken_is_an_outage_and_no_letter(count: int) -> None:
-    table = Table(refused={0: asyncpg.DeadlockDetectedError("said by the server")})
+    table = Table(refused={0: asyncpg.DeadlockDetectedError("from the server")})
     assert "in the way" in await outage_of(table.processor(), good(count))
     assert table.letters == []
     assert table.attempts == LIMITS.twin_retries_max
 
 
 @pytest.mark.parametrize(
-    "outage", [ConnectionRefusedError(), TimeoutError(), asyncpg.AdminShutdownError("said by the server")]
+    "outage", [ConnectionRefusedError(), TimeoutError(), asyncpg.AdminShutdownError("from the server")]
 )
 async def test_an_outage_never_makes_a_letter(outage: Exception) -> None:
     table = Table(failures=[outage])
@@ -178,7 +178,7 @@ async def test_an_outage_in_the_midst_of_halving_makes_no_letter() -> None:
 
 
 async def test_a_twin_in_the_way_of_a_letter_is_tried_again() -> None:
-    table = Table(refused={0: REFUSED}, failures=[None, asyncpg.DeadlockDetectedError("said by the server")])
+    table = Table(refused={0: REFUSED}, failures=[None, asyncpg.DeadlockDetectedError("from the server")])
     await table.processor().write(good(1))
     assert table.buried == [(0, Reason.DATA_REJECTED)]
 
@@ -299,7 +299,7 @@ async def test_what_is_wrong_with_the_session_is_tried_on_a_fresh_one(count: int
 
 
 async def test_a_session_that_stays_wrong_is_an_outage() -> None:
-    table = Table(refused={0: asyncpg.ReadOnlySQLTransactionError("said by the server")})
+    table = Table(refused={0: asyncpg.ReadOnlySQLTransactionError("from the server")})
     await outage_of(table.processor(), good(1))
     assert (table.renewed, table.letters) == (1, [])
 
@@ -320,9 +320,9 @@ async def test_a_bad_record_is_tried_once_more_and_no_oftener() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        asyncpg.UndefinedColumnError("said by the server"),
-        asyncpg.UndefinedTableError("said by the server"),
-        asyncpg.InsufficientPrivilegeError("said by the server"),
+        asyncpg.UndefinedColumnError("from the server"),
+        asyncpg.UndefinedTableError("from the server"),
+        asyncpg.InsufficientPrivilegeError("from the server"),
     ],
 )
 @pytest.mark.parametrize("count", [1, 3])

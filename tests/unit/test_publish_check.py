@@ -134,12 +134,12 @@ def test_the_page_on_publishing_shows_a_command_as_an_executor_gets_it() -> None
 def test_the_page_s_event_without_kafka_is_signed_and_read(tmp_path: Path) -> None:
     """Run the page's lines with a `curl` that writes down what it was given, and check that as the ingress does."""
     (script,) = [one for one in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "curl" in one]
-    (tmp_path / "curl").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/told'\n")
+    (tmp_path / "curl").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/reported'\n")
     (tmp_path / "curl").chmod(0o755)
     secret = "whsec_" + base64.b64encode(bytes(range(250, 256)) + bytes(18)).decode()
     variables = {"SECRET": secret, "INGRESS": "http://ingress", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["/bin/sh", "-eu", "-c", script], env=variables, check=True)
-    reported = (tmp_path / "told").read_text().splitlines()
+    reported = (tmp_path / "reported").read_text().splitlines()
     body = reported[reported.index("--data-binary") + 1]
     headers = dict(one.split(": ") for one in reported if one.startswith("webhook-"))
     (one,) = providers.verify(

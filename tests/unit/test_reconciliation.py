@@ -1,4 +1,4 @@
-"""The ledger: they balance when all is right, and each thing that can be wrong is told by itself."""
+"""The reconciliation: it balances when all is right, and each thing that can be wrong is reported by itself."""
 
 from __future__ import annotations
 

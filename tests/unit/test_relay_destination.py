@@ -1,4 +1,4 @@
-"""A partition whose leader is out of reach: the others' records go once, and what went is told."""
+"""A partition whose leader is out of reach: the others' records go once, and what went is reported."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ POSTS = [post for post in make_plan(3, lives=8, providers=PROVIDERS, now=1_790_0
 
 
 class SmallIngress:
-    """Answers each body as told, the last answer again and again."""
+    """Answers each body as asked, the last answer again and again."""
 
     def __init__(self, *answers: int) -> None:
         self.answers = answers

@@ -1,4 +1,4 @@
-"""What the brokers are told, and what a home keeps."""
+"""How the brokers are configured, and what a home keeps."""
 
 from __future__ import annotations
 

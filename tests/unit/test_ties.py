@@ -149,7 +149,7 @@ def test_an_answer_that_comes_again_is_what_it_was_taken_for_first() -> None:
 # --- ledgers from before -----------------------------------------------------------------------------------------
 
 FORMER = captured(PUSH, None, authorization=PUSH)
-"""What a push that was read at the API said before its receipt was asked about."""
+"""What a push that was read at the API reported before its receipt was asked about."""
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ class Claims:
         return claimed
 
     async def _taken(self, connection: Connection, client: str, intent: Intent) -> Declined | None:
-        """Refuse a name that a promise holds; whose the promise is, is told to its own client alone.
+        """Refuse a name that a promise holds; whose the promise is, only its own client learns.
 
         The reference's lock is held to the transaction's end, so that of two that come together one is the second.
         """
