@@ -1,9 +1,9 @@
 """Lives of payments that were read wrongly once, by the cases' ids: the rows that all of the deliveries come to.
 
 `cases/lives_NAME.jsonl` holds a provider's, one a line: the bodies as the provider sends them (`intent` is one of
-ours), the columns that its documents say, and the kinds that wait for a payment of which nothing came (`waiting`). They go
-through the consumer, in the ledger in memory, in every order where `order` is `any`, each delivered twice. All ids and
-amounts are made up.
+ours), the columns that its documents say, and the kinds that wait for a payment of which nothing came (`waiting`). They
+go through the consumer, in the ledger in memory, in every order where `order` is `any`, each delivered twice. All ids
+and amounts are made up.
 """
 
 from __future__ import annotations

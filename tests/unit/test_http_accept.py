@@ -1,4 +1,4 @@
-"""Connections are taken in a few a turn; who is refused is answered and closed; without descriptors there is a pause."""
+"""Connections are taken in a few a turn; who is refused gets an answer; without descriptors there is a pause."""
 
 from __future__ import annotations
 
