@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from events import intent, placed, record
+from events import intent, placed, record, understood
 from hypothesis import given
 from hypothesis import strategies as st
 from profiles import MANY, examples
@@ -410,6 +410,15 @@ def test_captures_without_a_payee_meet_no_second_merchant_s_money_once_the_order
             last = posted("CHECKOUT.ORDER.COMPLETED", order(TWO, listed=True), "WH-1")
             ledger = on_paper([placed([one]) for one in [*records, *last]])
             assert all("contradiction" in flags for _, flags in shown(ledger, "id", "flags"))
+
+
+def test_an_order_s_unit_that_names_no_capture_keeps_its_own_names_at_one_merchant_s_endpoint() -> None:
+    """Only a capture may take its order for its payment; a unit is found by its name within the order."""
+    units = [{"reference_id": f"unit-{one.capture}"} for one in TWO]
+    records = posted("CHECKOUT.PAYMENT-APPROVAL.REVERSED", {"order_id": ORDER, "purchase_units": units}, "WH-END")
+    for one, taking in zip(records, TWO, strict=True):
+        meant = understood(one).meaning
+        assert (refs(meant), meant.order) == ([("session", f"{ORDER}:unit-{taking.capture}")], ORDER)
 
 
 @pytest.mark.parametrize(("listed", "several"), [((), False), (("P1",), False), (("P1", "P2"), True)])
