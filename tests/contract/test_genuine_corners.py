@@ -69,6 +69,13 @@ def test_a_genuine_body_of_any_shape_is_one_event(provider: str, body: bytes) ->
     assert notification.event_id is None
 
 
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"events":7}', b"\xff"])
+def test_a_signed_gocardless_body_that_lists_no_events_is_kept_as_one_event_of_no_kind(body: bytes) -> None:
+    headers = {"Webhook-Signature": SIGNERS["gocardless"][1](body)}
+    (found,) = providers.verify("gocardless", headers=headers, body=body, url=URL, secrets=[KEY], now=0)
+    assert (found.event_id, found.kind, found.payment_ref, found.body) == (None, None, None, body)
+
+
 @pytest.mark.parametrize("broken", [b"caf\xe9", rb"half \ud83d"])
 def test_gocardless_items_keep_their_bytes(broken: bytes) -> None:
     items = [b'{"id": "EV1", "note": "' + broken + b'"}', b"7", b'{ "id":"EV2","links":{"payment":"PM1"} }']
@@ -104,6 +111,15 @@ def test_an_unsigned_id_with_a_control_character_names_nothing(sign: str) -> Non
     assert named_by_hint("flutterwave", body(f"1{sign}")) is None
     assert all_named_by_hint("flutterwave", body(f"1{sign}")) == ()
     assert all_named_by_hint("flutterwave", body("1")) == (("1", None),)
+
+
+@pytest.mark.parametrize(("items", "reason"), [(1_000, "an item has no amount"), (1_001, "more than 1000 items")])
+def test_items_of_adyen_are_counted_before_they_are_taken_apart(items: int, reason: str) -> None:
+    """Adyen sends a few, and each of a stranger's would be read before its signature turns out to be none."""
+    item = json.dumps({"NotificationRequestItem": {"additionalData": {"hmacSignature": "A" * 43 + "="}}})
+    body = b'{"notificationItems":[' + ",".join([item] * items).encode() + b"]}"
+    with pytest.raises(SignatureRejected, match=reason):
+        providers.verify("adyen", headers={}, body=body, url=URL, secrets=["AB" * 32], now=0)
 
 
 def _braintree_form(xml: bytes) -> bytes:

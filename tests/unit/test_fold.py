@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -189,6 +190,15 @@ def test_a_version_beats_any_rank_and_a_parent_is_kept() -> None:
     facts = known(("attempt", "a", "failed", None, "p", 5), ("attempt", "a", "processing", None, None, 6))
     assert facts[place] == State("processing", None, "p", 6)
     assert newer(facts, [Fact(*place, "canceled", None, None, 5)]) == {}
+
+
+def test_what_an_authorization_replaces_is_kept_and_of_two_names_the_larger_whatever_came_first() -> None:
+    """A copy that does not say it takes nothing back: else the hold of before would count beside the new one."""
+    place = (FactKind.AUTHORIZATION, "a")
+    said = [Fact(*place, "authorized", 5, None, 0, name) for name in (None, "o1", "o2")]
+    for order in permutations(said):
+        assert join(list(order)) == {place: State("authorized", 5, None, 0, "o2")}
+        assert newer(join(list(order)), said) == {}
 
 
 def test_terms_follow_the_version_and_remember_the_smallest() -> None:

@@ -70,6 +70,40 @@ def test_a_reversal_that_worked_names_the_receipt() -> None:
     assert refs(found) == [("capture", RECEIPT)]
 
 
+@pytest.mark.parametrize(
+    ("changes", "query", "receipt"),
+    [
+        ({}, "AG_20180223_0000493344ae97d86f75", "MBN0000000"),
+        ({"ConversationID": None}, None, None),
+        ({"ConversationID": "AG\x1b[2J"}, None, None),
+        ({"ResultCode": 2001}, "AG_20180223_0000493344ae97d86f75", None),
+        ({"ResultCode": "no code"}, None, None),
+        ({"ResultParameters.ResultParameter.0.Value": "MBN\x1b[2J"}, None, None),
+    ],
+)
+def test_the_answer_to_a_query_names_it_and_its_receipt(
+    changes: dict[str, Any], query: str | None, receipt: str | None
+) -> None:
+    """Daraja's sample of the transaction status result; a body that names no query, or no plain one, answers none."""
+    listed = [{"Key": "ReceiptNo", "Value": "MBN0000000"}, {"Key": "TransactionStatus", "Value": "Completed"}]
+    body: dict[str, Any] = {
+        "Result": {
+            "ConversationID": "AG_20180223_0000493344ae97d86f75",
+            "OriginatorConversationID": "3213-416199-2",
+            "ResultCode": 0,
+            "ResultDesc": "The service request is processed successfully.",
+            "ResultParameters": {"ResultParameter": listed},
+            "ResultType": 0,
+            "TransactionID": "MBN0000000",
+        }
+    }
+    for path, value in changes.items():
+        body = changed(body, f"Result.{path}", value)
+    found = providers.answer_to_query("mpesa", json.dumps(body).encode())
+    assert (found.query if found else None) == query
+    assert (found.fetched.ref if found and found.fetched else None) == receipt
+
+
 @pytest.mark.parametrize("parameters", [None, [], {"Key": "TransactionStatus", "Value": "Completed"}])
 def test_other_results_say_nothing(parameters: Any) -> None:
     assert interpreted("mpesa", "Result", reversal(0, parameters)) == Meaning()

@@ -16,7 +16,7 @@ from consumer import tally as tallying
 from consumer.ledger import LedgerRow
 from consumer.partition_reports import show_lag
 from consumer.plan import Letter, Plan
-from consumer.tally import count, count_buried, source_label, tally
+from consumer.tally import count, count_buried, count_woken, source_label, tally
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges
@@ -213,6 +213,19 @@ def test_what_plans_come_to_is_counted_once() -> None:
 def test_a_plan_has_what_is_counted() -> None:
     assert set(Written.__dataclass_fields__) <= {*Plan.__dataclass_fields__}
     assert {"source", "outcome"} <= {*LedgerRow.__annotations__}
+
+
+def test_what_the_sweeper_woke_is_counted_and_is_no_batch() -> None:
+    names = {
+        "late": ("ratchet_consumer_events_total", {"verdict": "late"}),
+        "woken": ("ratchet_consumer_events_total", {"verdict": "woken"}),
+        "orphan": ("ratchet_dead_letters_total", {"reason": "orphan"}),
+        "batches": ("ratchet_consumer_batch_seconds_count", {}),
+    }
+    before = {key: value(name, **labels) for key, (name, labels) in names.items()}
+    count_woken(PLANS[1])  # type: ignore[arg-type]
+    raised = {key: value(name, **labels) - before[key] for key, (name, labels) in names.items()}
+    assert raised == {"late": 1, "woken": 3, "orphan": 2, "batches": 0}
 
 
 def test_a_batch_raises_the_metrics_by_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:

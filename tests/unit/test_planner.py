@@ -27,7 +27,7 @@ from memory_tables import MemoryTables, by_ref
 from msgspec.structs import replace
 from profiles import MANY, examples
 
-from consumer.plan import Known, Letter, OrphanLetter
+from consumer.plan import Known, Letter, OrphanLetter, ParkedEvent
 from consumer.planner import Planner
 from consumer.resolve import keys_of
 from consumer.verdict import Dead
@@ -306,6 +306,16 @@ def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: py
     assert plan.woken == list(tables.parked)
 
 
+def test_a_parked_event_that_a_copy_under_other_references_has_overtaken_is_a_letter() -> None:
+    """The ledger holds its id, and what stands there stands; it is decoded in vain no more."""
+    waits = adyen("CAPTURE", "CAP1")
+    known = Known(parked=[ParkedEvent(3, waits, understood(waits).event_id, processed=True)])
+    plan = Planner(known, now=0.0, xid=1, facts_max=10).plan([])
+    assert [(one.record, one.reason) for one in plan.letters] == [(waits, Reason.CONFLICT)]
+    assert "in the ledger under other references" in plan.letters[0].message
+    assert (plan.woken, plan.rows) == ([3], [])
+
+
 def test_letter_is_cut_to_its_bound() -> None:
     one = standard("payment.created")
     plan = Planner(Known(), now=0, xid=1, facts_max=1).plan([(one, Dead(Reason.UNEXPECTED, "x" * 5000))])
@@ -425,6 +435,18 @@ def test_an_orphan_whose_payment_is_still_unknown_stays_a_letter() -> None:
         known.names[key] = None
     plan = Planner(known, now=0.0, xid=1, facts_max=100).plan([])
     assert (plan.applied, plan.rows, plan.parkings, plan.letters) == ([], [], [], [])
+
+
+def test_an_orphan_that_is_in_the_ledger_already_is_applied_where_it_says_the_same() -> None:
+    """Its redelivery may have been processed meanwhile: nothing is written, and the letter is done with or stays."""
+    refunded = standard("refund.succeeded", child="r1", amount=100)
+    tables = processed([standard("payment.captured"), refunded])
+    for amount, applied in ((100, [7]), (200, [])):
+        again = replace(refunded, value=standard("refund.succeeded", child="r1", amount=amount).value)
+        known = tables._read([understood(again)])
+        known.orphans = [OrphanLetter(7, understood(again))]
+        plan = Planner(known, now=0.0, xid=1, facts_max=100).plan([])
+        assert (plan.applied, plan.rows, plan.parkings, plan.letters) == (applied, [], [], [])
 
 
 def test_rows_of_two_currencies_stay_two() -> None:

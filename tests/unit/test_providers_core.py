@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import providers
-from providers.core import meaning, money, payments, proof, reading
+from providers.core import forms, meaning, money, payments, proof, reading
 from providers.core.contract import Notification, Provider, SignedRequest
 from schemas.currencies import exponent
 from schemas.dead_letter import Reason
@@ -103,6 +103,22 @@ def test_repair_touches_only_what_is_broken() -> None:
 )
 def test_no_json(body: bytes) -> None:
     assert reading.read_json(body) is None
+
+
+def test_a_body_with_a_nul_is_not_repaired() -> None:
+    """JSON holds no NUL (RFC 8259, 7); two stand in for an escaped backslash while a body is repaired."""
+    body = b'{"id": "a\x00\x00", "b": "\xff"}'
+    assert reading.repaired(body) == body
+    assert reading.read_json(body) is None, "and not the id of another"
+
+
+def test_a_form_of_more_escapes_than_may_be_is_refused() -> None:
+    """What base64 needs (`+`, `/`, `=`) is no escape that costs: a signed form is full of it."""
+    most = b"a=" + b"%41" * forms.ESCAPES_MAX
+    assert forms.read_form(most) == [(b"a", b"A" * forms.ESCAPES_MAX)]
+    assert forms.read_form(most + b"%2F%3d%2B") == [(b"a", b"A" * forms.ESCAPES_MAX + b"/=+")]
+    with pytest.raises(SignatureRejected, match="malformed_body: a field of the form has more than 32768 escapes"):
+        forms.read_form(most + b"%41")
 
 
 def test_walking() -> None:
@@ -220,6 +236,13 @@ def test_whatever_goes_wrong_is_a_refusal(stub: Any) -> None:
         verify_stub()
     with pytest.raises(SignatureRejected):
         verify_stub(headers={"X": 7})
+
+
+def test_a_check_costs_what_its_provider_says_and_else_the_body_once(stub: Any) -> None:
+    for one in ("github", "nobody"):
+        assert providers.work(one, {}, 1000) == 1000
+    stub(work=lambda headers, body_bytes: body_bytes * len(headers))
+    assert providers.work("stripe", {"a": ("1",), "b": ("2",)}, 1000) == 2000
 
 
 def test_headers_have_no_case_and_many_values(stub: Any) -> None:
