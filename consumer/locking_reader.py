@@ -23,6 +23,7 @@ from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from uuid import UUID
 
     from consumer.decode import Endpoints
     from consumer.ledger_reader import Needs
@@ -100,8 +101,13 @@ class LockingReader:
         wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
         missing, beyond = wanted - known.payments.keys(), rows.references_from(locked["beyond"])
         if missing or beyond:
-            raise GrewError(beyond, missing)
+            raise GrewError(beyond, await self._followed(missing))
         return locked["snapshot"] if known.payments.keys() <= set(locked["looked_up"] or ()) else None
+
+    async def _followed(self, payments: Collection[UUID]) -> set[UUID]:
+        """Return payments and all that they lead to: each beginning locks one more, and there may be more of them."""
+        found = await self._connection.fetch(_sql("follow_payments"), plain_array(sorted(payments)))
+        return {row["id"] for row in found}
 
     async def _read_claims(
         self, known: Known, events: Sequence[Event], promised: frozenset[RefKey], snapshot: str | None

@@ -11,8 +11,17 @@ inner join payment_refs
     and payment_refs.kind = asked.kind
     and payment_refs.merchant_account = case asked.kind when 'reference' then '' else asked.merchant_account end
     and payment_refs.ref = asked.ref
-inner join payments as named on named.id = payment_refs.payment_id
-inner join payments on payments.id = coalesce(named.merged_into, named.id)
+cross join lateral (
+    with recursive followed as (
+        select id, merged_into from payments where id = payment_refs.payment_id
+        union
+        select payments.id, payments.merged_into
+        from payments
+        inner join followed on payments.id = followed.merged_into
+    )
+    select id from followed where merged_into is null
+) as survivor
+inner join payments on payments.id = survivor.id
 cross join lateral (
     select count(distinct version) as rows, coalesce(min(version), 0) as lowest, coalesce(max(version), 0) as highest
     from payment_logs

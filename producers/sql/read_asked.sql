@@ -1,7 +1,7 @@
 -- $1 payment id, $2 seconds for which a request counts that the consumer has not taken on, $3 seconds after its expiry for
 -- which a command counts that nobody ended. What was refused does not count, and what was carried out always does. An attempt
--- that was merged since is the one that it was merged into.
-select asked.command, asked.amount, asked.seen, coalesce(payments.merged_into, asked.attempt_id) as attempt_id
+-- that was merged since is the one that it turned out to be in the end.
+select asked.command, asked.amount, asked.seen, coalesce(survivor.id, asked.attempt_id) as attempt_id
 from (
     select command, amount, seen, attempt_id, created_at as asked_at
     from intent_claims as claim
@@ -21,5 +21,14 @@ from (
             or (state is distinct from 'refused' and expires_at > now() - make_interval(secs => $3))
         )
 ) as asked
-left join payments on payments.id = asked.attempt_id
+left join lateral (
+    with recursive followed as (
+        select id, merged_into from payments where id = asked.attempt_id
+        union
+        select payments.id, payments.merged_into
+        from payments
+        inner join followed on payments.id = followed.merged_into
+    )
+    select id from followed where merged_into is null
+) as survivor on true
 order by asked.asked_at

@@ -102,6 +102,7 @@ STATEMENTS = {
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
     "copy_standing": lambda: [ids(), ids()[::-1]],
     "lock_names": refs,
+    "follow_payments": lambda: [plain_array(ids())],
     "delete_parked": lambda: [list(range(1, BATCH))],
 }
 
