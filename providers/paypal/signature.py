@@ -161,5 +161,6 @@ def _payment_ref(resource: Any) -> str | None:
         text_at(resource, "supplementary_data", "related_ids", "order_id")
         or text_at(resource, "disputed_transactions", 0, "seller_transaction_id")
         or linked(value_at(resource, "links"), "up", "captures")
+        or text_at(resource, "order_id")
         or text_at(resource, "id")
     )

@@ -151,6 +151,22 @@ def test_an_approval_that_was_not_captured_in_time() -> None:
     assert facts(interpreted("paypal", kind, event(kind, {"order_id": "O1"}))) == {("end", "O1", "canceled")}
 
 
+def test_an_approval_that_was_reversed_goes_the_way_of_its_order() -> None:
+    """PayPal's sample in "Handle uncaptured payments" has no id of its own but `order_id`: key of all its siblings."""
+    sample = {
+        "id": "WH-COC11055RA711503B-4YM959094A144403T",
+        "event_type": "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+        "resource": {"order_id": "5O190127TN364715T", "purchase_units": [{"reference_id": "a"}, {"reference_id": "b"}]},
+    }
+    approved = {"event_type": "CHECKOUT.ORDER.APPROVED", "resource": {"id": "5O190127TN364715T"}}
+    related = {"supplementary_data": {"related_ids": {"order_id": "5O190127TN364715T"}}}
+    captured = {"event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": {"id": "C1", **related}}
+    found = [
+        one for body in (sample, approved, captured) for one in signature.notifications_of(json.dumps(body).encode())
+    ]
+    assert [one.payment_ref for one in found] == ["5O190127TN364715T"] * 4
+
+
 @pytest.mark.parametrize(("voided", "state"), [("2026-10-20T16:31:05Z", "expired"), (None, "canceled")])
 def test_an_authorization_whose_time_is_over(voided: str | None, state: str) -> None:
     body = changed(body_of("paypal", "event_payment_authorization_voided"), "resource.update_time", voided)
