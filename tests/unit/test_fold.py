@@ -193,12 +193,12 @@ def test_a_version_beats_any_rank_and_a_parent_is_kept() -> None:
 
 
 def test_what_an_authorization_replaces_is_kept_and_of_two_names_the_larger_whatever_came_first() -> None:
-    """A copy that does not say it takes nothing back: else the hold of before would count beside the new one."""
+    """A copy that leaves it out takes nothing back: else the hold of before would count beside the new one."""
     place = (FactKind.AUTHORIZATION, "a")
-    said = [Fact(*place, "authorized", 5, None, 0, name) for name in (None, "o1", "o2")]
-    for order in permutations(said):
+    reported = [Fact(*place, "authorized", 5, None, 0, name) for name in (None, "o1", "o2")]
+    for order in permutations(reported):
         assert join(list(order)) == {place: State("authorized", 5, None, 0, "o2")}
-        assert newer(join(list(order)), said) == {}
+        assert newer(join(list(order)), reported) == {}
 
 
 def test_terms_follow_the_version_and_remember_the_smallest() -> None:
