@@ -66,16 +66,16 @@ PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin"
 async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     """Run the consumer until `stop` is set. Waits for brokers that are away at the start."""
     async with AsyncExitStack() as stack:
-        pool = await _patiently(lambda: _open_pool(settings), settings, stop)
+        pool = await _patiently(lambda: _open_pool(settings), settings, stop, probe)
         if pool is None:
             return
         stack.push_async_callback(_close_pool, pool, settings.consumer.drain_seconds)
         lock = _instance_lock(pool, settings)
         if lock is not None:
-            if await _patiently(lock.take, settings, stop) is None:
+            if await _patiently(lock.take, settings, stop, probe) is None:
                 return
             stack.push_async_callback(lock.give_back)
-        consumer = await _patiently(lambda: _open_consumer(settings), settings, stop)
+        consumer = await _patiently(lambda: _open_consumer(settings), settings, stop, probe)
         if consumer is None:
             return
         stack.push_async_callback(consumer.stop)
@@ -189,13 +189,24 @@ async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
     return consumer
 
 
-async def _patiently(open_part: Callable[[], Awaitable[Part]], settings: Settings, stop: asyncio.Event) -> Part | None:
-    """Open a part of the role, however long its broker is away; None where the role is stopped first."""
+async def _patiently(
+    open_part: Callable[[], Awaitable[Part]], settings: Settings, stop: asyncio.Event, probe: Probe
+) -> Part | None:
+    """Open a part of the role, however long its broker is away; None where the role is stopped first.
+
+    The probe says meanwhile what is waited for: a broker, or the schema of this version.
+    """
+    waiting: str | None = None
+    probe.unready = lambda: waiting
     for pause in delays(settings.consumer.backoff_initial_seconds, settings.consumer.backoff_max_seconds):
         try:
-            return await open_part()
+            part = await open_part()
         except UnavailableError as error:
+            waiting = f"starting: {error}"
             log.warning("broker_away_at_start", detail=str(error))
+        else:
+            waiting = None
+            return part
         try:
             await asyncio.wait_for(stop.wait(), pause)
         except TimeoutError:

@@ -236,7 +236,9 @@ async def _migrations(settings: Settings) -> Finding:
     dsn = settings.postgres.dsn
     standings = await migration_status(dsn.get_secret_value() if dsn else "")
     behind = [f"{one.version:04d} is {one.state}" for one in standings if one.state != "applied"]
-    advice = "run `ratchet migrate up`" if behind else ""
+    newer = any(one.state == "missing" for one in standings)
+    advice = "the schema is newer than this version: use the release that brought it" if newer else ""
+    advice = "run `ratchet migrate up`" if behind and not newer else advice
     return Finding("migrations", ok=not behind, found=", ".join(behind) or f"{len(standings)} applied", advice=advice)
 
 

@@ -36,8 +36,9 @@ def mismatch(applied: int | None, known: int) -> str | None:
             "run `ratchet migrate up`; this role goes on by itself then"
         )
     return (
-        f"the database's schema is at {applied:04d}, newer than {known:04d}, with which this version works: start the "
-        f"release that brought it, or go back with that release's `ratchet migrate down --steps {applied - known}`"
+        f"the database's schema is at {applied:04d}, newer than {known:04d}, with which this version works: this role "
+        "waits; start the release that brought it, or go back with that release's "
+        f"`ratchet migrate down --steps {applied - known}`"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -11,10 +13,13 @@ from consumer_stage import Stage, stage
 from pydantic import SecretStr
 from relay_rows import relaying, settings_for
 
+from consumer import role
+from ops import doctor
 from ops.status import gather
+from runtime.health import Probe, readyz
 from runtime.postgres import open_pool
 from runtime.schema_version import newest_known
-from runtime.settings import PostgresSettings
+from runtime.settings import KafkaSettings, PostgresSettings
 from schemas.errors import SchemaMismatchError
 
 if TYPE_CHECKING:
@@ -89,6 +94,36 @@ async def test_a_relay_says_of_a_newer_schema_what_to_do(
             return probe.unready() is None and bool(probe.facts.get("leading"))
 
         await until(goes_on, "the relay goes on")
+
+
+async def test_a_consumer_that_was_restarted_amid_an_upgrade_says_what_it_waits_for(
+    stack: Endpoints, database: Database, owner: asyncpg.Connection[Any], topic_prefix: str
+) -> None:
+    """`ratchet status` shows what /readyz answers: until now that the role is starting, and no more."""
+    await owner.execute(KNOW, newest_known() + 1)
+    kafka = KafkaSettings(bootstrap=stack.kafka, topic_prefix=topic_prefix, group=topic_prefix)
+    settings = settings_for(stack, database.dsn).model_copy(update={"kafka": kafka})
+    stop, probe = asyncio.Event(), Probe("consumer")
+    task = asyncio.create_task(role.serve(settings, stop, probe))
+    known = newest_known()
+    wanted = (f"at {known + 1:04d}", f"newer than {known:04d}", "this role waits", "start the release")
+
+    async def waits() -> bool:
+        _, document = readyz(probe, verbose=False)
+        return all(one in str(document["reason"]) for one in wanted)
+
+    async def goes_on() -> bool:
+        return readyz(probe, verbose=False)[0] is HTTPStatus.OK
+
+    try:
+        await until(waits, "the consumer says what it waits for")
+        [migrations] = [one for one in await doctor.postgres(settings) if one.check == "migrations"]
+        assert migrations.advice == "the schema is newer than this version: use the release that brought it"
+        await owner.execute(FORGET, newest_known() + 1)
+        await until(goes_on, "the consumer goes on")
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
 
 
 async def test_a_database_without_a_schema_is_kept_apart_from_one_that_is_away(
