@@ -6,12 +6,14 @@ order. PayPal's certificate is the test's own, served where the ingress would fe
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import time
 import zlib
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import running_ingress as running
-from consumer_harness import bench
+from consumer_harness import bench, until
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -28,14 +30,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from consumer import role
 from producers.ingress import app as ingress_app
 from producers.ingress.verification.certificates import Certificates
+from runtime.health import Probe
 from runtime.http import HttpAnswer
-from runtime.settings import ProviderSettings
+from runtime.kafka import ensure_topics
+from runtime.settings import AccountSettings, KafkaSettings, ProviderSettings
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+    from runtime.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -210,6 +217,96 @@ async def test_a_dispute_of_two_payments_reaches_both(
     assert logged == [{"n": 2}]
 
 
+def two_payees() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the webhooks of an order of two merchants, by their ids: its captures name no payee, as those of 2021."""
+    amounts = {"P1": "10.00", "P2": "20.00"}
+    money = {payee: {"currency_code": "EUR", "value": amount} for payee, amount in amounts.items()}
+    related = {"supplementary_data": {"related_ids": {"order_id": "O1"}}}
+    units = [
+        {
+            "reference_id": f"unit-{payee}", "amount": amount, "payee": {"merchant_id": payee},
+            "payments": {"captures": [{"id": f"C-{payee}", "status": "COMPLETED", "amount": amount}]},
+        }
+        for payee, amount in money.items()
+    ]  # fmt: skip
+    links = [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C-P2"}]
+    back = {"id": "R1", "status": "COMPLETED", "amount": {"currency_code": "EUR", "value": "3.00"}, "links": links}
+    taken = "PAYMENT.CAPTURE.COMPLETED"
+    return {
+        "WH-ORDER": ("CHECKOUT.ORDER.COMPLETED", {"id": "O1", "status": "COMPLETED", "purchase_units": units}),
+        **{f"WH-C-{payee}": (taken, {"id": f"C-{payee}", "amount": money[payee], **related}) for payee in money},
+        "WH-R1": ("PAYMENT.CAPTURE.REFUNDED", back),
+    }
+
+
+@pytest.mark.parametrize("first", ["WH-ORDER", "WH-R1"])
+async def test_an_order_of_two_merchants_over_http_is_a_payment_of_each(  # noqa: PLR0917 - fixtures
+    stack: Any, database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic_prefix: str, first: str
+) -> None:
+    """The endpoint lists both merchants; ingress and consumer are real, and the order comes first or last."""
+    monkeypatch.setattr(ingress_app, "Certificates", lambda _client, bounds: Certificates(PayPalsHost(), bounds))
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(certificate())
+    account = AccountSettings(secrets=(SecretStr(KEY),), merchant_accounts=("P1", "P2"))
+    kafka = KafkaSettings(bootstrap=stack.kafka, topic_prefix=topic_prefix, group=topic_prefix)
+    paypal = ProviderSettings(trust_roots=roots, accounts={"market": account})
+    await ensure_topics(kafka)
+    webhooks = two_payees()
+    in_order = list(webhooks) if first == "WH-ORDER" else list(webhooks)[::-1]
+    changes = {"kafka": kafka, "providers": {"paypal": paypal}}
+    async with (
+        bench(database.dsn) as ledger,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
+        consuming(ingress.settings),
+    ):
+
+        async def processed() -> bool:
+            counted = "select count(*) from payment_logs where source = 'paypal/market'"
+            return bool(await ledger.pool.fetchval(counted) == len(webhooks) + 1)
+
+        for own in (*in_order, first):  # the first one again: it has no second effect
+            kind, resource = webhooks[own]
+            body = {"id": own, "event_type": kind, "resource": resource}
+            await post(ingress, "paypal/market", own, kind, body)
+        await until(processed, "the order's two events, two captures and a refund are in the ledger")
+        columns = "merchant_account, captured, refunded, status, flags, provider_ref"
+        rows = await ledger.fetch(f"select {columns} from payments where merged_into is null order by merchant_account")
+        logged = await ledger.fetch(
+            "select event_id, survivor.merchant_account from payment_logs"
+            " join payments named on named.id = payment_logs.payment_id"
+            " join payments survivor on survivor.id = coalesce(named.merged_into, named.id)"
+            " where source = 'paypal/market' order by event_id"
+        )
+        lost = await ledger.fetch("select event_id from parked_events union all select message from dead_letters")
+    assert rows == [
+        {
+            "merchant_account": payee, "captured": captured, "refunded": refunded, "status": "captured", "flags": [],
+            "provider_ref": "O1",
+        }
+        for payee, captured, refunded in (("P1", 1000, 0), ("P2", 2000, 300))
+    ]  # fmt: skip
+    assert [(row["event_id"], row["merchant_account"]) for row in logged] == [
+        ("WH-C-P1", "P1"),
+        ("WH-C-P2", "P2"),
+        ("WH-ORDER", "P1"),
+        ("WH-ORDER:P2", "P2"),
+        ("WH-R1", "P2"),
+    ]
+    assert lost == []
+
+
+@asynccontextmanager
+async def consuming(settings: Settings) -> AsyncIterator[None]:
+    """Run a consumer in this process until the context ends."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(role.serve(settings, stop, Probe("consumer")))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
+
+
 def one_id(one: Any) -> str | None:
     found = dict(one.headers).get("ce_id")
     return found.decode() if isinstance(found, bytes) else found
@@ -217,7 +314,7 @@ def one_id(one: Any) -> str | None:
 
 async def post(ingress: running.RunningIngress, provider: str, own: str, kind: str, body: dict[str, Any]) -> None:
     raw = json.dumps(signed_item(body) if provider == "adyen" else body).encode()
-    url, headers = f"{ingress.url}/webhooks/{provider}", SIGNED[provider](own, kind, raw)
+    url, headers = f"{ingress.url}/webhooks/{provider}", SIGNED[provider.partition("/")[0]](own, kind, raw)
     async with ingress.client.post(url, data=raw, headers=headers) as answer:
         assert answer.status == 202, await answer.text()
 
