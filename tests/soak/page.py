@@ -207,6 +207,10 @@ FOUND: Final = """
 - 2026-11-27: the memory of the console rose by 25 MiB an hour, for a day: each look of its history kept a copy of a
   day's counted minutes. Only the newest look keeps them since, which tests/unit/test_console_board_poller.py holds; a
   run of a commit before that shows it as "rises".
+- 2026-11-28: the relay's 2.5 MiB an hour were looked for, alone on a broker with 6,300 events one a batch. It has as
+  many objects after 12,600 batches (11,651) as after 600 (11,900), and no cycle of garbage
+  (tests/integration/test_relay_garbage.py). Resident memory rises by 3 MiB, ever slower; 3 MiB are free ones of glibc,
+  which `malloc_trim` gives back. 0.6 MiB stay, statements that asyncpg keeps prepared, 100 a connection at most.
 """
 SLOPES: Final = """
 ## Figures that must not creep
