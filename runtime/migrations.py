@@ -213,12 +213,21 @@ async def migrate_down(
     async with _locked(owner_dsn) as connection:
         applied = await _read_applied(connection)
         check_history(files, applied)
-        undone = files[: len(applied)][::-1][:steps]
-        for migration in undone:
-            await _undo(connection, migration)
-        if len(applied) > len(undone):
-            await _grant(connection, app_role, source.joinpath("grants.sql").read_text(encoding="utf-8"))
-    return [migration.title for migration in undone]
+        undone: list[str] = []
+        try:
+            for migration in files[: len(applied)][::-1][:steps]:
+                await _undo(connection, migration)
+                undone.append(migration.title)
+            if len(applied) > len(undone):
+                await _grant(connection, app_role, source.joinpath("grants.sql").read_text(encoding="utf-8"))
+        except MigrationError as error:
+            if not undone:
+                raise
+            raise MigrationError(
+                f"{', '.join(undone)} undone, what the roles may do is as before: {error}. "
+                "Another `down` undoes the next one; `up` applies them again and sets what the roles may do"
+            ) from error
+    return undone
 
 
 async def migration_status(dsn: str, *, folder: Traversable | None = None) -> list[MigrationStatus]:
@@ -344,7 +353,9 @@ async def _connected(dsn: str) -> AsyncIterator[Connection]:
     try:
         yield connection
     except OUTAGE_ERRORS as error:
-        raise UnavailableError(f"Postgres went away during migrations: {error}; run `up` again") from error
+        raise UnavailableError(
+            f"Postgres went away during migrations: {error}; ask `migrate status` how far it came"
+        ) from error
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 

@@ -104,6 +104,26 @@ async def test_failing_file_is_rolled_back_whole_and_named(empty: str, app: str,
     assert await migrate_up(empty, app, folder=folder) == ["0002_create_two"]
 
 
+@pytest.mark.parametrize("failing", ["grants.sql", "0001_create_one.sql"])
+async def test_a_down_that_fails_half_way_says_what_is_undone(empty: str, app: str, folder: Path, failing: str):
+    """What is undone stays undone: to say that nothing was would have the next one undone too."""
+    await migrate_up(empty, app, folder=folder)
+    if failing == "grants.sql":
+        (folder / failing).write_text("select 1/0")
+    else:
+        connection = await asyncpg.connect(empty)
+        await connection.execute("create view on_one as select id from one")
+        await connection.close()
+    with pytest.raises(MigrationError) as failed:
+        await migrate_down(empty, app, steps=1 if failing == "grants.sql" else 2, folder=folder)
+    said = str(failed.value)
+    assert said.startswith(
+        "0002_create_two undone, what the roles may do is as before: " + failing.partition(".sql")[0]
+    )
+    assert said.endswith("`up` applies them again and sets what the roles may do")
+    assert [one.state for one in await migration_status(empty, folder=folder)] == ["applied", "pending"]
+
+
 async def test_role_without_the_right_or_unknown_is_reported_in_words(database: Database, empty: str, folder: Path):
     with pytest.raises(MigrationError, match="role 'nobody_here' does not exist"):
         await migrate_up(empty, "nobody_here", folder=folder)
