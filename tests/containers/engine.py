@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,13 +61,28 @@ def run(
     *,
     statuses: Container[int] = (0,),
 ) -> str:
-    """Run a command; return its standard output. Raises RuntimeError, with its last words, at another status."""
-    done = subprocess.run(
-        words, env=dict(environment), capture_output=True, text=True, check=False, timeout=seconds_max, cwd=ROOT
-    )
-    if done.returncode not in statuses:
-        raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
-    return done.stdout
+    """Run a command; return its standard output. Raises RuntimeError, with its last words, at another status.
+
+    After `seconds_max` it raises TimeoutExpired, and whatever the command has started is ended with it.
+    """
+    with subprocess.Popen(
+        words,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=seconds_max)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode not in statuses:
+        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {(errors or output)[-2000:]}")
+    return output
 
 
 def answers(*words: str, environment: Mapping[str, str] | None = None) -> str | None:

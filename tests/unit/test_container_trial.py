@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import Any
 
@@ -40,6 +41,24 @@ def test_what_does_not_answer_in_time_is_not_there(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(engine.subprocess, "run", hang)
     assert engine.answers("sh", "info") is None
+
+
+def test_a_command_that_runs_out_of_time_takes_its_children_with_it() -> None:
+    """What the command's child holds open closes with it: the read ends only when nobody is left to write."""
+    read, write = os.pipe()
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            engine.run(["sh", "-c", f"sleep 60 >/proc/{os.getpid()}/fd/{write} & wait"], os.environ, 0.1)
+    finally:
+        os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b""
+
+
+def test_a_command_says_how_it_ended() -> None:
+    assert engine.run(["sh", "-c", "echo one; exit 3"], os.environ, statuses=(3,)) == "one\n"
+    with pytest.raises(RuntimeError, match="ended with 3: two"):
+        engine.run(["sh", "-c", "echo two >&2; exit 3"], os.environ)
 
 
 def test_the_page_says_what_was_seen_on_what() -> None:
