@@ -64,6 +64,8 @@ class Part(NamedTuple):
     only_intents: bool = False
     """Whether intents are refused meanwhile, and every webhook is taken."""
     wal: Wal = Wal.WITHIN
+    besides: tuple[tuple[str, int], ...] = ()
+    """What else lies on a small disk of its own, which is full at the same time."""
 
 
 PARTS = {
@@ -72,15 +74,16 @@ PARTS = {
     "postgres": Part("postgres", 700 * MIB, only_intents=True),
     "postgres without its WAL": Part("postgres", 400 * MIB, only_intents=True, wal=Wal.ELSEWHERE),
     "WAL of postgres": Part("postgres/data/pg_wal", 400 * MIB, only_intents=True, wal=Wal.ALONE),
+    "kafka and postgres": Part("kafka", 500 * MIB, besides=(("postgres", 700 * MIB),)),
     "logs": Part("log", 200 * MIB, TAKEN),
 }
 
 
 class Small(NamedTuple):
-    """A home, and the small disk that a part of it lies on."""
+    """A home, and the small disks that parts of it lie on."""
 
     home: Path
-    disk: Path
+    disks: tuple[Path, ...]
     part: Part
 
 
@@ -96,18 +99,28 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Small]:
         disk.parents[1].mkdir(parents=True, mode=0o700)
         move_wal(home / "postgres" / "data", tmp_path / "wal")
         disk.unlink()
-    disk.mkdir(parents=True, mode=0o700)
-    options = f"size={part.bytes},mode={0o700 if part.wal is Wal.ALONE else 0o755:o}"
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "ratchet-disk", disk], check=False).returncode:
-        pytest.skip("this machine lets nobody mount a tmpfs")
+    sizes = {disk: part.bytes} | {home / folder: size for folder, size in part.besides}
+    mounted: list[Path] = []
     try:
+        for place, size in sizes.items():
+            mount(place, size, 0o700 if part.wal is Wal.ALONE else 0o755)
+            mounted.append(place)
         if part.wal is Wal.ELSEWHERE:
             move_wal(home / "postgres" / "data", tmp_path / "wal")
         if part.wal is Wal.ALONE:
             subprocess.run(["cp", "--archive", f"{tmp_path}/wal/.", disk], check=True)
-        yield Small(home, disk, part)
+        yield Small(home, tuple(sizes), part)
     finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
+        for place in mounted:
+            subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def mount(place: Path, size: int, mode: int) -> None:
+    """Mount a small disk there, or skip the test."""
+    place.mkdir(parents=True, mode=0o700)
+    options = f"size={size},mode={mode:o}"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "ratchet-disk", place], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
 
 
 def move_wal(data: Path, wal: Path) -> None:
@@ -143,11 +156,15 @@ async def ratchet(home: Path, word: str) -> dict[str, Any]:
 
 
 async def named(small: Small) -> tuple[list[str], list[str]]:
-    """Return what `doctor` and `status` have against the small disk."""
+    """Return which of the small disks `doctor` and `status` have something against."""
     checks, status = (await ratchet(small.home, "doctor"))["checks"], await ratchet(small.home, "status")
     wrong = [f"{one['check']}: {one['found']}" for one in checks if not one["ok"]]
-    about = f"GB free at {small.disk}"
-    return [one for one in wrong if about in one], [one for one in status["problems"] if about in one]
+    return naming(small, wrong), naming(small, status["problems"])
+
+
+def naming(small: Small, lines: list[str]) -> list[str]:
+    """Return the small disks that one of these lines names."""
+    return [str(disk) for disk in small.disks if any(f"GB free at {disk}" in line for line in lines)]
 
 
 async def feels_full(small: Small) -> None:
@@ -187,16 +204,20 @@ async def test_a_full_disk_loses_nothing_and_all_is_back_within_a_minute(small: 
         ingress = LoadedIngress(url, traffic, signers, API_KEY)
         async with ingress.under_load(20.0, 2.0):
             await asyncio.sleep(3)
-            fill(small.disk, FREE_BYTES_MIN // 2)
+            for disk in small.disks:
+                fill(disk, FREE_BYTES_MIN // 2)
+            each = [str(disk) for disk in small.disks]
             by_doctor, by_status = await named(small)
-            assert by_doctor, "doctor names the disk before it is full"
-            assert by_status, "status names the disk before it is full"
-            fill(small.disk, 0)
+            assert by_doctor == each, "doctor names each disk before it is full"
+            assert by_status == each, "status names each disk before it is full"
+            for disk in small.disks:
+                fill(disk, 0)
             if small.part.wal is Wal.WITHIN:
                 await asyncio.sleep(FULL_SECONDS)
             else:
                 await feels_full(small)
-            (small.disk / "filler").unlink()
+            for disk in small.disks:
+                (disk / "filler").unlink()
             room = time.monotonic()
             await asyncio.sleep(5)
         await ingress.send_again()
@@ -208,6 +229,8 @@ async def test_a_full_disk_loses_nothing_and_all_is_back_within_a_minute(small: 
     webhooks = {answer.status for answer in ingress.answers if answer.what == WEBHOOK}
     intents = {answer.status for answer in ingress.answers if answer.what != WEBHOOK}
     assert webhooks | intents <= small.part.statuses
+    if small.part.besides:
+        assert HTTPStatus.SERVICE_UNAVAILABLE in webhooks, "neither Kafka nor the spool had room"
     if small.part.only_intents:
         assert webhooks <= TAKEN, "webhooks go to Kafka, which has room"
         assert HTTPStatus.SERVICE_UNAVAILABLE in intents, "the disk was not felt to be full"
