@@ -48,7 +48,7 @@ class Seen:
     name: str
     told: str
     at: str
-    figures: dict[str, float]
+    figures: dict[str, Any]
     problems: list[str]
     webhooks: int
     intents: int
@@ -197,6 +197,7 @@ def tell(seen: Seen) -> None:
         f"{figures['back_from_fault']:.1f} s after the fault, {figures['back_from_heal']:.1f} s after the mending; "
         f"ingress p99 {figures['ingress_p99_worst'] * 1000:.0f} ms, longest {figures['ingress_longest']:.1f} s; rest "
         f"{seen.rest_seconds:.1f} s, restarts {seen.restarts}, load {seen.load_average:.1f}\n"
+        f"   slowest (after the fault, taking): {figures['ingress_slowest']}\n"
         f"   after {seen.asked_seconds:.0f} s: doctor: {seen.doctor}\n   status: {seen.status}\n"
         f"   away: {seen.away}\n   unready: {seen.unready}\n   afterwards: {seen.stuck_afterwards}"
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.1
 LATE_SECONDS = 2.0
 """The rate is back when no event waits longer than this."""
+SLOWEST_KEPT = 12
 BEHIND_ROWS = 4000
 NEW_ROWS = """
 select 'payment_logs', id, source, event_id from payment_logs where id > $1
@@ -109,7 +110,10 @@ class Watch:
 
 @dataclass(frozen=True)
 class Figures:
-    """Times in seconds; `back_after` is from the fault until no event waited longer than LATE_SECONDS."""
+    """Times in seconds; `back_from_fault` is from the fault until no event waited longer than LATE_SECONDS.
+
+    `ingress_slowest` are the webhooks that took longest: when each came, after the fault, and how long it took.
+    """
 
     events: int
     gap: float
@@ -119,6 +123,7 @@ class Figures:
     back_from_heal: float
     ingress_p99_worst: float
     ingress_longest: float
+    ingress_slowest: list[tuple[float, float]]
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -151,7 +156,14 @@ def figures_of(
         back_from_heal=max(0.0, late - heal),
         ingress_p99_worst=max(windows, default=0.0),
         ingress_longest=max((end - start for start, end, _ in ingresses.posted), default=0.0),
+        ingress_slowest=slowest(ingresses.posted, fault),
     )
+
+
+def slowest(posted: list[tuple[float, float, int]], fault: float) -> list[tuple[float, float]]:
+    """Return when the slowest came, after the fault, and how long each took, in the order in which they came."""
+    longest = sorted(posted, key=lambda one: one[0] - one[1])[:SLOWEST_KEPT]
+    return sorted((round(start - fault, 2), round(end - start, 3)) for start, end, _ in longest)
 
 
 async def stopped(task: asyncio.Task[None]) -> None:
