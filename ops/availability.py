@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ops import postgres_disk
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runtime.postgres import Connection
-    from runtime.settings import Settings
+    from runtime.settings import OpsSettings, Settings
 
 HELD_SECONDS_MAX: Final = 10.0
 """Batches last for milliseconds; a transaction that is open for so long holds up the relay."""
 LOOK_AGAIN_SECONDS: Final = 1.0
+MEGABYTE: Final = 1e6
 
 
 async def servers_findings(settings: Settings) -> list[Finding]:
@@ -72,13 +74,30 @@ async def problems(settings: Settings) -> list[str]:
 
 
 async def _of_postgres(settings: Settings) -> list[Finding]:
-    """Look at standby, oldest transaction and disk; nothing where Postgres does not let us in, which others report."""
+    """Look at clock, standby, transactions and disk; nothing where Postgres lets us not in, which others report."""
     try:
         async with connected(settings) as connection:
-            found = await replication_findings(connection)
+            found = [
+                await clock_finding(settings.ops, connection),
+                *await replication_findings(settings.ops, connection),
+            ]
             return [*found, *await postgres_disk.findings(settings.ops, connection)]
     except RatchetError:
         return []
+
+
+async def clock_finding(settings: OpsSettings, connection: Connection) -> Finding:
+    """Look how far this machine's clock and Postgres's are apart; what asking took may be either's."""
+    before = time.time()
+    theirs = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
+    return judge_clocks(max(theirs - time.time(), before - theirs, 0.0), settings.clock_skew_seconds_max)
+
+
+def judge_clocks(apart_seconds: float, seconds_max: float) -> Finding:
+    """Check how far our clock and Postgres's are apart: signatures hold for minutes, leases for seconds. Pure."""
+    ok = apart_seconds <= seconds_max
+    advice = "" if ok else "synchronise the machines' clocks by NTP (RUNBOOK: RatchetClockWrong)"
+    return Finding("clock", ok=ok, found=f"{apart_seconds:.2f} s apart from Postgres's", advice=advice)
 
 
 def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]) -> Finding:
@@ -120,9 +139,19 @@ def standby_finding(found: Mapping[str, Any]) -> Finding:
     return Finding("postgres standby", ok=not away, found=shown, advice=advice)
 
 
+def lag_finding(found: Mapping[str, Any], bytes_max: int) -> Finding:
+    """Check how much of the WAL the standby that is furthest behind lacks. Pure."""
+    check = "postgres standby lag"
+    if found["lag_bytes"] is None:
+        return Finding(check, ok=True, found="not shown to us", advice="grant pg_monitor to our role")
+    ok = found["lag_bytes"] <= bytes_max
+    shown = f"{found['furthest']} lacks {found['lag_bytes'] / MEGABYTE:.1f} MB of the WAL"
+    return Finding(check, ok=ok, found=shown, advice="" if ok else "see RUNBOOK: RatchetStandbyLags")
+
+
 async def oldest_transaction(connection: Connection) -> Finding:
     """Look for an open transaction that holds up the relay: twice, as most end within milliseconds."""
-    sql = statement("ops", "read_oldest_transaction")
+    sql = statement("runtime", "read_oldest_transaction")
     before = await connection.fetchrow(sql)
     if before is None:
         return Finding("oldest transaction", ok=True, found="none is open")
@@ -157,10 +186,13 @@ async def cluster_findings(settings: Settings, connection: Connection) -> list[F
     """Look at what stands between us and Postgres, at its standby, and at who holds up others."""
     async with connected(settings, as_it_is=True) as other:
         found = [own_sessions_finding(shared=await shared(connection, other))]
-    return found + await replication_findings(connection)
+    return found + await replication_findings(settings.ops, connection)
 
 
-async def replication_findings(connection: Connection) -> list[Finding]:
-    """Look at the standby, and at who holds up the relay."""
-    (row,) = await connection.fetch(statement("ops", "read_replication"))
-    return [standby_finding(dict(row)), await oldest_transaction(connection)]
+async def replication_findings(settings: OpsSettings, connection: Connection) -> list[Finding]:
+    """Look at the standbys, and at who holds up the relay."""
+    (row,) = await connection.fetch(statement("runtime", "read_replication"))
+    found = [standby_finding(dict(row))]
+    if row["standbys"]:
+        found.append(lag_finding(dict(row), settings.standby_lag_bytes_max))
+    return [*found, await oldest_transaction(connection)]

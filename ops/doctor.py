@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -155,9 +154,8 @@ async def postgres(settings: Settings) -> list[Finding]:
     """Look at Postgres: version, clock, migrations, and whether the application's role can alter the ledger."""
     async with connected(settings, as_it_is=True) as connection:
         version = await connection.fetchval("show server_version")
-        clock = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
-        skew = abs(clock - time.time())
-        findings = [Finding("postgres", ok=True, found=f"version {version}"), clock_finding(settings, skew)]
+        findings = [Finding("postgres", ok=True, found=f"version {version}")]
+        findings.append(await availability.clock_finding(settings.ops, connection))
         encrypted = bool(await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
         findings.append(transport_finding(host_of(settings), encrypted=encrypted))
         findings.append(writes_finding(read_only=await connection.fetchval("show transaction_read_only") == "on"))
@@ -214,13 +212,6 @@ async def parking_clock(settings: Settings) -> list[Finding]:
     return [
         Finding("parking clock", ok=stands.seconds <= patience or not stands.parked, found=stands.shown, advice=advice)
     ]
-
-
-def clock_finding(settings: Settings, skew_seconds: float) -> Finding:
-    """Check how far our clock and Postgres's are apart: signatures hold for minutes, leases for seconds."""
-    ok = skew_seconds <= settings.ops.clock_skew_seconds_max
-    advice = "" if ok else "synchronise the machines' clocks (NTP)"
-    return Finding("clock", ok=ok, found=f"{skew_seconds:.2f} s apart from Postgres's", advice=advice)
 
 
 def writes_finding(*, read_only: bool) -> Finding:

@@ -324,6 +324,18 @@ DISKS_LOW: Final = gauge(
     "ratchet_disks_low",
     "Brokers' folders with less room than RATCHET_OPS__DISK_FREE_BYTES_MIN at this process's last look.",
 )
+CLOCK_AHEAD: Final = gauge(
+    "ratchet_postgres_clock_ahead_seconds",
+    "Seconds that Postgres's clock is surely ahead of this ingress's, below 0 where it is behind.",
+)
+OLDEST_TRANSACTION_SECONDS: Final = gauge(
+    "ratchet_oldest_transaction_seconds",
+    "How long the oldest open transaction, which the relay waits for, has been seen. Sampled by the relay that leads.",
+)
+STANDBY_LAG_BYTES: Final = gauge(
+    "ratchet_standby_lag_bytes",
+    "WAL that the standby furthest behind lacks; 0 too without pg_read_all_stats. Sampled by the relay that leads.",
+)
 POSTGRES_DISK_LOW: Final = gauge(
     "ratchet_postgres_disk_low",
     "1 where databases and WAL leave less of RATCHET_OPS__POSTGRES_DISK_BYTES than RATCHET_OPS__DISK_FREE_BYTES_MIN."

@@ -10,13 +10,14 @@ from starlette.routing import Route, Router
 
 from producers.ingress.access_log import AccessLog, line_of
 from producers.ingress.answers import of_problem, send_answer
+from producers.ingress.clock_check import ClockCheck
 from producers.ingress.hints import Hints
 from producers.ingress.http.protocol import HttpBounds, HttpConnections
 from producers.ingress.intents.wiring import intents_routes
 from producers.ingress.publishing.publisher import Publisher
 from producers.ingress.publishing.spool import Spool
 from producers.ingress.rate_limits import RateLimits
-from producers.ingress.readiness import HealthPage, Readiness
+from producers.ingress.readiness import Checked, HealthPage, Readiness
 from producers.ingress.routes import PREFIX
 from producers.ingress.transactions import Transactions
 from producers.ingress.verification.certificates import Certificates, client_bounds
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from runtime.clock import Clock
     from runtime.health import Probe
     from runtime.settings import IngressSettings, Settings
 
@@ -44,18 +44,21 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
     Opens without waiting for Kafka or Postgres. Raises SettingsError for endpoints or an address that can't be.
     """
-    spool, transactions = Spool(settings), Transactions(settings)
+    clock = SystemClock()
+    clocks = ClockCheck(clock)
+    spool, transactions = Spool(settings, clocks), Transactions(settings)
     hint_transactions = Transactions(settings, role="ingress hints", connections=settings.ingress.hint_connections_max)
     publisher = Publisher(settings, spool)
-    readiness = Readiness({"kafka": publisher, "postgres": spool}, probe, settings.ingress.ready_interval_seconds)
+    stores: dict[str, Checked] = {"kafka": publisher, "postgres": spool}
+    readiness = Readiness(stores, clocks, probe, settings.ingress.ready_interval_seconds)
     link = RedisLink(settings.redis)
     bounds = settings.ingress.certificates
     async with HttpClient(client_bounds(settings.http, bounds)) as client:
         certificates = Certificates(client, bounds)
         rates = RateLimits(settings, link)
         webhooks = settings.kafka.topics.webhooks.name
-        hints = Hints(hint_transactions, settings.refetch, SystemClock(), webhooks)
-        app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions, rates, hints)
+        hints = Hints(hint_transactions, settings.refetch, clock, webhooks)
+        app = build_app(settings, publisher, readiness, clocks, certificates, transactions, rates, hints)
         probe.unready = readiness.unready
         background = [asyncio.create_task(keep_running("kafka connection", publisher.run))]
         try:
@@ -86,16 +89,16 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the ingress is made of, once
     settings: Settings,
     publisher: Publisher,
     readiness: Readiness,
-    clock: Clock,
+    clocks: ClockCheck,
     certificates: Certificates,
     transactions: Transactions,
     rates: RateLimits,
     hints: Hints,
 ) -> ASGIApp:
     """Return the whole ingress as one ASGI application."""
-    webhooks = Webhooks(settings, publisher, clock, certificates, rates, hints)
+    webhooks = Webhooks(settings, publisher, clocks, certificates, rates, hints)
     routes = [
-        *intents_routes(settings, transactions, clock, rates),
+        *intents_routes(settings, transactions, clocks.clock, rates),
         Route("/livez", HealthPage("/livez")),
         Route("/readyz", HealthPage("/readyz", readiness)),
     ]

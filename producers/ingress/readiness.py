@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from producers.ingress.clock_check import ClockCheck
     from runtime.health import Probe
 
 
@@ -29,8 +30,11 @@ class Checked(Protocol):
 class Readiness:
     """Asks every store again and again, so that a probe gets its answer at once, also while a broker hangs."""
 
-    def __init__(self, stores: Mapping[str, Checked], probe: Probe, interval_seconds: float) -> None:
+    def __init__(
+        self, stores: Mapping[str, Checked], clocks: ClockCheck, probe: Probe, interval_seconds: float
+    ) -> None:
         self._stores = stores
+        self._clocks = clocks
         self._probe = probe
         self._interval_seconds = interval_seconds
         self._failures: dict[str, str | None] = dict.fromkeys(stores, "not asked yet")
@@ -39,6 +43,8 @@ class Readiness:
         """Return why the ingress takes no webhooks, or None: one store that answers is enough."""
         if self._probe.state != "running":
             return f"the role is {self._probe.state}"
+        if (wrong := self._clocks.unready()) is not None:
+            return wrong
         if None in self._failures.values():
             return None
         return "; ".join(f"{name}: {failure}" for name, failure in self._failures.items())
@@ -47,6 +53,7 @@ class Readiness:
         """Ask every store once, all at the same time; the probe's `/readyz?verbose` shows what each answered."""
         await asyncio.gather(*(self._ask(name, store) for name, store in self._stores.items()))
         self._probe.facts["stores"] = {name: failure or "ok" for name, failure in self._failures.items()}
+        self._probe.facts["postgres_clock_ahead_seconds"] = self._clocks.ahead or 0
 
     async def run(self) -> None:
         """Refresh until cancelled."""

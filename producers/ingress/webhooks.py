@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import providers
@@ -10,6 +11,7 @@ from producers.ingress.access_log import AccessLine, line_of
 from producers.ingress.admission import Window
 from producers.ingress.answers import CLOSE, Answer, Refusal, of_problem, of_refusal, send_answer
 from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
+from producers.ingress.clock_check import CLOCK_WRONG, OUT_OF_TIME
 from producers.ingress.endpoints import open_endpoints
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
 from producers.ingress.publishing import records
@@ -26,13 +28,13 @@ from schemas.errors import SignatureRejected, UnavailableError
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from producers.ingress.clock_check import ClockCheck
     from producers.ingress.endpoints import Endpoint, Endpoints
     from producers.ingress.hints import Hints
     from producers.ingress.publishing.publisher import Publisher
     from producers.ingress.rate_limits import RateLimits
     from producers.ingress.verification.certificates import Certificates
     from providers.core.contract import Notification
-    from runtime.clock import Clock
     from runtime.limits import Verdict
     from runtime.settings import Settings
 
@@ -53,7 +55,7 @@ class Webhooks:
         self,
         settings: Settings,
         publisher: Publisher,
-        clock: Clock,
+        clocks: ClockCheck,
         certificates: Certificates,
         rates: RateLimits,
         hints: Hints,
@@ -69,7 +71,7 @@ class Webhooks:
         self._rates = rates
         self._hints = hints
         self._full_retry = (b"retry-after", str(settings.limits.window_seconds).encode())
-        self._clock = clock
+        self._clocks = clocks
         self._certificates = certificates
         self._trusted_proxies = ingress.trusted_proxies
         self._retry_after_seconds = ingress.retry_after_seconds
@@ -112,13 +114,15 @@ class Webhooks:
         line.bytes = len(body)
         url = self._base_url + target_of(scope)
         sender = self._rates.sender(peer, headers.get("x-forwarded-for", ()))
-        delivery = Delivery(endpoint, headers, body, url, peer, self._clock.now(), sender)
+        delivery = Delivery(endpoint, headers, body, url, peer, self._clocks.clock.now(), sender)
         evidence = await gather(delivery, self._trusted_proxies, self._certificates, self._may_fetch)
         if isinstance(evidence, Refusal):
             return await self._unproven(evidence, delivery, line)
         work = providers.work(endpoint.provider, headers, len(body))
         checked = await self._dear_checks.run(work, lambda: verified(delivery, evidence))
         if isinstance(checked, Refusal):
+            if await self._clock_refuses(checked, work, delivery, evidence):
+                return self._refused(CLOCK_WRONG, line)
             return await self._unproven(checked, delivery, line)
         if checked is None or not await self._in_flight.enter():
             return self._refused(IN_FLIGHT_FULL, line)
@@ -127,6 +131,19 @@ class Webhooks:
         finally:
             self._in_flight.leave()
         return await self._unproven(taken, delivery, line) if isinstance(taken, Refusal) else taken
+
+    async def _clock_refuses(
+        self, refusal: Refusal, work: int, delivery: Delivery, evidence: VerificationInputs
+    ) -> bool:
+        """Tell whether what is out of its time by our clock is genuine, and in time by Postgres's."""
+        if refusal.reason not in OUT_OF_TIME or (ahead := self._clocks.ahead) is None:
+            return False
+        then = replace(delivery, received_at=delivery.received_at + ahead)
+        checked = await self._dear_checks.run(work, lambda: verified(then, evidence))
+        if checked is None or isinstance(checked, Refusal):
+            return False
+        self._clocks.prove_wrong()
+        return True
 
     async def _read(
         self, endpoint: Endpoint, headers: dict[str, list[str]], peer: str | None, reader: BodyReader, line: AccessLine

@@ -60,15 +60,20 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
                 )
             )
             try:
-                await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, lease, ending))
+                await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, probe.facts, lease, ending))
             finally:
                 reporter.cancel()
     finally:
         await _close(pool, settings.postgres.connect_timeout_seconds)
 
 
-async def _carry(
-    settings: Settings, pool: Pool, health: dict[str, LaneHealth], lease: Lease, ending: asyncio.Event
+async def _carry(  # noqa: PLR0913, PLR0917 - all that a term is given
+    settings: Settings,
+    pool: Pool,
+    health: dict[str, LaneHealth],
+    facts: dict[str, object],
+    lease: Lease,
+    ending: asyncio.Event,
 ) -> None:
     """Run all lanes, the cleaning and the sampling under one lease; the first to lose it ends them all."""
     for lane_health in health.values():
@@ -78,7 +83,7 @@ async def _carry(
     loops = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in lanes]
     tasks = [asyncio.ensure_future(loop.run(lease, ending)) for loop in loops]
     tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
-    tasks.append(asyncio.ensure_future(keep_sampling(pool, settings, ending)))
+    tasks.append(asyncio.ensure_future(keep_sampling(pool, settings, facts, ending)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

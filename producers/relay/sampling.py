@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from producers.relay.depth import outbox_depth
+from producers.relay.holdups import Holdups
 from runtime import metrics
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
@@ -63,12 +64,17 @@ async def sample_disk(pool: Pool, settings: OpsSettings) -> None:
         metrics.POSTGRES_DISK_LOW.set(use.free_bytes < settings.disk_free_bytes_min)
 
 
-async def keep_sampling(pool: Pool, settings: Settings, ending: asyncio.Event) -> None:
-    """Sample until `ending`; then, or when it is cancelled, show nothing: another relay counts from now on."""
+async def keep_sampling(pool: Pool, settings: Settings, facts: dict[str, object], ending: asyncio.Event) -> None:
+    """Sample until `ending`; then, or when it is cancelled, show nothing: another relay counts from now on.
+
+    `facts` are the probe's.
+    """
+    holdups = Holdups(facts)
     try:
         while not ending.is_set():
             began = time.monotonic()
             try:
+                await holdups.sample(pool)
                 await sample(pool, settings.metrics.sample_rows_max)
                 await sample_disk(pool, settings.ops)
             except OUTAGE_ERRORS as error:
@@ -82,3 +88,4 @@ async def keep_sampling(pool: Pool, settings: Settings, ending: asyncio.Event) -
         for gauge in (metrics.OUTBOX_ROWS, metrics.COMMANDS_UNANSWERED, *flagged, *_GAUGES.values()):
             gauge.clear()
         metrics.POSTGRES_DISK_LOW.set(0)
+        holdups.clear()

@@ -56,6 +56,8 @@ class OpsSettings(Group):
     """The size of the disk that Postgres lies on; unset: nobody tells it to us, and that disk is not watched."""
     clock_skew_seconds_max: Seconds = 2.0
     """A larger difference between Postgres' clock and ours is named as a problem."""
+    standby_lag_bytes_max: Count = 256 * 1024 * 1024
+    """A standby of Postgres that lacks more of the WAL is named as a problem."""
     secret_notice_seconds: Seconds = 14 * 24 * 3600.0
     """A secret or certificate that ends sooner is named as a problem."""
     board_interval_seconds: Seconds = 2.0

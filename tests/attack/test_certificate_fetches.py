@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from producers.ingress.access_log import AccessLog
+from producers.ingress.clock_check import ClockCheck
 from producers.ingress.publishing.publisher import Durability
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.verification.certificates import Certificates
@@ -110,7 +111,7 @@ def webhooks_beside(host: PayPalsHost, roots: Path | None = None) -> tuple[Webho
     publisher: Any = Taken()
     none: Any = None  # nothing gets as far as a queue of hints
     clock = SystemClock() if roots is None else GenuineTime()
-    return Webhooks(settings, publisher, clock, certificates, rates, none), settings
+    return Webhooks(settings, publisher, ClockCheck(clock), certificates, rates, none), settings
 
 
 @pytest.mark.parametrize("status", [404, TOO_MANY])

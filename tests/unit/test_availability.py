@@ -55,6 +55,25 @@ def test_a_standby_for_which_commits_wait(names: str, standbys: int, waiting: in
     assert (found.ok, found.found) == (ok, expected)
 
 
+def test_clocks_that_are_apart_are_named() -> None:
+    assert availability.judge_clocks(1.9, 2.0).ok
+    found = availability.judge_clocks(600.0, 2.0)
+    assert (found.ok, found.found) == (False, "600.00 s apart from Postgres's")
+
+
+@pytest.mark.parametrize(
+    ("lag_bytes", "ok", "expected"),
+    [
+        (None, True, "not shown to us"),
+        (10, True, "b lacks 0.0 MB of the WAL"),
+        (11, False, "b lacks 0.0 MB of the WAL"),
+    ],
+)
+def test_a_standby_that_lags_is_named(lag_bytes: int | None, ok: bool, expected: str) -> None:  # noqa: FBT001
+    found = availability.lag_finding({"furthest": "b", "lag_bytes": lag_bytes}, 10)
+    assert (found.ok, found.found) == (ok, expected)
+
+
 def test_who_holds_up_the_relay_is_named() -> None:
     row = {"xid": "7", "pid": 12, "role": "report", "application": "psql", "seconds": 61.0, "gid": None}
     found = availability.judge_transaction(row)

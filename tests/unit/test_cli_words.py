@@ -220,11 +220,6 @@ def test_topics_are_made_with_two_copies_in_sync_where_there_are_three(factor: i
     assert made.topic_configs.get("min.insync.replicas") == least
 
 
-def test_clock_finding() -> None:
-    assert doctor.clock_finding(Settings(), 1.9).ok
-    assert not doctor.clock_finding(Settings(), 2.1).ok
-
-
 @pytest.mark.parametrize(
     ("amount", "currency", "shown"),
     [

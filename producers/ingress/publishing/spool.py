@@ -18,6 +18,7 @@ from schemas.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from producers.ingress.clock_check import ClockCheck
     from producers.ingress.publishing.group_commit import Row
     from producers.ingress.publishing.records import Outgoing
     from runtime.postgres import Connection
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("topic", "key", "value", "header_names", "header_values")
 
 
+TELLS_THE_TIME = "select extract(epoch from clock_timestamp())::float8"
 TAKES_RECORDS = "insert into spool (topic) select topic from spool where false"
 """Writes nothing, and is refused by a server that takes no writes."""
 
@@ -35,7 +37,8 @@ TAKES_RECORDS = "insert into spool (topic) select topic from spool where false"
 class Spool:
     """Opens its pool at the first use, so the ingress opens while Postgres is away."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clocks: ClockCheck) -> None:
+        self._clocks = clocks
         self._timeout_seconds = settings.ingress.spool_timeout_seconds
         ingress = settings.ingress
         connections = ingress.spool_connections_max
@@ -58,8 +61,11 @@ class Spool:
             raise self._too_slow() from None
 
     async def check(self) -> None:
-        """Return if the spool takes records, else raise UnavailableError: a server may answer and be read-only."""
-        await self._run(lambda connection: connection.execute(TAKES_RECORDS))
+        """Return if the spool takes records, else raise UnavailableError: a server may answer and be read-only.
+
+        The clocks are compared on the way.
+        """
+        await self._run(self._look)
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
@@ -69,6 +75,13 @@ class Spool:
     async def _copy(self, rows: Sequence[Row]) -> None:
         """Write the rows in one COPY, which is a transaction of its own."""
         await self._run(lambda connection: connection.copy_records_to_table("spool", records=rows, columns=COLUMNS))
+
+    async def _look(self, connection: Connection) -> None:
+        now = self._clocks.clock.now
+        before = now()
+        theirs = await connection.fetchval(TELLS_THE_TIME)
+        self._clocks.look(before, theirs, now())
+        await connection.execute(TAKES_RECORDS)
 
     def _too_slow(self) -> UnavailableError:
         return UnavailableError(f"Postgres: the spool took no record in {self._timeout_seconds:g} s")
