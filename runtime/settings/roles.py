@@ -122,7 +122,7 @@ class ConsumerSettings(Group):
     """How long the group waits for a member that is silent."""
     backoff_initial_seconds: Seconds = 0.1
     """The first pause while Postgres is away."""
-    backoff_max_seconds: Seconds = 5.0
+    backoff_max_seconds: Seconds = 1.0
     """The longest pause while Postgres is away."""
     twin_retries_max: Count = 20
     """Tries of a batch that another transaction is in the way of."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.stack.jars import kafka_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 HEAD = """# Faults of a cluster, and how long they are felt
 
@@ -54,6 +55,80 @@ WHY = {
 """Why a goal is missed, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
 
 
+SESSION_SECONDS = 6.0
+"""`broker.session.timeout.ms` here: nobody leads a dead broker's partitions before."""
+P99_SECONDS_MAX = 0.5
+
+
+class Goal(NamedTuple):
+    """What is wanted of some scenarios: `figure` takes a scenario's figures, and may be `most` at most."""
+
+    told: str
+    names: tuple[str, ...]
+    figure: Callable[[Mapping[str, Any]], float]
+    most: float
+    missed: Mapping[str, str] = MappingProxyType({})
+    """Why, by scenario, where it was found out."""
+
+
+GOALS = (
+    Goal(
+        "a broker away: webhooks' p99 in any 10 s, seconds",
+        ("broker_killed", "broker_frozen", "broker_cut_off", "broker_answers_lost", "broker_resets"),
+        lambda figures: float(figures["ingress_p99_worst"]),
+        P99_SECONDS_MAX,
+    ),
+    Goal(
+        "a broker killed or frozen: back after its session has ended",
+        ("broker_killed", "broker_frozen"),
+        lambda figures: max(0.0, figures["back_from_fault"] - SESSION_SECONDS),
+        3.0,
+    ),
+    Goal(
+        "a broker cut off, which nobody replaces: back after the way is open",
+        ("broker_cut_off", "broker_answers_lost", "broker_resets"),
+        lambda figures: float(figures["back_from_heal"]),
+        3.0,
+    ),
+    Goal("min ISR lost: back after its return", ("min_isr_lost",), lambda figures: figures["back_from_heal"], 3.0),
+    Goal(
+        "fail-over: back after the new primary answers",
+        ("postgres_failover",),
+        lambda figures: float(figures["back_from_heal"]),
+        3.0,
+    ),
+    Goal(
+        "primary frozen, another one promoted: back after the fault",
+        ("primary_frozen",),
+        lambda figures: float(figures["back_from_fault"]),
+        10.0,
+    ),
+    Goal(
+        "primary cut off, nobody promoted: back after the way is open",
+        ("primary_cut_off", "primary_answers_lost", "primary_resets"),
+        lambda figures: float(figures["back_from_heal"]),
+        10.0,
+    ),
+    Goal("a consumer killed: back", ("consumer_killed",), lambda figures: figures["back_from_fault"], 10.0),
+    Goal("consumers rolled: longest gap", ("consumers_rolled",), lambda figures: figures["gap"], 1.0),
+)
+
+
+def goals_of(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the goals, and whether they were held in the runs that there are."""
+    by_name = {seen["name"]: seen for seen in rows}
+    lines = []
+    for goal in GOALS:
+        for name in goal.names:
+            if name in by_name:
+                found = goal.figure(by_name[name]["figures"])
+                held = "yes" if found <= goal.most else goal.missed.get(name, "no")
+                lines.append(f"| {goal.told} | {name} | {goal.most:g} | {found:.2f} | {held} |\n")
+    head = "\n## Goals\n\nIn seconds, of the rows above.\n\n"
+    head += "| goal | scenario | at most | seen | held |\n|---|---|---|---|---|\n"
+    return head + "".join(lines) if lines else ""
+
+
 def row_of(seen: dict[str, Any]) -> str:
     """Return a scenario's row."""
     figures = seen["figures"]
@@ -97,4 +172,4 @@ def page_of(rows: Sequence[dict[str, Any]]) -> str:
     webhooks, intents = sum(seen["webhooks"] for seen in rows), sum(seen["intents"] for seen in rows)
     total = f"\n{webhooks:,} webhooks and {intents:,} intents were taken in these runs ({', '.join(days)}).\n"
     reported = "\n## What an operator is shown, asked 12 s after the fault\n\n" + "".join(map(told_of, rows))
-    return head + "".join(map(row_of, rows)) + total + why_of(rows) + reported
+    return head + "".join(map(row_of, rows)) + total + goals_of(rows) + why_of(rows) + reported
