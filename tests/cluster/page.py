@@ -50,7 +50,12 @@ WHY = {
   (`runtime/kafka_connections.py`); new ones to it are tried for half a second.""",
     "broker_cut_off": """The brokers reach each other, so its partitions stay where they are: what is in them can be
   read, and new records of them written, once the way is back. Webhooks go to the spool meanwhile, the other partitions
-  go on. `broker_answers_lost` and `broker_resets` are the same.""",
+  go on. `broker_answers_lost` and `broker_resets` are the same. The p99 of `broker_cut_off` was
+  304 ms in one run and 674 ms in another: who comes first waits 0.2 s before the spool is asked, and the
+  rest was not found out. A run tells now when its slowest webhooks came; without a fault the p99 was 230 ms.""",
+    "postgres_failover": """A consumer tried again after a pause that grew up to 5 s, so the new primary may have
+  answered for that long before it was asked (by reading). Pauses end at 1 s now
+  (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`); the row is of a run before that.""",
 }
 """Why a goal is missed, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
 
@@ -77,6 +82,7 @@ GOALS = (
         ("broker_killed", "broker_frozen", "broker_cut_off", "broker_answers_lost", "broker_resets"),
         lambda figures: float(figures["ingress_p99_worst"]),
         P99_SECONDS_MAX,
+        MappingProxyType(dict.fromkeys(("broker_cut_off", "broker_resets"), "no; not found out, see below")),
     ),
     Goal(
         "a broker killed or frozen: back after its session has ended",
@@ -89,6 +95,7 @@ GOALS = (
         ("broker_cut_off", "broker_answers_lost", "broker_resets"),
         lambda figures: float(figures["back_from_heal"]),
         3.0,
+        MappingProxyType({"broker_resets": "no; not found out"}),
     ),
     Goal("min ISR lost: back after its return", ("min_isr_lost",), lambda figures: figures["back_from_heal"], 3.0),
     Goal(
@@ -96,6 +103,7 @@ GOALS = (
         ("postgres_failover",),
         lambda figures: float(figures["back_from_heal"]),
         3.0,
+        MappingProxyType({"postgres_failover": "no; see below"}),
     ),
     Goal(
         "primary frozen, another one promoted: back after the fault",
