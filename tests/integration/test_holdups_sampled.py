@@ -26,14 +26,14 @@ def seen_for() -> float:
     return metrics.REGISTRY.get_sample_value("ratchet_oldest_transaction_seconds") or 0.0
 
 
-async def test_a_strangers_transaction_is_told_while_it_is_open(stack: Endpoints, database: Database) -> None:
+async def test_a_strangers_transaction_is_shown_while_it_is_open(stack: Endpoints, database: Database) -> None:
     every = {"metrics": MetricsSettings(sample_interval_seconds=0.05)}
     settings = settings_for(stack, database.dsn).model_copy(update=every)
     await ensure_topics(settings.kafka)
     stranger = await asyncpg.connect(database.dsn, server_settings={"application_name": "a stranger"})
     pid = await stranger.fetchval("select pg_backend_pid()")
 
-    def told(probe: Any) -> bool:
+    def shown(probe: Any) -> bool:
         held: Any = probe.facts.get("held_up_by") or {}
         return held.get("pid") == pid and held.get("application") == "a stranger"
 
@@ -42,9 +42,9 @@ async def test_a_strangers_transaction_is_told_while_it_is_open(stack: Endpoints
             await eventually(lambda: probe.facts.get("leading"))
             async with stranger.transaction():
                 await stranger.fetchval("select pg_current_xact_id()")
-                await eventually(lambda: told(probe))
+                await eventually(lambda: shown(probe))
                 assert seen_for() >= 1
-            await eventually(lambda: not told(probe) and seen_for() < 1)
+            await eventually(lambda: not shown(probe) and seen_for() < 1)
     finally:
         await stranger.close()
 

@@ -1,4 +1,4 @@
-"""An ingress whose machine's clock is wrong: genuine webhooks are told to come again, and it is not ready."""
+"""An ingress whose machine's clock is wrong: genuine webhooks are asked to come again, and it is not ready."""
 
 from __future__ import annotations
 

@@ -116,11 +116,11 @@ async def test_a_down_that_fails_half_way_says_what_is_undone(empty: str, app: s
         await connection.close()
     with pytest.raises(MigrationError) as failed:
         await migrate_down(empty, app, steps=1 if failing == "grants.sql" else 2, folder=folder)
-    said = str(failed.value)
-    assert said.startswith(
+    message = str(failed.value)
+    assert message.startswith(
         "0002_create_two undone, what the roles may do is as before: " + failing.partition(".sql")[0]
     )
-    assert said.endswith("`up` applies them again and sets what the roles may do")
+    assert message.endswith("`up` applies them again and sets what the roles may do")
     assert [one.state for one in await migration_status(empty, folder=folder)] == ["applied", "pending"]
 
 
