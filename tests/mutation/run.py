@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mutants.planted import ROOT
 from mutants.results import GREEN, write_between
-from mutants.trial import FAILED, PASSED, Trial, copied
+from mutants.trial import FAILED, FAILURES, PASSED, Trial, copied
 
 from mutation.changes import TARGETS, Change, changes_of
 
@@ -29,7 +29,9 @@ KEPT = ROOT / ".ratchet" / "mutation.jsonl"
 EQUAL = Path(__file__).with_name("equal.toml")
 PAGE = ROOT / "docs" / "mutation.md"
 MARKS = ("<!-- written by `make mutation`: begin -->\n", "<!-- written by `make mutation`: end -->\n")
-SECONDS_MAX = 120.0
+SECONDS_MAX = 60.0
+FIRST_MAX = 30
+"""Tests that are run before the others: most changes of a module are noticed by few."""
 NOTICED, SURVIVED, SLOW = "noticed", "survived", "endless"
 """A change that makes a test endless is noticed by its time-out."""
 
@@ -51,10 +53,20 @@ def kept() -> dict[str, str]:
     return {line["digest"]: line["verdict"] for line in lines}
 
 
-def keep(change: Change, verdict: str) -> None:
+def noticers() -> dict[str, dict[str, str]]:
+    """Return by module the tests that noticed a change of it, by change, newest first."""
+    found: dict[str, dict[str, str]] = {}
+    for line in reversed(KEPT.read_text().splitlines() if KEPT.is_file() else []):
+        one: dict[str, str] = json.loads(line)
+        if one.get("noticed_by"):
+            found.setdefault(one["module"], {}).setdefault(one["after"], one["noticed_by"])
+    return found
+
+
+def keep(change: Change, verdict: str, noticed_by: str = "") -> None:
     KEPT.parent.mkdir(exist_ok=True)
     with KEPT.open("a") as file:
-        output = {"module": change.module, "line": change.line, "after": change.after}
+        output = {"module": change.module, "line": change.line, "after": change.after, "noticed_by": noticed_by}
         file.write(json.dumps({"digest": change.digest, "verdict": verdict, **output}) + "\n")
 
 
@@ -64,6 +76,7 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
     if not due:
         return
     until = time.monotonic() + seconds
+    noticed = noticers()
     with copied() as copy, Trial(copy, SECONDS_MAX) as trial:
         trial.need_own_imports()
         for module in dict.fromkeys(change.module for change in due):
@@ -73,8 +86,11 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
                 sys.stdout.write(f"{len(due) - number + 1} changes are left: go on with the same command\n")
                 return
             began = time.monotonic()
-            verdict = tried(trial, change)
-            keep(change, verdict)
+            theirs = noticed.setdefault(change.module, {})
+            verdict, noticed_by = tried(trial, change, first_of(theirs, change))
+            keep(change, verdict, noticed_by)
+            if noticed_by:
+                theirs[change.after] = noticed_by
             verdicts[change.digest] = verdict
             output = (
                 f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
@@ -94,14 +110,24 @@ def need_green(trial: Trial, module: str, verdicts: dict[str, str]) -> None:
     keep(plain, GREEN)
 
 
-def tried(trial: Trial, change: Change) -> str:
-    """Run the tests with a change."""
+def first_of(noticed: dict[str, str], change: Change) -> list[str]:
+    """Return the tests that run first: that which noticed the change before, then those that noticed most others."""
+    own = noticed.get(change.after)
+    others = [name for name, _ in Counter(noticed.values()).most_common(FIRST_MAX)]
+    return list(dict.fromkeys([own, *others] if own else others))
+
+
+def tried(trial: Trial, change: Change, first: Sequence[str]) -> tuple[str, str]:
+    """Run the tests with a change; return what came of it, and the test that noticed it or \"\"."""
+    options = [option for name in first for option in ("--first", name)]
     try:
         trial._write({change.module: change.text})
-        status, _ = trial.run(TARGETS[change.module], SECONDS_MAX, "-x", "-p", "mutation.plain_first")
+        status, reported = trial.run(TARGETS[change.module], SECONDS_MAX, "-x", "-p", "mutation.plain_first", *options)
     finally:
         trial._write({change.module: (ROOT / change.module).read_text()})
-    return SURVIVED if status == PASSED else SLOW if status is None else NOTICED if status == FAILED else "broken"
+    failed = FAILURES.search(reported)
+    verdict = SURVIVED if status == PASSED else SLOW if status is None else NOTICED if status == FAILED else "broken"
+    return verdict, failed[1] if failed and verdict == NOTICED else ""
 
 
 def table(changes: Iterable[Change], verdicts: dict[str, str], why: dict[Any, str]) -> str:
