@@ -71,8 +71,11 @@ class Change:
     @property
     def digest(self) -> str:
         """Return what its outcome depends on: the changed module and the tests."""
-        tests = "".join((ROOT / name).read_text() for name in TARGETS[self.module])
-        return hashlib.sha256((self.text + tests).encode()).hexdigest()
+        return self.digest_with(*TARGETS[self.module])
+
+    def digest_with(self, *tests: str) -> str:
+        """Return the digest of the changed module and of some files of tests."""
+        return hashlib.sha256((self.text + "".join((ROOT / name).read_text() for name in tests)).encode()).hexdigest()
 
 
 @cache

@@ -67,12 +67,22 @@ def keep(change: Change, verdict: str, noticed_by: str = "") -> None:
     KEPT.parent.mkdir(exist_ok=True)
     with KEPT.open("a") as file:
         output = {"module": change.module, "line": change.line, "after": change.after, "noticed_by": noticed_by}
-        file.write(json.dumps({"digest": change.digest, "verdict": verdict, **output}) + "\n")
+        digest = change.digest_with(noticed_by.partition("::")[0]) if noticed_by else change.digest
+        file.write(json.dumps({"digest": digest, "verdict": verdict, **output}) + "\n")
+
+
+def verdict_of(change: Change, verdicts: dict[str, str]) -> str | None:
+    """Return what became of a change, None where that is not known of today's tests.
+
+    What one file noticed stays noticed while that file is the same; nothing but all of them tells that none notices.
+    """
+    own = (verdicts.get(change.digest_with(name)) for name in TARGETS[change.module])
+    return verdicts.get(change.digest) or next(filter(None, own), None)
 
 
 def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, str]) -> None:
     """Try the changes of which no outcome is kept, until the time is over; add the outcomes to `verdicts`."""
-    due = [change for change in changes if change.digest not in verdicts]
+    due = [change for change in changes if verdict_of(change, verdicts) is None]
     if not due:
         return
     until = time.monotonic() + seconds
@@ -118,7 +128,7 @@ def first_of(noticed: dict[str, str], change: Change) -> list[str]:
 
 
 def tried(trial: Trial, change: Change, first: Sequence[str]) -> tuple[str, str]:
-    """Run the tests with a change; return what came of it, and the test that noticed it or \"\"."""
+    """Run the tests with a change; return what came of it, and the test that noticed it, if any."""
     options = [option for name in first for option in ("--first", name)]
     try:
         trial._write({change.module: change.text})
@@ -133,10 +143,11 @@ def tried(trial: Trial, change: Change, first: Sequence[str]) -> tuple[str, str]
 def table(changes: Iterable[Change], verdicts: dict[str, str], why: dict[Any, str]) -> str:
     """Return what came of it as Markdown."""
     rows: dict[str, Counter[str]] = {}
-    left, equal = [], []
+    left: list[str] = []
+    equal: list[str] = []
     for change in changes:
         row = rows.setdefault(change.module, Counter())
-        verdict = verdicts.get(change.digest, "not run")
+        verdict = verdict_of(change, verdicts) or "not run"
         row["changes"] += 1
         if verdict == SURVIVED:
             verdict = "equal" if change.key in why else "not noticed"
@@ -173,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work_through(changes, options.seconds, verdicts)
     if options.page:
         write_between(PAGE, *MARKS, table([one for module in TARGETS for one in changes_of(module)], verdicts, why))
-    left = [one for one in changes if verdicts.get(one.digest) == SURVIVED and one.key not in why]
+    left = [one for one in changes if verdict_of(one, verdicts) == SURVIVED and one.key not in why]
     known = {change.key for change in changes}
     stale = [key for key in why if key not in known and (not options.modules or key[0] in options.modules)]
     for one in left:
