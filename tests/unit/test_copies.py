@@ -1,0 +1,109 @@
+"""Copies of one event, each rule alone: which is a duplicate, which contradicts, which says more."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from events import standard, understood
+from msgspec.structs import replace
+
+from consumer.copies import agrees, richer_id, under_own_id, with_digest
+from consumer.facts_json import NO_FACTS, dump_reported
+from consumer.plan import Known
+from schemas.facts import Fact, FactKind
+from schemas.record import EVENT_ID_LENGTH_MAX
+
+if TYPE_CHECKING:
+    from consumer.decode import Event
+
+pytestmark = pytest.mark.unit
+
+TOTAL = Fact(FactKind.REFUND_TOTAL, "pay_1", "succeeded", 400)
+LISTED = Fact(FactKind.REFUND, "re_1", "succeeded", 400)
+SOURCE, EVENT_ID, DIGEST = "standard_webhooks", "msg_1", hashlib.sha256(b"body").digest()
+
+
+def event(*facts: Fact, digest: bytes | None = None, **meaning: Any) -> Event:
+    """Return the event `msg_1` that reports these facts."""
+    one = understood(standard("payment.captured", event_id=EVENT_ID))
+    return replace(one, digest=digest, meaning=replace(one.meaning, facts=facts, **meaning))
+
+
+def known(*facts: Fact, **more: Any) -> Known:
+    """Return what a batch knows of `msg_1`: it reported these facts."""
+    return Known(claims={(SOURCE, EVENT_ID): dump_reported(facts)}, **more)
+
+
+def test_an_event_under_an_id_that_is_taken_has_sixteen_characters_of_its_digest_and_fits_the_column() -> None:
+    assert with_digest(EVENT_ID, DIGEST) == f"{EVENT_ID}#{DIGEST.hex()[:16]}"
+    longest = with_digest("x" * EVENT_ID_LENGTH_MAX, DIGEST)
+    assert longest == "x" * (EVENT_ID_LENGTH_MAX - 17) + f"#{DIGEST.hex()[:16]}"
+    assert len(longest) == EVENT_ID_LENGTH_MAX
+
+
+def test_a_copy_that_says_all_that_is_known_and_more_has_an_id_of_what_it_says() -> None:
+    both = hashlib.sha256(dump_reported([TOTAL, LISTED]).encode()).digest()
+    assert richer_id(event(TOTAL, LISTED), known(TOTAL)) == with_digest(EVENT_ID, both)
+
+
+@pytest.mark.parametrize(
+    ("one", "held"),
+    [
+        (event(TOTAL, LISTED), Known()),
+        (event(TOTAL), known(TOTAL)),
+        (event(TOTAL), known(TOTAL, LISTED)),
+        (event(LISTED, Fact(FactKind.VOID, "a", "failed")), known(TOTAL)),
+        (event(), known(TOTAL)),
+        (event(TOTAL, LISTED, digest=DIGEST), known(TOTAL)),
+        (event(TOTAL, LISTED), known(TOTAL, reread={(SOURCE, EVENT_ID)})),
+    ],
+    ids=["new", "the same", "less", "other facts", "nothing", "an unsigned id", "read by another version"],
+)
+def test_no_other_copy_has_an_id_of_its_own(one: Event, held: Known) -> None:
+    assert richer_id(one, held) is None
+
+
+def test_another_body_under_an_unsigned_id_that_is_taken_has_an_id_of_its_own() -> None:
+    other = event(TOTAL, digest=DIGEST)
+    assert under_own_id(other, known(TOTAL)).event_id == with_digest(EVENT_ID, DIGEST)
+    for one, held in (
+        (event(TOTAL), known(TOTAL)),
+        (other, Known()),
+        (other, known(TOTAL, bodies={(SOURCE, DIGEST)})),
+        (event(digest=DIGEST, asker="shop"), known()),
+    ):
+        assert under_own_id(one, held) is one
+
+
+@pytest.mark.parametrize(
+    ("one", "held", "expected"),
+    [
+        (event(TOTAL), Known(), None),
+        (event(TOTAL), known(TOTAL), True),
+        (event(TOTAL), known(TOTAL, LISTED), True),
+        (event(TOTAL), known(LISTED), False),
+        (event(TOTAL, digest=DIGEST), known(LISTED, bodies={(SOURCE, DIGEST)}), True),
+        (event(TOTAL, digest=DIGEST), known(LISTED), False),
+        (event(TOTAL), known(LISTED, reread={(SOURCE, EVENT_ID)}), True),
+        (event(asker="shop"), known(), False),
+        (event(TOTAL, waits=False), Known(claims={(SOURCE, EVENT_ID): NO_FACTS}), True),
+        (event(TOTAL, waits=False), known(LISTED), False),
+        (event(TOTAL), Known(claims={(SOURCE, EVENT_ID): NO_FACTS}), False),
+    ],
+    ids=[
+        *(
+            "new",
+            "the same",
+            "less",
+            "other facts",
+            "a body that is known",
+            "another body",
+            "another version's reading",
+        ),
+        *("a command of other words", "what had nothing to close", "what closed something else", "what said nothing"),
+    ],
+)
+def test_a_copy_agrees_by_its_facts(one: Event, held: Known, expected: object) -> None:
+    assert agrees(one, held) is expected

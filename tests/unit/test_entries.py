@@ -1,0 +1,64 @@
+"""The ledger's rows, field by field, of an event and of a change that has none."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from events import placed, standard, understood
+from memory_tables import payment
+
+from consumer.entries import OWN_SOURCE, Entries
+from consumer.facts_json import NO_FACTS
+from consumer.ledger import LedgerRow
+from consumer.plan import Plan
+from schemas.payment import Outcome, Projection, Status
+
+pytestmark = pytest.mark.unit
+
+NOW = dt.datetime(2026, 11, 28, 8, tzinfo=dt.UTC)
+
+
+def test_a_change_without_an_event_is_a_version_and_a_row_of_no_place_in_kafka() -> None:
+    plan, one = Plan(), payment(version=3, head_xid=5)
+    Entries(plan, NOW, 7).add_change(one, "payment.merged", Projection())
+    row = LedgerRow(
+        payment_id=one.id,
+        source=OWN_SOURCE,
+        event_id=f"{one.id}:4",
+        event_type="payment.merged",
+        outcome=Outcome.APPLIED,
+        from_status=Status.CREATED,
+        to_status=Status.CREATED,
+        amount=None,
+        version=4,
+        facts=NO_FACTS,
+        topic="",
+        partition=0,
+        offset=0,
+        occurred_at=None,
+        recorded_at=NOW,
+        relay_xid=7,
+    )
+    row.seal(b"")
+    assert plan.rows == [row]
+    assert (one.version, one.head_hash, one.head_xid, plan.changed) == (4, row.hash, 7, {one.id: one})
+
+
+def test_a_row_is_chained_to_the_one_before_and_never_ordered_below_it() -> None:
+    plan, one = Plan(), payment(head_hash=b"before", head_xid=9)
+    (record,) = placed([standard("payment.captured")], partition=2, first=11)
+    entries = Entries(plan, NOW, 7)
+    row = entries.add_event(understood(record), one, Outcome.NOOP, before=Status.CREATED, version=None, facts=NO_FACTS)
+    assert (row.topic, row.partition, row.offset, row.relay_xid) == (record.topic, 2, 11, 9)
+    sealed = row.hash
+    assert (row.seal(b"before"), one.head_hash, one.head_xid) == (sealed, sealed, 9)
+
+
+def test_a_row_of_no_payment_is_chained_to_none() -> None:
+    plan = Plan()
+    row = Entries(plan, NOW, 7).add_event(
+        understood(standard("payment.captured")), None, Outcome.NOOP, before=None, version=None, facts=NO_FACTS
+    )
+    assert (row.payment_id, row.to_status, row.relay_xid, plan.rows) == (None, None, 7, [row])
+    assert row.hash == row.seal(b"")
