@@ -88,9 +88,9 @@ def copied() -> Iterator[Path]:
 class Forks:
     """Runs of pytest in a folder, forked from one process that has imported most of what they need."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], preloaded: Sequence[str] = PRELOADED) -> None:
         self._output = folder.parent / f"{folder.name}-output.txt"
-        command = [sys.executable, str(Path(__file__).with_name("forking.py")), *PRELOADED]
+        command = [sys.executable, str(Path(__file__).with_name("forking.py")), *preloaded]
         self._process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
@@ -128,15 +128,20 @@ class Forks:
 
 
 class Trial:
-    """Runs tests in the copy of a tree, with and without a fault; `environment` is added to what pytest inherits."""
+    """Runs tests in the copy of a tree, with and without a fault; `environment` is added to what pytest inherits.
 
-    def __init__(self, copy: Path, seconds_max: float, environment: dict[str, str] | None = None) -> None:
+    `ours` are modules of the tree that no fault is in, and that import none where one is: they are imported once.
+    """
+
+    def __init__(
+        self, copy: Path, seconds_max: float, environment: dict[str, str] | None = None, ours: Sequence[str] = ()
+    ) -> None:
         self._copy = copy
         self._seconds_max = seconds_max
         paths = [str(copy), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ours = {"PYTHONPATH": os.pathsep.join(paths), "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": ""}
-        self._environment = {**os.environ, **(environment or {}), **ours}
-        self._forks = Forks(copy, self._environment)
+        own = {"PYTHONPATH": os.pathsep.join(paths), "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": ""}
+        self._environment = {**os.environ, **(environment or {}), **own}
+        self._forks = Forks(copy, self._environment, [*PRELOADED, *ours])
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/adoption.py": ("tests/unit/test_grouping.py",),
     "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_planner.py"),
     "providers/core/payments.py": ("tests/unit/test_providers_core.py", "tests/contract/test_cases.py"),
-    "consumer/fold.py": ("tests/unit/test_fold.py", "tests/unit/test_planner.py", "tests/contract/test_traces.py"),
+    "consumer/fold.py": ("tests/unit/test_fold.py",),
     "consumer/planner.py": (
         *("tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py", "tests/unit/test_orders.py"),
         *("tests/unit/test_planner.py", "tests/unit/test_grouping.py"),
@@ -24,8 +24,8 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/copies.py": ("tests/unit/test_copies.py", "tests/unit/test_planner.py"),
     "consumer/entries.py": ("tests/unit/test_entries.py", "tests/unit/test_planner.py"),
     "consumer/merging.py": ("tests/unit/test_merging.py", "tests/unit/test_planner.py"),
-    "consumer/disputes.py": ("tests/unit/test_fold.py", "tests/contract/test_traces.py"),
-    "consumer/grouping.py": ("tests/unit/test_grouping.py", "tests/unit/test_planner.py"),
+    "consumer/disputes.py": ("tests/unit/test_fold.py",),
+    "consumer/grouping.py": ("tests/unit/test_grouping.py",),
     "providers/core/proof.py": (
         "tests/unit/test_proof.py",
         "tests/unit/test_providers_core.py",

@@ -5,6 +5,7 @@ Properties, and tests of every order, take a hundred times as long to notice the
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -14,8 +15,14 @@ OF_MANY: Final = ("every_order", "any_order")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the tests that come first."""
+    """Take the tests that come first, and the module that is changed."""
+    parser.addoption("--unread", help="a module that may not be imported yet: its text has changed since")
     parser.addoption("--first", action="append", default=[], help="the id of a test that runs before others")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fail where a change could not be seen."""
+    assert config.getoption("--unread") not in sys.modules, "it was imported before it was changed"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

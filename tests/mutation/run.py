@@ -13,6 +13,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,13 @@ KEPT = ROOT / ".ratchet" / "mutation.jsonl"
 EQUAL = Path(__file__).with_name("equal.toml")
 PAGE = ROOT / "docs" / "mutation.md"
 MARKS = ("<!-- written by `make mutation`: begin -->\n", "<!-- written by `make mutation`: end -->\n")
-SECONDS_MAX = 60.0
+SECONDS_MAX, SECONDS_AGAIN = 60.0, 300.0
+"""Of one file's tests; what is not through is tried again with more time, for the machine may have been busy."""
+OURS = {
+    "consumer": ("runtime.settings", "schemas.facts", "schemas.intents", "schemas.payment", "providers"),
+    "providers": ("schemas.facts", "schemas.errors", "schemas.intents", "schemas.payment"),
+}
+"""Of the tree, what no module of a package is imported by, so that it need not be imported for each change."""
 FIRST_MAX = 30
 """Tests that are run before the others: most changes of a module are noticed by few."""
 NOTICED, SURVIVED, SLOW = "noticed", "survived", "endless"
@@ -87,26 +94,35 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
         return
     until = time.monotonic() + seconds
     noticed = noticers()
-    with copied() as copy, Trial(copy, SECONDS_MAX) as trial:
-        trial.need_own_imports()
-        for module in dict.fromkeys(change.module for change in due):
-            need_green(trial, module, verdicts)
-        for number, change in enumerate(due, 1):
-            if time.monotonic() > until:
-                sys.stdout.write(f"{len(due) - number + 1} changes are left: go on with the same command\n")
-                return
-            began = time.monotonic()
-            theirs = noticed.setdefault(change.module, {})
-            verdict, noticed_by = tried(trial, change, first_of(theirs, change))
-            keep(change, verdict, noticed_by)
-            if noticed_by:
-                theirs[change.after] = noticed_by
-            verdicts[change.digest] = verdict
-            output = (
-                f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
+    with copied() as copy:
+        for module, theirs in groupby(due, key=lambda change: change.module):
+            with Trial(copy, SECONDS_MAX, ours=OURS[module.partition("/")[0]]) as trial:
+                trial.need_own_imports()
+                need_green(trial, module, verdicts)
+                if not work_through_module(trial, list(theirs), until, verdicts, noticed.setdefault(module, {})):
+                    return
+
+
+def work_through_module(
+    trial: Trial, due: Sequence[Change], until: float, verdicts: dict[str, str], noticed: dict[str, str]
+) -> bool:
+    """Try changes of one module until the time is over; tell whether all were tried."""
+    for number, change in enumerate(due, 1):
+        if time.monotonic() > until:
+            sys.stdout.write(
+                f"{change.module}: {len(due) - number + 1} changes are left: go on with the same command\n"
             )
-            sys.stdout.write(f"{output}  {change.before}  ->  {change.after}\n")
-            sys.stdout.flush()
+            return False
+        began = time.monotonic()
+        verdict, noticed_by = tried(trial, change, first_of(noticed, change))
+        keep(change, verdict, noticed_by)
+        if noticed_by:
+            noticed[change.after] = noticed_by
+        verdicts[change.digest] = verdict
+        output = f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
+        sys.stdout.write(f"{output}  {change.before}  ->  {change.after}\n")
+        sys.stdout.flush()
+    return True
 
 
 def need_green(trial: Trial, module: str, verdicts: dict[str, str]) -> None:
@@ -131,12 +147,16 @@ def tried(trial: Trial, change: Change, first: Sequence[str]) -> tuple[str, str]
     """Run the tests with a change, file by file; return what came of it, and the test that noticed it, if any."""
     options = [option for name in first for option in ("--first", name)]
     files = [name.partition("::")[0] for name in first[:1]]
+    module = change.module.removesuffix(".py").replace("/", ".")
     try:
         trial._write({change.module: change.text})
         for file in dict.fromkeys([*files, *TARGETS[change.module]]):
             if file not in TARGETS[change.module]:
                 continue
-            status, reported = trial.run([file], SECONDS_MAX, "-x", "-p", "mutation.plain_first", *options)
+            arguments = ("-x", "-p", "mutation.plain_first", "--unread", module, *options)
+            status, reported = trial.run([file], SECONDS_MAX, *arguments)
+            if status is None:
+                status, reported = trial.run([file], SECONDS_AGAIN, *arguments)
             if status != PASSED:
                 failed = FAILURES.search(reported)
                 verdict = SLOW if status is None else NOTICED if status == FAILED else "broken"
