@@ -15,7 +15,7 @@ from mutants.planted import ROOT
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/adoption.py": ("tests/unit/test_grouping.py",),
     "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_planner.py"),
-    "providers/core/payments.py": ("tests/unit/test_providers_core.py", "tests/contract/test_cases.py"),
+    "providers/core/payments.py": ("tests/unit/test_payment_facts.py", "tests/unit/test_providers_core.py"),
     "consumer/fold.py": ("tests/unit/test_fold.py",),
     "consumer/planner.py": (
         *("tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py", "tests/unit/test_orders.py"),
