@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
@@ -47,7 +48,10 @@ def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
 
 def render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     """Render a line; `mask_event` has left nothing that JSON does not know. People read lines at terminals too."""
-    return harmless_json(msgspec.json.encode(event).decode())
+    try:
+        return harmless_json(msgspec.json.encode(event).decode())
+    except UnicodeEncodeError:  # half a character, as a header's bytes that are no UTF-8 are read
+        return json.dumps(event)
 
 
 SHARED: Final[tuple[Any, ...]] = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -69,6 +70,7 @@ _ISSUERS: Final = re.compile(
 )
 """A card's number with the month of its expiry (MMYY, YYMM, MMYYYY, YYYYMM) and perhaps its code run together."""
 _IBAN: Final = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:[\s-]?[A-Z0-9]){11,40}", re.IGNORECASE)
+_APART: Final = re.compile(r"[\s-]")
 _IBAN_HINT: Final = re.compile(r"[A-Z]{2}\d{2}[\s-]?[A-Z0-9]{4}", re.IGNORECASE)
 _IBAN_LENGTHS: Final = {
     15: "NO", 16: "BE", 18: "DK FK FI FO GL NL SD", 19: "MK SI", 20: "AT BA EE KZ LT LU MN XK",
@@ -119,7 +121,7 @@ def _mask_as_written(text: str) -> str:
     if "@" in text or "%40" in text:
         text = _EMAIL.sub(MASK, text)
     if _IBAN_HINT.search(text):
-        text = _IBAN.sub(_mask_iban, text)
+        text = _mask_ibans(text)
     return _CARD.sub(_mask_card, text)
 
 
@@ -129,21 +131,37 @@ def _is_clean(word: str) -> bool:
     return "@" not in word and (not _TOKEN_HINTS.search(word) or not _TOKENS.search(word))
 
 
-def _mask_iban(match: re.Match[str]) -> str:
-    """Mask the account number at the beginning of the match; what runs on behind it stays."""
+def _mask_ibans(text: str) -> str:
+    """Mask every account number; what runs on behind it stays.
+
+    What looks like the beginning of one may be a word before it (`AB12 DE89 3704...`), so the next group is tried too.
+    """
+    shown, at, look = [], 0, 0
+    while match := _IBAN.search(text, look):
+        end = _iban_end(match)
+        if end is None:
+            apart = _APART.search(text, match.start(), match.end())
+            look = match.end() if apart is None else apart.end()
+        else:
+            shown += [text[at : match.start()], MASK]
+            at = look = end
+    return "".join((*shown, text[at:]))
+
+
+def _iban_end(match: re.Match[str]) -> int | None:
+    """Return where the account number ends that the match begins with, or None where it begins with none."""
     found = match[0]
-    wanted, seen = _IBAN_LENGTH.get(found[:2].upper(), 0), 0
-    for end, sign in enumerate(found, 1):
-        seen += sign.isalnum()
-        if seen == wanted and _is_iban(found[:end]):
-            return MASK + found[end:]
-    return found
+    wanted = _IBAN_LENGTH.get(found[:2].upper(), 0)
+    plain = _APART.sub("", found)[:wanted]
+    if not plain or len(plain) < wanted or not _is_iban(plain):
+        return None
+    places = (place for place, sign in enumerate(found) if sign.isalnum())
+    return match.start() + next(islice(places, wanted - 1, None)) + 1
 
 
 def _is_iban(text: str) -> bool:
     """Tell whether the check digits fit (ISO 13616-1: the number's letters as 10 to 35, modulo 97 is 1)."""
-    plain = "".join(sign for sign in text if sign.isalnum())
-    return plain.isascii() and int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
+    return text.isascii() and int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
 
 
 def _mask_card(match: re.Match[str]) -> str:

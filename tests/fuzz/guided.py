@@ -6,7 +6,16 @@ import sys
 
 import atheris
 
-OURS = ["schemas", "providers", "consumer", "producers", "ops", "runtime.kafka_records"]
+OURS = [
+    "schemas",
+    "providers",
+    "consumer",
+    "producers",
+    "ops",
+    "runtime.kafka_records",
+    "runtime.masking",
+    "runtime.terminal",
+]
 
 with atheris.instrument_imports(include=OURS, enable_loader_override=False):
     from fuzz.targets import TARGETS

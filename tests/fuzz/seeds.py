@@ -104,6 +104,14 @@ def _batches() -> Iterator[bytes]:
         yield written(codec, [("h\xff\xfe", "v"), ("h\xc3\xa9", "")], b"value")
 
 
+def _heads() -> Iterator[bytes]:
+    yield b"1.1\nHost: a\nContent-Length: 4\n\nbody"
+    yield b"1.1\nHost: [::1]:80\nTransfer-Encoding: chunked\n\n3\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+    first = {name.partition("/")[0]: seed for name, seed in zip(accepted(), _signatures(), strict=True)}
+    for seed in first.values():
+        yield b"1.1" + seed[seed.index(b"\n") :]
+
+
 INTENT_BODIES: Final = (
     ("create", b'{"provider":"stripe","amount":1000,"currency":"EUR","reference":"r1","capture":"automatic"}'),
     ("create", b'{"provider":"stripe","amount":1e3,"currency":"EUR","provider_ref":"pi_1","metadata":{"a":"b"}}'),
@@ -117,10 +125,7 @@ SEEDS: Final = {
     "meanings": _meanings,
     "records": _records,
     "batches": _batches,
-    "heads": lambda: (
-        b"1.1\nHost: a\nContent-Length: 4\n\nbody",
-        b"1.1\nHost: [::1]:80\nTransfer-Encoding: chunked\n\n3\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-    ),
+    "heads": _heads,
     "forms": lambda: (
         b"reason=undecodable&ids=1%2C2&since=2026-01-01&limit=10&status=open",
         b"max=100&rate=2.5&because=a+b&bt_payload=YWJj%0A&bt_signature=a%7Cb",
@@ -130,5 +135,7 @@ SEEDS: Final = {
         b"10.0.0.1\nx: 192.0.2.1, 10.1.2.3\n\nreference=r1",
         b"[2001:db8::1]:50001\nx: ::ffff:192.0.2.1\n\n/v1/payments/01890000-0000-7000-8000-000000000001/refunds",
         b"00-%032x-%016x-01\nx: %s\n\n\x00\x00\x00\x00\x01" % (1, 1, b"01890000-0000-7000-8000-000000000001"),
+        b'AB12\nce_id: \x1b[31m\n\n{"card": "4111 1111 1111 1111", "to": "+49 151 12345678"}',
+        b"q\nname: a%2Bb\n\nphone=%2B4915112345678&mail=jane%40mail.example",
     ),
 }

@@ -6,7 +6,10 @@ An input is text as people can write it: a first line that chooses, then lines `
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import math
+import unicodedata
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -19,14 +22,18 @@ from consumer.decode import Event, decode
 from consumer.framings import framing_of
 from consumer.verdict import Dead
 from fuzz import seeds
+from ops import payloads
 from ops.console import choosing
+from ops.output import PlainConsole
 from producers.ingress import sources
+from producers.ingress.answers import head_of
 from producers.ingress.http import framing
 from producers.ingress.intents import keys, naming, orders, queued, routes
 from producers.ingress.intents.queued import Asking
 from providers.core.contract import REASONS, Trust
 from providers.core.forms import read_form
 from providers.core.reading import storable
+from runtime import log, terminal
 from runtime.kafka_records import TolerantRecords
 from schemas.dead_letter import Reason
 from schemas.errors import SettingsError, SignatureRejected, UninterpretableError
@@ -51,6 +58,13 @@ WHOLE_BODY: Final = frozenset(
 CODECS: Final = ("plain", "gzip", "snappy", "lz4", "zstd")
 """Of a batch, by the number that Kafka gives each."""
 TRUSTED: Final = (ip_network("10.0.0.0/8"),)
+HERE: Final = "https://ratchet.example/webhooks"
+SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NOW: Final = 1_790_000_000.0
+SECRETS: Final = ("4242424242424242", "+4915112345678", "DE89370400440532013000", "jane@mail.example", SECRET)
+"""What must never be seen: of a card, a phone, a bank account, a person, and of a signature."""
+TURNS: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Of UAX #9: what turns the direction in which text is read."""
 TOPICS: Final = {topic.name: topic.name for topic in (WEBHOOKS, INTENTS, EVENTS)}
 
 
@@ -174,13 +188,19 @@ def _lenient(name: str) -> str:
 
 
 def heads(data: bytes) -> None:
-    """Check a request's head: it is in order or refused, and its pieces come to an end."""
+    """Check a request's head: it is in order or refused, its pieces come to an end, its fields say one thing."""
     parts = taken_apart(data)
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in parts.fields]
     with contextlib.suppress(framing.MalformedHeadError):
         framing.need_version(parts.choice)
         framing.need_one_host(fields, parts.choice)
         framing.need_one_framing(fields, parts.choice, upgrade=False)
+    _need_pieces(data)
+    _need_own_lines(fields)
+    _need_foreseen_refusals(parts)
+
+
+def _need_pieces(data: bytes) -> None:
     begin, before = 0, b""
     while begin < len(data):
         end = framing.next_piece(data, begin, 0, before)
@@ -189,6 +209,33 @@ def heads(data: bytes) -> None:
         before, begin = data[begin:end][-3:], end
         if data[:end].endswith(framing.BLANK_LINE):
             before = b""
+
+
+def _need_own_lines(fields: list[tuple[bytes, bytes]]) -> None:
+    """No field of an answer becomes two, whatever it holds."""
+    try:
+        lines = head_of("application/json", 0, tuple(fields)).split(b"\r\n")
+    except ValueError:
+        return
+    assert lines[-1] == b""
+    assert lines[-1 - len(fields) : -1] == [b"%s: %s" % field for field in fields]
+    assert not any(sign in b"".join(lines) for sign in (b"\r", b"\n", b"\0"))
+
+
+def _need_foreseen_refusals(parts: Parts) -> None:
+    """Every provider reads every sender's fields: each is refused in words that were foreseen, or signed."""
+    headers: dict[str, list[str]] = {}
+    for name, value in parts.fields:
+        headers.setdefault(name.lower(), []).append(value)
+    for provider in providers.names():
+        assert providers.work(provider, headers, len(parts.body)) >= len(parts.body)
+        try:
+            providers.verify(
+                provider, headers=headers, body=parts.body, url=HERE, secrets=(SECRET,), now=NOW, config={}
+            )
+        except SignatureRejected as error:
+            assert error.reason in REASONS, error.reason  # noqa: PT017 - nearly all are refused
+            assert not error.detail.startswith("checking raised"), f"{provider}: {error.detail}"  # noqa: PT017 - as above
 
 
 def forms(data: bytes) -> None:
@@ -230,7 +277,7 @@ def intents(data: bytes) -> None:
 
 
 def texts(data: bytes) -> None:
-    """Read small things of a request: a query, a path, keys, addresses, traces, what a value looks like."""
+    """Read small things of a request, and show what strangers wrote: no terminal obeys it, and no secret is seen."""
     parts = taken_apart(data)
     naming.parse(parts.body)
     routes.parse(parts.body.decode("latin-1"))
@@ -238,6 +285,40 @@ def texts(data: bytes) -> None:
     sources.sender_address(parts.choice, [value for _, value in parts.fields], TRUSTED)
     well_formed(parts.choice)
     framing_of(parts.body)
+    _need_obeyed_by_none(parts)
+    _need_masked(parts.choice.encode("latin-1").decode(errors="replace"), parts.body.decode(errors="replace"))
+
+
+def _need_obeyed_by_none(parts: Parts) -> None:
+    """Show a record and write a line of the log: one line of JSON, and nothing that a terminal acts on."""
+    names, values = ([field[place].encode("latin-1") for field in parts.fields] for place in (0, 1))
+    text = parts.body.decode(errors="surrogateescape")
+    printed = io.StringIO()
+    PlainConsole(file=printed, width=80, force_terminal=False, no_color=True).print(parts.body.decode("latin-1"))
+    line = log.render_json(None, "", dict(log.mask_event(None, "", {"text": text, **dict(parts.fields)})))
+    shown = (
+        *(payloads.show_payload(parts.body, limit).text for limit in (16, 4096)),
+        *(one for pair in payloads.show_headers(names, values) for one in pair),
+        *(printed.getvalue(), line, terminal.harmless(text)),
+    )
+    assert not any(obeyed(sign) for one in shown for sign in one), "a terminal would obey it"
+    assert isinstance(json.loads(line), dict)
+    assert "\n" not in line
+
+
+def obeyed(sign: str) -> bool:
+    """Tell whether a terminal acts on a character: Unicode's controls but tab and newline, and turns of direction."""
+    return (unicodedata.category(sign) == "Cc" and sign not in "\t\n") or unicodedata.bidirectional(sign) in TURNS
+
+
+def _need_masked(before: str, after: str) -> None:
+    """Put a secret between two texts: it is not in what is shown; which one the texts choose."""
+    secret = SECRETS[len(before + after) % len(SECRETS)]
+    text = f"{before} {secret} {after}"
+    assert secret not in log.mask_text(text), f"{secret} is in the log"
+    assert secret not in payloads.show_text(text), f"{secret} is shown"
+    for whole in (text, json.dumps({"note": text})):
+        assert secret not in payloads.show_payload(whole.encode(), 1 << 16).text, f"{secret} is shown of a payload"
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {

@@ -101,6 +101,8 @@ def lines() -> Iterator[Any]:
         ("pay DE89 3704 0044 0532 0130 00 OK", f"pay {log.MASK} OK"),
         ("pay gb82west12345698765432", f"pay {log.MASK}"),
         ("GB83 WEST 1234 5698 7654 32", "GB83 WEST 1234 5698 7654 32"),
+        ("DE89370400440532013000 GB82WEST12345698765432", f"{log.MASK} {log.MASK}"),
+        ("ref RF18 5390 DE89370400440532013000", f"ref RF18 5390 {log.MASK}"),
         ("to jane.doe+x@mail.example.com.", f"to {log.MASK}."),
         ("jane%40example.com", log.MASK),
         ("jane@example.com", log.MASK),
@@ -271,6 +273,13 @@ def test_a_line_that_cannot_be_written_costs_nobody_anything(*, closed: bool) ->
     logging.getLogger("aiokafka").error("away")
     assert log.write_closed(log.ClosedLine("request"))
     assert (metrics.REGISTRY.get_sample_value("ratchet_log_lines_lost_total") or 0.0) - before >= 3
+
+
+def test_half_a_character_costs_no_line() -> None:
+    """A header's name that is no UTF-8 is read with such."""
+    event = {"name": "h\udcff", "reference": "\u202e"}
+    assert json.loads(log.render_json(None, "", event)) == event
+    assert log.render_json(None, "", event).isascii()
 
 
 def test_a_line_holds_nothing_that_a_terminal_obeys() -> None:

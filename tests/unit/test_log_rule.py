@@ -37,7 +37,17 @@ def plain(text: str) -> str:
 
 def as_written(text: str) -> str:
     text = EMAIL.sub(log.MASK, PHONE.sub(log.MASK, TOKENS.sub(log.MASK, text)))
-    return CARD.sub(plain_card, IBAN.sub(masking._mask_iban, text))
+    return CARD.sub(plain_card, plain_ibans(text))
+
+
+def plain_ibans(text: str) -> str:
+    """Look for an account number at every character, not only where the rule's expression goes on."""
+    shown, at = "", 0
+    while at < len(text):
+        match = IBAN.match(text, at)
+        end = None if match is None else masking._iban_end(match)
+        shown, at = (shown + text[at], at + 1) if end is None else (shown + log.MASK, end)
+    return shown
 
 
 def plain_card(match: re.Match[str]) -> str:
