@@ -21,7 +21,7 @@ from mutants.planted import ROOT
 from mutants.results import GREEN, write_between
 from mutants.trial import FAILED, FAILURES, PASSED, Trial, copied
 
-from mutation.changes import TARGETS, Change, changes_of
+from mutation.changes import TARGETS, UNREAD, Change, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,6 +50,11 @@ def explained() -> dict[tuple[str, str, str, int], str]:
         (one["module"], one["operator"], " ".join(one["line"].split()), one.get("nth", 0)): one["because"]
         for one in entries
     }
+
+
+def held() -> list[str]:
+    """Return the modules in which each change is noticed or explained, and has to stay so."""
+    return [module for module in TARGETS if module not in UNREAD]
 
 
 def kept() -> dict[str, str]:
@@ -196,26 +201,30 @@ def table(changes: Iterable[Change], verdicts: dict[str, str], why: dict[Any, st
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as consumer/fold.py; all without one")
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", help="such as consumer/fold.py; without one all that are held"
+    )
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial after that time")
     parser.add_argument("--page", action="store_true", help=f"write the table of {PAGE.name}")
     options = parser.parse_args(arguments)
     if unknown := set(options.modules) - TARGETS.keys():
         parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(TARGETS)}")
     try:
-        changes = [change for module in options.modules or TARGETS for change in changes_of(module)]
+        changes = [change for module in options.modules or held() for change in changes_of(module)]
     except ModuleNotFoundError as error:
         raise SystemExit(f"mutation: {error}; `make mutation` installs cosmic-ray for itself") from error
     verdicts, why = kept(), explained()
     work_through(changes, options.seconds, verdicts)
     if options.page:
-        write_between(PAGE, *MARKS, table([one for module in TARGETS for one in changes_of(module)], verdicts, why))
+        write_between(PAGE, *MARKS, table([one for module in held() for one in changes_of(module)], verdicts, why))
     left = [one for one in changes if verdict_of(one, verdicts) == SURVIVED and one.key not in why]
     known = {change.key for change in changes}
     stale = [key for key in why if key not in known and (not options.modules or key[0] in options.modules)]
     for one in left:
         place = f"{one.module}:{one.line} {one.key[1]} nth={one.nth}"
         sys.stdout.write(f"not noticed: {place}: {one.before} -> {one.after}\n")
+    if not options.modules:
+        sys.stdout.write(f"held: {', '.join(held())}; not read yet, and not held: {', '.join(UNREAD)}\n")
     for key in stale:
         sys.stdout.write(f"equal.toml explains what is no change any more: {key}\n")
     return int(bool(left or stale))
