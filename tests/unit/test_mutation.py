@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from mutants.planted import ROOT
-from mutation.changes import TARGETS, Change, without_notes
-from mutation.run import NOTICED, SURVIVED, explained, table
+from mutation.changes import TARGETS, UNREAD, Change, without_notes
+from mutation.run import NOTICED, SURVIVED, explained, first_of, held, table, verdict_of
 
 
 def test_modules_and_their_tests_exist() -> None:
@@ -20,6 +20,27 @@ def test_each_explanation_is_about_a_line_that_stands() -> None:
     }
     gone = [key for key in explained() if key[2].split(" ")[0] not in " ".join(lines[key[0]])]
     assert gone == []
+
+
+def test_each_module_is_held_or_named_as_not_read() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text()
+    assert [module for module in UNREAD if f"`{module}`" not in page] == []
+    assert sorted([*held(), *UNREAD]) == sorted(TARGETS)
+
+
+def test_what_one_file_noticed_stays_noticed_while_that_file_is_the_same() -> None:
+    one = change(1, "x = 1", "x = 2")
+    file, other = TARGETS[one.module]
+    assert verdict_of(one, {}) is None
+    assert verdict_of(one, {one.digest_with(file): NOTICED}) == NOTICED
+    assert verdict_of(one, {one.digest: SURVIVED}) == SURVIVED
+    assert len({one.digest, one.digest_with(file), one.digest_with(other)}) == 3
+
+
+def test_the_test_that_noticed_a_change_runs_first_and_then_those_that_noticed_most() -> None:
+    noticed = {"x = 2": "a::rare", "x = 3": "b::often", "x = 4": "b::often"}
+    assert first_of(noticed, change(1, "x = 1", "x = 2")) == ["a::rare", "b::often"]
+    assert first_of(noticed, change(1, "x = 1", "x = 5")) == ["b::often", "a::rare"]
 
 
 def test_what_python_does_not_look_at_is_no_change() -> None:
