@@ -119,7 +119,7 @@ def work_through_module(
             )
             return False
         began = time.monotonic()
-        verdict, noticed_by = tried(trial, change, first_of(noticed, change))
+        verdict, noticed_by = tried(trial, change, noticed)
         keep(change, verdict, noticed_by)
         if noticed_by:
             noticed[change.after] = noticed_by
@@ -148,10 +148,10 @@ def first_of(noticed: dict[str, str], change: Change) -> list[str]:
     return list(dict.fromkeys([own, *others] if own else others))
 
 
-def tried(trial: Trial, change: Change, first: Sequence[str]) -> tuple[str, str]:
+def tried(trial: Trial, change: Change, noticed: dict[str, str]) -> tuple[str, str]:
     """Run the tests with a change, file by file; return what came of it, and the test that noticed it, if any."""
-    options = [option for name in first for option in ("--first", name)]
-    files = [name.partition("::")[0] for name in first[:1]]
+    options = [option for name in first_of(noticed, change) for option in ("--first", name)]
+    files = [noticed[change.after].partition("::")[0]] if change.after in noticed else []
     module = change.module.removesuffix(".py").replace("/", ".")
     try:
         trial._write({change.module: change.text})
