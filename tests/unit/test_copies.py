@@ -102,7 +102,12 @@ def test_another_body_under_an_unsigned_id_that_is_taken_has_an_id_of_its_own() 
             "another body",
             "another version's reading",
         ),
-        *("a command of other words", "what had nothing to close", "what closed something else", "what said nothing"),
+        *(
+            "a command of other words",
+            "what had nothing to close",
+            "what closed something else",
+            "what reported nothing",
+        ),
     ],
 )
 def test_a_copy_agrees_by_its_facts(one: Event, held: Known, expected: object) -> None:

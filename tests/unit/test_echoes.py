@@ -28,8 +28,8 @@ pytestmark = pytest.mark.unit
 )
 def test_what_a_payment_shows_already_is_no_version_of_it(held: Fact, news: Fact, outcome: Outcome) -> None:
     facts = newer({}, [held])
-    standing = payment(facts=facts, projection=project(facts), version=1)
-    decided = decide(standing, Meaning(facts=(news,)), facts_max=9)
+    shown = payment(facts=facts, projection=project(facts), version=1)
+    decided = decide(shown, Meaning(facts=(news,)), facts_max=9)
     assert isinstance(decided, Recorded)
     assert (decided.outcome, decided.versioned) == (outcome, outcome is Outcome.APPLIED)
-    assert decided.projection == standing.projection
+    assert decided.projection == shown.projection
