@@ -88,8 +88,9 @@ def verdict_of(change: Change, verdicts: dict[str, str]) -> str | None:
 
     What one file noticed stays noticed while that file is the same; nothing but all of them tells that none notices.
     """
-    own = (verdicts.get(change.digest_with(name)) for name in TARGETS[change.module])
-    return verdicts.get(change.digest) or next(filter(None, own), None)
+    if any(verdicts.get(change.digest_with(name)) == NOTICED for name in TARGETS[change.module]):
+        return NOTICED
+    return verdicts.get(change.digest)
 
 
 def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, str]) -> None:

@@ -34,6 +34,7 @@ def test_what_one_file_noticed_stays_noticed_while_that_file_is_the_same() -> No
     assert verdict_of(one, {}) is None
     assert verdict_of(one, {one.digest_with(file): NOTICED}) == NOTICED
     assert verdict_of(one, {one.digest: SURVIVED}) == SURVIVED
+    assert verdict_of(one, {one.digest_with(file): SURVIVED}) is None, "another file may notice it"
     assert len({one.digest, one.digest_with(file), one.digest_with(other)}) == 3
 
 
