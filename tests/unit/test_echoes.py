@@ -1,4 +1,4 @@
-"""News that only repeats what a payment shows makes no version of it."""
+"""News that only repeats what a payment shows makes no version of it; of another currency a dispute is seen too."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from memory_tables import payment
 
 from consumer.fold import newer, project
-from consumer.verdict import Recorded, decide
-from providers.core.payments import attempt, captured, captured_in_all, terms
-from schemas.facts import INTENT, Fact, Meaning
+from consumer.verdict import Recorded, decide, reported_in
+from providers.core.payments import attempt, captured, captured_in_all, dispute, terms
+from schemas.facts import INTENT, Fact, FactKind, Meaning
 from schemas.payment import Outcome
 
 pytestmark = pytest.mark.unit
@@ -33,3 +33,9 @@ def test_what_a_payment_shows_already_is_no_version_of_it(held: Fact, news: Fact
     assert isinstance(decided, Recorded)
     assert (decided.outcome, decided.versioned) == (outcome, outcome is Outcome.APPLIED)
     assert decided.projection == shown.projection
+
+
+def test_of_money_in_another_currency_a_dispute_is_seen_where_it_tells_no_sum() -> None:
+    facts = (dispute("d", "open"), attempt("t", "failed"))
+    seen = Fact(FactKind.OTHER_CURRENCY, "d", "seen", None, "USD")
+    assert reported_in("EUR", Meaning(facts=facts, currency="USD")) == (*facts, seen)
