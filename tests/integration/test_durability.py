@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -43,6 +44,22 @@ async def test_our_sessions_write_before_they_confirm_and_doctor_names_what_does
     (finding,) = [one for one in await doctor.postgres(settings) if not one.ok]
     assert finding.check == "durability"
     assert "set synchronous_commit = on" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        *(("ledger", f"grant {right} on payment_logs to {{role}}") for right in ("update", "delete", "truncate")),
+        ("writes", "alter database {name} set default_transaction_read_only = on"),
+        ("migrations", "delete from schema_migrations where version = (select max(version) from schema_migrations)"),
+    ],
+)
+async def test_doctor_names_whatever_was_changed_by_hand(database: Database, check: str, change: str):
+    settings, parts = Settings(postgres=PostgresSettings(dsn=SecretStr(database.dsn))), urlsplit(database.dsn)
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute(change.format(role=parts.username, name=parts.path[1:]))
+    await owner.close()
+    assert [one.check for one in await doctor.postgres(settings) if not one.ok] == [check]
 
 
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Pacific/Chatham"])

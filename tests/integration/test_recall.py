@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from consumer_harness import bench
 from dispatching import Office, office
+from msgspec.structs import replace
 from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -157,6 +158,25 @@ async def test_a_webhook_that_was_on_its_way_is_not_counted(harness: Office) -> 
     await process(harness, [webhook(harness.world.events[0], 0), record])
     assert await seen(harness) == {"evt_1": (False, True, False)}
     assert await harness.pool.fetchval("select count(*) from payment_logs") == 1
+
+
+async def test_what_waits_or_is_a_dead_letter_came_already(harness: Office) -> None:
+    await began(harness, DAY)
+    harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
+    await process(harness, [webhook(harness.world.events[0], 0)])
+    await harness.pool.execute(
+        'insert into parked_events (source, event_id, event_type, reason, detail, facts, topic, partition, "offset",'
+        " timestamp_ms, header_names, header_values, parked_at, deadline)"
+        " values ('stripe', 'evt_2', '', 'orphan', '', '[]', 'payments.webhooks', 0, 1, 0, '{}', '{}', now(), now())"
+    )
+    broken = replace(webhook(harness.world.events[2], 2), value=b"{")
+    await process(harness, [broken])
+    ids = [one["id"] for one in harness.world.events]
+    known = await harness.pool.fetch(statement("consumer.dispatcher", "find_known"), "stripe", ids)
+    assert {row["event_id"] for row in known} == {"evt_1", "evt_2", "evt_3"}
+    await read_all(harness, stripe_of(harness))
+    assert [dict(record.headers)["ce_id"] for record in await spooled(harness, 9)] == [b"evt_4"]
+    assert set(await seen(harness)) == {"evt_4"}
 
 
 async def test_paypals_list_brings_the_same_events_as_its_webhooks(harness: Office) -> None:

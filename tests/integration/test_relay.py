@@ -11,6 +11,7 @@ import pytest
 from relay_rows import (
     LEDGER,
     NOW,
+    add_command,
     add_letter,
     add_payment,
     change,
@@ -398,6 +399,26 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
             await reader.until(lambda records: len(versions_of(records, pending)) == 2)
             assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
             await eventually(lambda: depth_is_zero(first))
+
+
+async def test_what_came_between_a_restore_and_its_rebase_is_published_in_every_lane(
+    database: Database, connections: list[asyncpg.Connection]
+):
+    """Its ids are below the old cursors, which tell nothing of it: only its time does."""
+    first, _, owner = connections
+    payment_id, far = await add_payment(first), 10**12
+    await owner.execute(
+        "update relay_cursors set relay_xid = $1, id = $1, system_identifier = 1, updated_at = $2", far, NOW
+    )
+    for number, at in enumerate((NOW.replace(year=2025), NOW.replace(year=2027), NOW.replace(year=2027)), start=1):
+        row = (*ledger_row(payment_id, number, 3)[:14], at, 3, b"\0" * 32)
+        await owner.copy_records_to_table("payment_logs", records=[row], columns=LEDGER)
+        await add_letter(owner)
+        await add_command(owner, payment_id)
+        for table in ("dead_letters", "commands"):
+            await owner.execute(f"update {table} set relay_xid = 3, created_at = $1 where relay_xid <> 3", at)
+    waiting = await rebase(database.owner_dsn)
+    assert (waiting["changes"], waiting["dead_letters"], waiting["commands"]) == (2, 2, 2)
 
 
 async def test_a_start_that_finds_the_database_restored_rebases_it_by_itself(

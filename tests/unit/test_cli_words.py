@@ -220,6 +220,17 @@ def test_topics_are_made_with_two_copies_in_sync_where_there_are_three(factor: i
     assert made.topic_configs.get("min.insync.replicas") == least
 
 
+def test_doctor_names_a_server_that_takes_no_writes_and_a_database_of_other_topics() -> None:
+    assert doctor.writes_finding(read_only=False).ok
+    assert not doctor.writes_finding(read_only=True).ok
+    assert [doctor.prefix_finding(bound_to, "eu.").ok for bound_to in (None, "eu.", "", "us.")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "shown"),
     [

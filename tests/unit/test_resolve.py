@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -10,6 +10,7 @@ from events import INTENT_ID, adyen, intent, record, standard, understood
 from memory_tables import payment
 from msgspec.structs import replace
 
+from consumer.fold import newer
 from consumer.plan import Known, Member
 from consumer.resolve import RefKey, Target, claimed_of, counts_more, groups_of, names_of, resolve, shared_of
 from consumer.verdict import Dead, Waits
@@ -245,11 +246,19 @@ def test_the_first_live_promise_of_a_reference_stands(status: Status, merchant: 
     assert isinstance(resolve(INTENT, known), Dead if refused else Target)
 
 
-def test_promises_of_two_merchant_accounts_do_not_meet() -> None:
-    held = payment(id=A, client="mall", merchant_account="A", projection=CAPTURED)
-    known = Known(payments={A: held}, groups={ORD_1: {A: Member(1)}})
-    other = replace(INTENT, meaning=replace(INTENT.meaning, merchant_account="B"))
-    assert isinstance(resolve(other, known), Target)
+@pytest.mark.parametrize(
+    ("held", "asked", "refused"),
+    [("", "", True), ("", "B", True), ("A", "", True), ("B", "B", True), ("A", "B", False)],
+)
+def test_a_promise_without_a_merchant_account_meets_every_one_and_two_accounts_do_not_meet(
+    held: str,
+    asked: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    first = payment(id=A, client="mall", merchant_account=held, projection=CAPTURED)
+    known = Known(payments={A: first}, groups={ORD_1: {A: Member(1)}})
+    second = replace(INTENT, meaning=replace(INTENT.meaning, merchant_account=asked))
+    assert isinstance(resolve(second, known), Dead if refused else Target)
 
 
 def test_another_clients_id_or_endpoint_is_a_conflict() -> None:
@@ -257,6 +266,29 @@ def test_another_clients_id_or_endpoint_is_a_conflict() -> None:
         found = resolved(INTENT, {OWN_ID: INTENT_ID, PAY_1: INTENT_ID}, payment(**columns))
         assert isinstance(found, Dead)
         assert found.reason is Reason.CONFLICT
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"client": "mall"},
+        {"provider": "adyen"},
+        {"account": "acme"},
+        {"livemode": False},
+        {"reference": None},
+        {"currency": "USD"},
+        {"facts": {}},
+        {"facts": newer({}, understood(intent(provider_ref="pay_1", amount=999)).meaning.facts)},
+    ],
+)
+def test_a_second_create_is_the_same_only_where_all_of_its_terms_are(other: dict[str, Any]) -> None:
+    names: dict[RefKey, UUID | None] = {OWN_ID: INTENT_ID, PAY_1: INTENT_ID}
+    whose = {"provider": "standard_webhooks", "client": "shop", "reference": "ORD-1"}
+    whose |= {"currency": INTENT.meaning.currency, "facts": newer({}, INTENT.meaning.facts)}
+    assert target(INTENT, names, payment(**whose)).payment.id == INTENT_ID
+    found = resolved(INTENT, names, payment(**whose | other))
+    assert isinstance(found, Dead)
+    assert found.reason is Reason.CONFLICT
 
 
 def test_the_attempt_that_holds_the_authorization_counts() -> None:
