@@ -218,6 +218,35 @@ async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
     assert await harness.pool.fetchval("select count(*) from debits") == 0
 
 
+async def test_an_endpoint_whose_name_has_a_capital_letter_is_asked_too(harness: Office) -> None:
+    """Settings know it in small letters, rows as its URL has it."""
+
+    def sql(name: str) -> str:
+        return statement("consumer.dispatcher", name)
+
+    await pay(harness, "stripe", "pi_open", HOUR, status="processing")
+    await harness.pool.execute("update payments set account = 'EU'")
+    await harness.pool.execute(
+        "insert into debits (provider, account, ref, noted_at, until) values"
+        " ('stripe', 'EU', 'pi_paid', now() - interval '6 days', now() + interval '300 days')"
+    )
+    open_states = ["processing"], ["pending"], ["open"]
+    assert await harness.pool.fetchval(sql("queue_debits"), "stripe", "eu", DAY, DAY, 10) == 1
+    assert (
+        await harness.pool.fetchval(sql("queue_stale"), "stripe", "eu", *open_states, MINUTE, DAY, 9 * DAY, 10, None)
+        == 1
+    )
+    places = ["stripe"], ["eu"]
+    claimed = [await harness.pool.fetchrow(sql("claim_refetch"), *places, 60.0, [False], 0.0) for _ in range(2)]
+    assert {(one["account"], one["ref"]) for one in claimed if one} == {("EU", "pi_open"), ("EU", "pi_paid")}
+    counted = await harness.pool.fetchrow(sql("count_waiting"), *places)
+    assert counted is not None
+    assert (counted["refetches"], counted["without_key"]) == (2, [])
+    await harness.pool.execute("update debits set until = now() - interval '1 hour'")
+    await harness.pool.fetchval(sql("queue_debits"), "stripe", "eu", DAY, DAY, 10)
+    assert await harness.pool.fetchval("select count(*) from debits") == 0
+
+
 async def test_a_debit_that_the_api_does_not_know_is_asked_about_seldom(harness: Office) -> None:
     for ref in ("pi_gone", "pi_kept"):
         await harness.pool.execute(

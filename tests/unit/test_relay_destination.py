@@ -10,13 +10,14 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producers.relay import destination as destinations
 from producers.relay.destination import Destination, PartlyPublishedError
-from producers.relay.lanes import Batch
-from producers.relay.loop import LaneHealth
+from producers.relay.lanes import Batch, SpoolLane
+from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.records import Outgoing
 from producers.relay.role import watch_health
 from runtime.health import Probe
 from runtime.kafka_partitions import partition_of
-from runtime.settings import KafkaSettings
+from runtime.lease import Lease
+from runtime.settings import KafkaSettings, Settings
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -89,6 +90,33 @@ async def test_where_nobody_answers_it_is_a_plain_outage(destination_to: Any) ->
     with pytest.raises(UnavailableError) as raised:
         await destination.publish([record_of(1), record_of(0)])
     assert not isinstance(raised.value, PartlyPublishedError)
+
+
+async def test_the_spool_reads_past_the_rows_of_the_partition_that_did_not_answer(destination_to: Any) -> None:
+    class PaperSpool:
+        """Holds three rows, a partition each; `left` is what each read leaves out."""
+
+        def __init__(self) -> None:
+            self.left: list[list[int]] = []
+            self.deleted: list[list[int]] = []
+
+        async def fetch(self, _sql: str, *arguments: Any) -> list[dict[str, Any]]:
+            self.left.append(arguments[-1])
+            names = {"header_names": [], "header_values": []}
+            return [{"id": 10 + n, "topic": "t", "key": KEYS[n], "value": b"v", **names} for n in range(3)]
+
+        async def fetchval(self, _sql: str, ids: list[int], *_: Any) -> bool:
+            self.deleted.append(ids)
+            return True
+
+    settings, spool = Settings(), PaperSpool()
+    lane = SpoolLane(settings.relay)
+    loop = LaneLoop(lane, None, settings, LaneHealth())  # type: ignore[arg-type]
+    loop._destination, _ = destination_to({1})
+    with pytest.raises(PartlyPublishedError):
+        await loop.turn(spool, Lease("relay", "me", 1))  # type: ignore[arg-type]
+    await lane.read(spool)  # type: ignore[arg-type]
+    assert (spool.deleted, spool.left) == ([[10, 12]], [[], [11]])
 
 
 def test_a_part_of_a_batch_has_the_marks_of_its_records() -> None:

@@ -46,6 +46,25 @@ async def test_the_probe_decides(
     assert healthy(status.Status([found], {}, {}, {}, [])) is (found.state is RoleState.RUNNING)
 
 
+@pytest.mark.parametrize(
+    ("roles", "unknown", "problems", "well"),
+    [
+        ([], [], [], True),
+        ([RoleStatus("relay")], [], [], True),
+        ([], ["Kafka does not answer"], [], False),
+        ([], [], ["an open transaction holds payments.webhooks/0"], False),
+        ([RoleStatus("relay", reason="the process 7 is gone")], [], [], False),
+    ],
+)
+def test_whatever_stands_still_or_is_not_known_is_a_problem(
+    roles: list[RoleStatus],
+    unknown: list[str],
+    problems: list[str],
+    well: bool,  # noqa: FBT001
+) -> None:
+    assert healthy(status.Status(roles, {}, {}, {}, unknown, problems)) is well
+
+
 async def test_one_that_nobody_started_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "read_run_file", lambda *_: None)
     assert await role_status(Settings(), "relay") == RoleStatus("relay")
