@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ops.console.visits import page
+from ops.payloads import show_text
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -23,6 +24,13 @@ async def show(visit: Visit) -> Response:
     """Show the commands that expired without an answer that ends them, the oldest first, and the newest of all."""
     settings = visit.parts.settings
     most, grace = settings.console.rows_max, settings.intents.command_grace_seconds
-    unanswered = await visit.parts.reader.fetch("list_unanswered_commands", most, grace)
-    newest = await visit.parts.reader.fetch("list_newest_commands", most, grace)
+    unanswered, newest = [
+        [_masked(row) for row in await visit.parts.reader.fetch(name, most, grace)]
+        for name in ("list_unanswered_commands", "list_newest_commands")
+    ]
     return visit.render("commands.html", unanswered=unanswered, newest=newest, rows_max=most)
+
+
+def _masked(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a command whose refusal, which an executor wrote as it likes, is masked as a payload is."""
+    return row | {"refusal": None if row["refusal"] is None else show_text(row["refusal"])}

@@ -113,7 +113,9 @@ async def show_one(visit: Visit) -> Response:
         payload=show_payload(letter["value"], visit.parts.settings.console.payload_bytes_max),
         headers=show_headers(letter["header_names"], letter["header_values"]),
         redriven=await reader.fetch("list_redrives_of_letter", letter_id),
-        discarded=await reader.fetch("read_discard", letter_id),
+        discarded=[
+            row | {"because": show_text(row["because"])} for row in await reader.fetch("read_discard", letter_id)
+        ],
         because_length_max=BECAUSE_LENGTH_MAX,
     )
 
