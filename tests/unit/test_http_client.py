@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +74,28 @@ async def test_no_connection_means_that_nothing_was_sent(client: HttpClient, unu
         await client.send(HttpRequest("POST", f"http://127.0.0.1:{unused_tcp_port}/?secret=1"))
     assert not refused.value.sent
     assert "secret" not in str(refused.value)
+
+
+ANSWER_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"", ANSWER_HEAD], ids=["unanswered", "in the answer"])
+async def test_a_connection_that_is_reset_may_have_brought_the_request(client: HttpClient, head: bytes):
+    asked: list[bytes] = []
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(head)
+        await writer.drain()
+        own: socket.socket = writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends RST
+        writer.close()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(HttpUnavailableError, match="broke the connection") as error:
+            await client.send(HttpRequest("POST", f"http://127.0.0.1:{port}/messages", body=b"To=1"))
+    assert (error.value.sent, len(asked)) == (True, 1)
 
 
 async def test_certificate_is_checked(client: HttpClient, world: Outside):

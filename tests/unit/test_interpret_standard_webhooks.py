@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import providers
+from providers.standard_webhooks import signature
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
 from schemas.facts import Fact, FactKind, Meaning, Ref, RefKind
@@ -175,6 +176,25 @@ def test_a_sender_that_signs_with_the_shown_text_is_configured_by_its_base64() -
     assert one.event_id == "msg_1"
     with pytest.raises(SignatureRejected):
         providers.verify("standard_webhooks", secrets=[shown], **asked)
+
+
+@pytest.mark.parametrize("prefix", ["webhook", "svix"])
+@pytest.mark.parametrize("lines", [1, 4])
+def test_the_work_that_is_foretold_is_no_less_than_what_is_done(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, lines: int
+) -> None:
+    body, hashed = b"{}" + b" " * 1_000_000, []
+    monkeypatch.setattr(signature, "_signed_by", lambda _key, _one, signed: bool(hashed.append(len(signed))))
+    presented = ["v1a," + base64.b64encode(bytes([number]) * 64).decode() for number in range(4)]
+    signatures = presented if lines > 1 else [" ".join(presented)]
+    headers: dict[str, str | list[str]] = {
+        f"{prefix}-id": "msg_1", f"{prefix}-timestamp": "1000", f"{prefix}-signature": signatures
+    }  # fmt: skip
+    key = "whpk_" + base64.b64encode(bytes(32)).decode()
+    with pytest.raises(SignatureRejected):
+        providers.verify("standard_webhooks", headers=headers, body=body, url="", secrets=[key], now=1000)
+    assert len(hashed) == 4
+    assert providers.work("standard_webhooks", {f"{prefix}-signature": signatures}, len(body)) >= sum(hashed)
 
 
 def test_other_kinds_say_nothing() -> None:
