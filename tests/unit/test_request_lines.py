@@ -1,4 +1,4 @@
-"""The line that a server writes of a request holds the path alone: a query may name people, or hold a sign-in's code."""
+"""The line that a server writes of a request holds its path alone: a query may name people, or hold a code."""
 
 from __future__ import annotations
 
