@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import MOST, examples
 
 from consumer.adoption import attempt_of
 from consumer.children import Children
@@ -87,7 +88,7 @@ PLAIN_FACTS = st.tuples(
 ).map(lambda drawn: Fact(drawn[0][0], drawn[1], drawn[0][1], *drawn[2:]))
 
 
-@settings(max_examples=400)
+@examples(MOST)
 @given(st.lists(PLAIN_FACTS, min_size=1, max_size=9))
 def test_the_short_way_gives_the_row_of_the_rules_in_full(facts: list[Fact]) -> None:
     joined = join(facts)
@@ -106,7 +107,7 @@ def test_the_short_way_leaves_a_refund_that_may_have_released_a_hold_to_the_rule
     assert plain_row(known(*part, ("refund", "r", "succeeded", 300, "a"))) is not None
 
 
-@settings(max_examples=200)
+@examples(MOST)
 @given(st.lists(PLAIN_FACTS, min_size=1, max_size=9))
 def test_the_short_way_holds_what_the_rules_in_full_hold(facts: list[Fact]) -> None:
     children = Children(join(facts))

@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from events import INTENT_ID, intent, placed, standard, understood
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from memory_tables import MemoryTables
 from msgspec.structs import replace
+from profiles import MOST, examples
 
 from consumer.adoption import Asked, Attempt, adopt, attempt_of
 from consumer.decode import Event, decode
@@ -119,7 +120,7 @@ def at_rest(tables: MemoryTables, tries: Sequence[Try]) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@examples(MOST)
 def test_any_order_of_any_attempts_gives_the_same_rows(data: st.DataObject) -> None:
     tries = data.draw(st.lists(TRIES, min_size=1, max_size=4, unique_by=lambda one: one.name))
     records = [ORDER, *(record for one in tries for record in one.records)]

@@ -19,6 +19,7 @@ ONCE = {
     r"\(uvicorn\.Server\):|uvicorn\.Server\(": ["runtime/http_server.py"],
     r"(?m)^def _?uuid7\(": ["schemas/payment.py"],
     r"(?m)^(?:async )?def \w*until\(condition": ["tests/support/waiting.py"],
+    r"\bmax_examples\b": ["tests/support/profiles.py"],
 }
 """What stands in one place alone, and where. `schemas.record.source_of` writes a provider with its account."""
 

@@ -11,8 +11,9 @@ from uuid import UUID
 
 import pytest
 from events import INTENT_ID, intent, placed, record
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import MOST, examples
 from vector_events import Processed, processed
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def shown(row: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 @given(data=st.data(), notices=histories())
-@settings(max_examples=150, deadline=None)
+@examples(MOST)
 def test_an_event_without_an_account_finds_its_payment_and_no_other(data: st.DataObject, notices: list[Notice]) -> None:
     """A refund that failed, or a dispute, waits where nothing else tells of it: it names no payment."""
     found = delivered(data, [one.record for one in notices])
@@ -168,7 +169,7 @@ def test_an_event_without_an_account_finds_its_payment_and_no_other(data: st.Dat
 
 
 @given(data=st.data(), notices=histories(), asked=st.sampled_from(["eur", "usd"]))
-@settings(max_examples=150, deadline=None)
+@examples(MOST)
 def test_an_intent_adopts_what_is_known_to_be_its_merchant_account_s(
     data: st.DataObject, notices: list[Notice], asked: str
 ) -> None:
@@ -188,7 +189,7 @@ BESIDE_IT = [Notice("disbursed", "t2", "usd"), Notice("disbursed", "t3", "eur")]
 
 
 @given(data=st.data(), notices=histories() | st.just(BY_ITS_DISPUTE + BESIDE_IT), asked=st.sampled_from(["eur", "usd"]))
-@settings(max_examples=150, deadline=None)
+@examples(MOST)
 def test_a_client_gets_the_payment_that_it_names_once_its_account_is_known(
     data: st.DataObject, notices: list[Notice], asked: str
 ) -> None:
