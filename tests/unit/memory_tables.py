@@ -50,6 +50,8 @@ COLUMNS = tuple(
 )
 FOLDED = tuple(name for name in project({}).__struct_fields__ if name != "flags")
 """The columns that a payment's facts come to."""
+OF_THE_WAY = {"version", "head_hash", "head_xid"}
+"""Columns that say how a row came about, and that nothing of what processes later looks at."""
 NOW = 1_790_000_000.0
 
 
@@ -290,6 +292,19 @@ class MemoryTables:
         after, held = project(facts), self.payments[payment_id]
         for column in FOLDED:
             assert getattr(after, column) == held[column], column
+
+    def state(self) -> str:
+        """Return all that what processes later looks at."""
+        payments = [
+            sorted((name, repr(value)) for name, value in row.items() if name not in OF_THE_WAY)
+            for row in self.payments.values()
+        ]
+        parked = sorted((one.event.event_id, one.waits.reason, one.facts) for one in self.parked.values())
+        claims = sorted((row.source, row.event_id, row.facts) for row in self.events)
+        held = (self.names, self.standing_under, self.bodies, self.open_commands)
+        return repr(
+            (sorted(payments), parked, claims, [sorted(map(repr, one.items())) for one in held], len(self.letters))
+        )
 
     def digest(self) -> str:
         """Return one text for all that a reader of the ledger sees, but for generated ids and times."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from events import adyen, intent
-from memory_tables import MemoryTables
+from every_order import in_every_order
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -93,11 +92,7 @@ CASES: Final[dict[str, tuple[list[Record], dict[str, Any]]]] = {
 
 @pytest.mark.parametrize(("records", "row"), CASES.values(), ids=CASES)
 def test_case(records: list[Record], row: dict[str, Any]) -> None:
-    orders = list(permutations(records))
-    for order in orders[:: max(len(orders) // 40, 1)]:
-        tables = MemoryTables()
-        for one in order:
-            tables.process([one])
-        assert [{name: shown[name] for name in row} for shown in tables.standing] == [row]
-        assert not tables.letters
-        assert not tables.parked
+    for end in in_every_order(records):
+        assert [{name: shown[name] for name in row} for shown in end.tables.standing] == [row]
+        assert not end.tables.letters
+        assert not end.tables.parked
