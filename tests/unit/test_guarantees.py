@@ -20,6 +20,16 @@ WEAKENED = re.compile(
     re.IGNORECASE,
 )
 
+MARKS = ("synchronous_commit", "fsync", "full_page_writes", "acks", "unlogged")
+"""One of these stands wherever `WEAKENED` finds something; looking for them takes a twentieth of its time."""
+
+
+def weakening(text: str) -> str | None:
+    """Return what switches durability off in a text, or None."""
+    lowered = text.lower()
+    match = WEAKENED.search(text) if any(word in lowered for word in MARKS) else None
+    return match[0] if match else None
+
 
 def sources() -> list[Path]:
     return [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".sql")]
@@ -34,7 +44,7 @@ def test_there_is_something_to_look_at() -> None:
     ["set synchronous_commit = off", '"synchronous_commit": "off"', "fsync=off", "acks=1", "create unlogged table"],
 )
 def test_a_weakening_is_recognised(text: str) -> None:
-    assert WEAKENED.search(text)
+    assert weakening(text)
 
 
 @pytest.mark.parametrize(("copies", "needed"), [(1, None), (2, None), (3, "2"), (5, "2")])
@@ -45,7 +55,5 @@ def test_a_record_of_three_copies_is_on_two_brokers_before_it_counts(copies: int
 
 
 def test_nothing_switches_durability_off() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}: {match[0]}" for path in sources() if (match := WEAKENED.search(path.read_text()))
-    ]
-    assert found == []
+    found = {path.relative_to(ROOT): what for path in sources() if (what := weakening(path.read_text()))}
+    assert found == {}
