@@ -75,9 +75,7 @@ async def test_a_genuine_request_is_taken_whatever_it_holds(
     assert record.value == body
 
 
-async def test_a_forged_request_leaves_nothing(
-    ingress: running.RunningIngress, tail: running.Tail
-) -> None:
+async def test_a_forged_request_leaves_nothing(ingress: running.RunningIngress, tail: running.Tail) -> None:
     forged_id, forged = running.event()
     status, answer, headers = await ingress.post(forged, **running.signature(forged, secret="whsec_other"))
     assert (status, headers["Content-Type"]) == (401, "application/problem+json")
