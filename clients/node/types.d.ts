@@ -266,8 +266,8 @@ export interface MoneyHeld {
 }
 
 /**
- * One capture or refund, of `amount`; `id` names it, so that a second one is told from a
- * copy.
+ * One capture or refund, of `amount`; `id` names it, so that a second one is distinguished
+ * from a copy.
  */
 export interface MoneyMoved {
     amount:     number;

@@ -30,7 +30,7 @@ def unread() -> Any:
         lambda: payments.need_kind("b", "a"),
         lambda: payments.need_state({"a": "b"}, "c", "status"),
         lambda: payments.need_state({"a": "b"}, ["a"], "status"),
-        lambda: payments.said_nothing("payment.new", ("payment.",)),
+        lambda: payments.unread_kind("payment.new", ("payment.",)),
     ],
     ids=["a list", "no object", "no kind", "none told", "another kind", "a new word", "no word", "a new kind"],
 )
@@ -44,17 +44,17 @@ def test_what_can_be_read_is_given() -> None:
     assert payments.read_event(b'{"a": 1}') == {"a": 1}
     assert payments.need_object({"a": 1}, "data") == {"a": 1}
     assert payments.need_state({"a": "b"}, "a", "status") == "b"
-    assert payments.said_nothing("payout.new", ("payment.",)) == Meaning()
+    assert payments.unread_kind("payout.new", ("payment.",)) == Meaning()
     assert payments.major_units("1.5", "EUR", "amount") == 150
 
 
 def test_a_sum_is_told_where_all_of_its_fields_are_there_and_can_be_read() -> None:
-    assert payments.if_told(lambda: (5, "EUR"), 5, "EUR") == (5, "EUR")
-    assert payments.if_told(lambda: (5, "EUR"), 5, None) == (0, None)
-    assert payments.if_told(unread, 5) == (0, None)
-    assert payments.amount_if_told(lambda: 5, "5") == 5
-    assert payments.amount_if_told(lambda: 5, None) is None
-    assert payments.amount_if_told(unread, "5") is None
+    assert payments.if_given(lambda: (5, "EUR"), 5, "EUR") == (5, "EUR")
+    assert payments.if_given(lambda: (5, "EUR"), 5, None) == (0, None)
+    assert payments.if_given(unread, 5) == (0, None)
+    assert payments.amount_if_given(lambda: 5, "5") == 5
+    assert payments.amount_if_given(lambda: 5, None) is None
+    assert payments.amount_if_given(unread, "5") is None
 
 
 @pytest.mark.parametrize(

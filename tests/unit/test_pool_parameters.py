@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from consumer.role import _open_pool as open_consumer_pool
 from ops.console.reader import Reader
+from producers.ingress.clock_check import ClockCheck
 from producers.ingress.publishing.spool import Spool
 from producers.ingress.transactions import Transactions
+from runtime.clock import SystemClock
 from runtime.settings import ConsoleSettings, PostgresSettings, Settings
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ POOLS: dict[str, tuple[Callable[[], Awaitable[object]], dict[str, str]]] = {
         {"lock_timeout": "1000", "jit": "off", "enable_seqscan": "off"},
     ),
     "hints": (Transactions(SETTINGS, role="ingress hints", connections=2)._pool.get, {"lock_timeout": "1000"}),
-    "spool": (Spool(SETTINGS)._pool.get, {}),
+    "spool": (Spool(SETTINGS, ClockCheck(SystemClock()))._pool.get, {}),
     "console": (
         Reader(SETTINGS)._pool.get,
         {"statement_timeout": "1250", "default_transaction_read_only": "on", "jit": "off"},

@@ -213,8 +213,8 @@ type MoneyHeld struct {
 	Reference *string `json:"reference"`
 }
 
-// One capture or refund, of `amount`; `id` names it, so that a second one is told from a
-// copy.
+// One capture or refund, of `amount`; `id` names it, so that a second one is distinguished
+// from a copy.
 type MoneyMoved struct {
 	Amount    int64   `json:"amount"`
 	Currency  string  `json:"currency"`

@@ -288,8 +288,8 @@ class MoneyHeld:
 
 @dataclass
 class MoneyMoved:
-    """One capture or refund, of `amount`; `id` names it, so that a second one is told from a
-    copy.
+    """One capture or refund, of `amount`; `id` names it, so that a second one is distinguished
+    from a copy.
     """
     amount: int
     currency: str

@@ -1,8 +1,8 @@
 package ratchet.types;
 
 /**
- * One capture or refund, of `amount`; `id` names it, so that a second one is told from a
- * copy.
+ * One capture or refund, of `amount`; `id` names it, so that a second one is distinguished
+ * from a copy.
  */
 public class MoneyMoved {
     private long amount;
