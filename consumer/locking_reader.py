@@ -101,13 +101,18 @@ class LockingReader:
         wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
         missing, beyond = wanted - known.payments.keys(), rows.references_from(locked["beyond"])
         if missing or beyond:
-            raise GrewError(beyond, await self._followed(missing))
+            raise GrewError(await self._all_beyond(beyond), await self._followed(missing))
         return locked["snapshot"] if known.payments.keys() <= set(locked["looked_up"] or ()) else None
 
     async def _followed(self, payments: Collection[UUID]) -> set[UUID]:
         """Return payments and all that they lead to: each beginning locks one more, and there may be more of them."""
         found = await self._connection.fetch(_sql("follow_payments"), plain_array(sorted(payments)))
         return {row["id"] for row in found}
+
+    async def _all_beyond(self, references: Collection[RefKey]) -> set[RefKey]:
+        """Return references and all that lead on from who stands under them, for the same reason."""
+        arguments = *rows.group_arrays(references), self._group_max
+        return rows.references_from(await self._connection.fetchval(_sql("follow_references"), *arguments))
 
     async def _read_claims(
         self, known: Known, events: Sequence[Event], promised: frozenset[RefKey], snapshot: str | None

@@ -66,7 +66,7 @@ def _name_arrays(columns: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def group_arrays(keys: Iterable[RefKey]) -> list[str]:
-    """Return the keys of references as arguments of find_groups.sql: provider, account, mode, reference."""
+    """Return the keys of references as arguments of statements: provider, account, mode, reference."""
     provider, account, livemode, ref = columns_of(
         [(provider, account, livemode, ref) for provider, account, _, livemode, _, ref in sorted(keys)], 4
     )
@@ -91,7 +91,7 @@ def groups_from(text: str | None) -> dict[RefKey, dict[UUID, Member]]:
 
 
 def references_from(text: str | None) -> set[RefKey]:
-    """Read references as lock_refs.sql gives them: a row of JSON each."""
+    """Read references as lock_refs.sql and follow_references.sql give them: a row of JSON each."""
     return {_reference_key(*place) for place in json.loads(text or "[]")}
 
 

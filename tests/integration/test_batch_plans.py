@@ -21,6 +21,7 @@ from schemas.payment import Payment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from consumer.resolve import RefKey
     from runtime.stack import Endpoints
 
 pytestmark = pytest.mark.integration
@@ -67,6 +68,10 @@ def refs() -> list[str]:
     return rows.ref_arrays(sorted(("p", "", "", True, "payment", f"ref-{number}") for number in numbers))
 
 
+def orders() -> list[RefKey]:
+    return [("p", "", "", True, "reference", f"ord-{number}") for number in range(1, ROWS, ROWS // BATCH)]
+
+
 def locks() -> list[str]:
     return [*refs(), plain_array([False] * len(ids())), "{}", BATCH]
 
@@ -103,6 +108,7 @@ STATEMENTS = {
     "copy_standing": lambda: [ids(), ids()[::-1]],
     "lock_names": refs,
     "follow_payments": lambda: [plain_array(ids())],
+    "follow_references": lambda: [*rows.group_arrays(orders()), BATCH],
     "delete_parked": lambda: [list(range(1, BATCH))],
 }
 

@@ -1,13 +1,14 @@
-"""A payment that was merged into one that was merged too is found from its first name to the row that stands."""
+"""What leads on and on is followed to its end: payments merged into one that was merged too, and references."""
 
 from __future__ import annotations
 
+import uuid
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, bench, records, webhook
+from consumer_harness import Bench, bench, intent, intent_records, records, webhook
 from msgspec.structs import replace
 from relay_rows import add_command, add_payment
 
@@ -16,7 +17,6 @@ from runtime.sql import statement
 from schemas.facts import Ref, RefKind
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Iterable
 
     from conftest import Database
@@ -60,6 +60,23 @@ async def test_a_batch_follows_a_payment_through_all_that_it_turned_out_to_be(da
         assert [(row.payment_id, row.outcome.value) for plan in plans for row in plan.rows] == [(first, "applied")]
         row = await consumer.pool.fetchrow("select captured, refunded from payments where id = $1", first)
         assert tuple(row) == (1000 * PAYMENTS, 70)
+        assert await consumer.pool.fetchval("select count(*) from dead_letters") == 0
+
+
+async def test_a_batch_follows_references_through_all_payments_that_stand_under_two(database: Database) -> None:
+    """Each payment names its order and the next one; the batch that promises the first needs what all of them hold."""
+    async with bench(database.dsn) as consumer:
+        for place in range(PAYMENTS):
+            [record] = records([webhook("payment.captured", f"p-{place:02}", child=f"c-{place}")], first=place)
+            event = decode(record)
+            assert isinstance(event, Event)
+            orders = (Ref(RefKind.REFERENCE, f"order-{number}") for number in (place, place + 1))
+            named = replace(event.meaning, refs=(*event.meaning.refs, *orders))
+            await consumer.processor().write([(record, replace(event, meaning=named))])
+        for place in range(PAYMENTS, -1, -1):
+            promise = intent(uuid.uuid4(), reference=f"order-{place}")
+            [plan] = await consumer.process(intent_records([promise], first=PAYMENTS - place))
+            assert {row.outcome.value for row in plan.rows} == {"applied"}
         assert await consumer.pool.fetchval("select count(*) from dead_letters") == 0
 
 
