@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from runtime.settings import KafkaSettings
 
 
-AWAY_SECONDS: Final = 5.0
-"""How long a partition that did not answer is left alone, where others did."""
+AWAY_SECONDS: Final = 2.0
+"""How long a partition that did not answer is left alone, where others did: what waits for it comes so much later."""
 
 
 class PartlyPublishedError(UnavailableError):

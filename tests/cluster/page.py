@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.stack.jars import kafka_version
@@ -51,11 +50,12 @@ WHY = {
     "broker_cut_off": """The brokers reach each other, so its partitions stay where they are: what is in them can be
   read, and new records of them written, once the way is back. Webhooks go to the spool meanwhile, the other partitions
   go on. `broker_answers_lost` and `broker_resets` are the same. The p99 of `broker_cut_off` was
-  304 ms in one run and 674 ms in another: who comes first waits 0.2 s before the spool is asked, and the
-  rest was not found out. A run tells now when its slowest webhooks came; without a fault the p99 was 230 ms.""",
-    "postgres_failover": """A consumer tried again after a pause that grew up to 5 s, so the new primary may have
-  answered for that long before it was asked (by reading). Pauses end at 1 s now
-  (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`); the row is of a run before that.""",
+  304, 674 and 376 ms in three runs; in the last one the slowest webhooks came before the fault, in the first seconds of
+  the load. The relay leaves a partition that did not answer alone for a while, 5 s until 2026-11-28: a run of
+  `broker_resets` failed once more in the moment of healing, and what lay in the spool came 5 s later. It is 2 s now
+  (`producers/relay/destination.py`).""",
+    "postgres_failover": """A consumer tried again after a pause that grew up to 5 s: it was back 4.3 s after the new
+  primary answered. Pauses end at 1 s now (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`), and it is back after 1.5 s.""",
 }
 """Why a goal is missed, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
 
@@ -72,8 +72,6 @@ class Goal(NamedTuple):
     names: tuple[str, ...]
     figure: Callable[[Mapping[str, Any]], float]
     most: float
-    missed: Mapping[str, str] = MappingProxyType({})
-    """Why, by scenario, where it was found out."""
 
 
 GOALS = (
@@ -82,7 +80,6 @@ GOALS = (
         ("broker_killed", "broker_frozen", "broker_cut_off", "broker_answers_lost", "broker_resets"),
         lambda figures: float(figures["ingress_p99_worst"]),
         P99_SECONDS_MAX,
-        MappingProxyType(dict.fromkeys(("broker_cut_off", "broker_resets"), "no; not found out, see below")),
     ),
     Goal(
         "a broker killed or frozen: back after its session has ended",
@@ -95,7 +92,6 @@ GOALS = (
         ("broker_cut_off", "broker_answers_lost", "broker_resets"),
         lambda figures: float(figures["back_from_heal"]),
         3.0,
-        MappingProxyType({"broker_resets": "no; not found out"}),
     ),
     Goal("min ISR lost: back after its return", ("min_isr_lost",), lambda figures: figures["back_from_heal"], 3.0),
     Goal(
@@ -103,7 +99,6 @@ GOALS = (
         ("postgres_failover",),
         lambda figures: float(figures["back_from_heal"]),
         3.0,
-        MappingProxyType({"postgres_failover": "no; see below"}),
     ),
     Goal(
         "primary frozen, another one promoted: back after the fault",
@@ -130,7 +125,7 @@ def goals_of(rows: Sequence[dict[str, Any]]) -> str:
         for name in goal.names:
             if name in by_name:
                 found = goal.figure(by_name[name]["figures"])
-                held = "yes" if found <= goal.most else goal.missed.get(name, "no")
+                held = "yes" if found <= goal.most else "no, see below"
                 lines.append(f"| {goal.told} | {name} | {goal.most:g} | {found:.2f} | {held} |\n")
     head = "\n## Goals\n\nIn seconds, of the rows above.\n\n"
     head += "| goal | scenario | at most | seen | held |\n|---|---|---|---|---|\n"
