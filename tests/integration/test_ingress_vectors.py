@@ -21,6 +21,7 @@ from pydantic import SecretStr, ValidationError
 
 from producers.ingress import app as ingress_app
 from producers.ingress import webhooks
+from producers.ingress.clock_check import ClockCheck
 from producers.ingress.publishing.records import digest
 from producers.ingress.verification.certificates import Certificates
 from runtime.http import HttpAnswer
@@ -77,7 +78,7 @@ class Switch:
         settings: Any,
         publisher: Any,
         readiness: Any,
-        clock: Any,
+        clocks: Any,
         certificates: Any,
         transactions: Any,
         rates: Any,
@@ -95,8 +96,9 @@ class Switch:
     def turn(self, settings: Any, case: dict[str, Any]) -> CertificateHost:
         host = CertificateHost(case.get("config", {}).get("certs", {}))
         certificates = Certificates(host, CertificateSettings())
+        clocks = ClockCheck(Still(case["now"]))
         self.current = self.build(
-            settings, *self.shared, Still(case["now"]), certificates, self.transactions, self.rates, self.hints
+            settings, *self.shared, clocks, certificates, self.transactions, self.rates, self.hints
         )
         return host
 
