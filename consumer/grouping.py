@@ -131,11 +131,8 @@ class Grouping:
     def _work_out(self, group: Mapping[UUID, Member]) -> None:
         payments = self._known.payments
         standing = {(one := followed(payments, payment_id)).id: one for payment_id in group}
-        promises = [
-            (payments[payment_id], member)
-            for payment_id, member in sorted(group.items(), key=lambda item: item[1].promise or 0)
-            if member.promise is not None
-        ]
+        numbered = sorted((member.promise, one) for one, member in group.items() if member.promise is not None)
+        promises = [(payments[payment_id], group[payment_id]) for _, payment_id in numbered]
         ours = {None, *(promise.id for promise, _ in promises)}
         attempts = [one for one in standing.values() if one.client is None and one.intent_id in ours]
         candidates = _shared_out(promises, attempts)

@@ -25,7 +25,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/entries.py": ("tests/unit/test_entries.py", "tests/unit/test_planner.py"),
     "consumer/merging.py": ("tests/unit/test_merging.py", "tests/unit/test_planner.py"),
     "consumer/disputes.py": ("tests/unit/test_disputes.py",),
-    "consumer/grouping.py": ("tests/unit/test_grouping.py",),
+    "consumer/grouping.py": ("tests/unit/test_grouping_rules.py", "tests/unit/test_grouping.py"),
     "providers/core/proof.py": (
         "tests/unit/test_proof.py",
         "tests/unit/test_providers_core.py",
@@ -34,7 +34,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "providers/core/body_mac.py": ("tests/unit/test_providers_core.py", "tests/contract/test_vectors.py"),
 }
 """The core of the money and the comparison of signatures, and the tests that should notice, quick ones first."""
-UNREAD: Final = ("consumer/planner.py", "consumer/grouping.py")
+UNREAD: Final = ("consumer/planner.py",)
 """Of these, what no test notices has not been read yet: they are run by name alone, and hold nothing."""
 OPERATORS: Final = tuple(
     f"core/{name}"

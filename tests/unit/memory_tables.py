@@ -332,3 +332,8 @@ def payment(**columns: Any) -> Payment:
     from events import INTENT_ID
 
     return Payment(**{"id": INTENT_ID, "provider": "standard_webhooks", "account": "", **columns})
+
+
+def stands_under(plan: Plan) -> dict[tuple[RefKey, UUID], Member]:
+    """Return who comes to stand under a reference or a shared id by a plan, and how."""
+    return plan.standing
