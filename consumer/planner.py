@@ -173,7 +173,7 @@ class Planner:
 
     def _wake(self, waiting: list[Waiting]) -> None:
         """Try what waits until nothing more is applied; then park what is not parked yet."""
-        while waiting:
+        for _ in tuple(waiting):
             still = [(event, parked_id) for event, parked_id in waiting if not self._try(event, parked_id)]
             if len(still) == len(waiting):
                 break
@@ -242,7 +242,7 @@ class Planner:
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
             versioned = self._move(event, target, verdict)
-            self._plan.messages += messages_to(target.payment, shown if before and had_phone else None, verdict.news)
+            self._plan.messages += messages_to(target.payment, shown if had_phone else None, verdict.news)
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
@@ -320,7 +320,7 @@ class Planner:
         for key in target.names:
             self._known.names[key] = self._plan.bindings[key] = payment.id
         self._grouping.stand(event, payment)
-        renamed = not verdict.versioned and payment.version > 0 and payment.names != names
+        renamed = not verdict.versioned and payment.names != names
         payment.version += renamed
         return verdict.versioned or renamed
 

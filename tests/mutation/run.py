@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{one.module}:{one.line} {one.key[1]} nth={one.nth}"
         sys.stdout.write(f"not noticed: {place}: {one.before} -> {one.after}\n")
     if not options.modules:
-        sys.stdout.write(f"held: {', '.join(held())}; not read yet, and not held: {', '.join(UNREAD)}\n")
+        sys.stdout.write(f"held: {', '.join(held())}; not read yet, and not held: {', '.join(UNREAD) or 'none'}\n")
     for key in stale:
         sys.stdout.write(f"equal.toml explains what is no change any more: {key}\n")
     return int(bool(left or stale))

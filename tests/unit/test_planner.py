@@ -381,6 +381,16 @@ def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
     assert (len(tables.standing), tables.only["captured"], tables.only["refunded"]) == (1, 1000, 1)
 
 
+@pytest.mark.parametrize(("paid", "unpaid"), [("pay_1", "pay_2"), ("pay_2", "pay_1")])
+def test_a_merge_that_adds_nothing_else_counts_as_a_version_of_the_survivor(paid: str, unpaid: str) -> None:
+    """Whichever row survives: that with the money shows nothing that it did not show before."""
+    tables = processed([standard("payment.captured", payment=paid)], [standard("payment.created", payment=unpaid)])
+    again = standard("payment.captured", event_id="link", payment=paid)
+    tables.process_items([naming(again, paid, unpaid)])
+    row = tables.ledger[-1]
+    assert (row.event_id, row.outcome, row.version, tables.only["captured"]) == ("link", Outcome.APPLIED, 2, 1000)
+
+
 @pytest.mark.parametrize(("currency", "refunded"), [("EUR", 100), ("USD", 0)])
 @pytest.mark.parametrize(("without", "having"), [("pay_1", "pay_2"), ("pay_2", "pay_1")])
 def test_a_merge_keeps_the_currency(without: str, having: str, currency: str, refunded: int) -> None:
