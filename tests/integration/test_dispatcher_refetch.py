@@ -14,6 +14,7 @@ from outside import charge, intent, outside
 from waiting import until
 
 from consumer.decode import Event, decode
+from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.facts import FactKind
 from schemas.record import Record
@@ -96,6 +97,18 @@ async def test_ids_that_nobody_knows_are_asked_about_within_their_budget(harness
         assert not await job.turn(lease)
     found = {row["ref"]: row["status"] for row in await harness.rows("refetches")}
     assert found == {"pi_1": "done", "pi_2": "queued", "pi_3": "done"}
+
+
+async def test_of_what_failed_the_newest_unknown_ids_are_kept_and_all_that_is_known(harness: Office):
+    await harness.pool.execute(
+        "insert into refetches (provider, account, ref, reason, status, known, updated_at)"
+        " select 'stripe', '', name, 'hint', status, known, now() - make_interval(hours => hours)"
+        " from (values ('oldest', 'failed', false, 9), ('older', 'failed', false, 8), ('newest', 'failed', false, 1),"
+        " ('known', 'failed', true, 9), ('waits', 'queued', false, 9), ('done', 'done', false, 9))"
+        " as n (name, status, known, hours)"
+    )
+    await harness.pool.execute(statement("consumer.dispatcher", "trim_refetches"), 1)
+    assert {row["ref"] for row in await harness.rows("refetches")} == {"newest", "known", "waits", "done"}
 
 
 async def test_a_lost_lease_writes_nothing(harness: Office):

@@ -12,6 +12,7 @@ import pytest
 from consumer_harness import bench
 from dispatching import NUMBER, Office, office
 from outside import outside
+from relay_rows import LEDGER, ledger_row
 from waiting import until
 
 from consumer.dispatcher.role import serve
@@ -19,6 +20,7 @@ from consumer.dispatcher.sender import Message, Taken
 from consumer.dispatcher.sms import Unknown
 from runtime.health import Probe
 from runtime.settings import SmsSettings
+from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.record import Attributes, Record
 from schemas.topics import WEBHOOKS
@@ -173,6 +175,47 @@ async def test_a_receipt_that_came_first_stands(harness: Office):
         assert not await job.turn(lease)
     [row] = await harness.rows("sms_transactions")
     assert (row["status"], row["provider_sid"]) == ("delivered", "SM" + "0" * 32)
+
+
+async def test_what_was_sent_is_not_noted_beside_a_receipt_that_comes_in(harness: Office):
+    """A batch with the receipt found no message of this id, and is not committed yet: the note waits for it."""
+    await harness.queue_sms("captured")
+    lease, sid = await harness.lease(), "SM" + "0" * 32
+    event = (None, "twilio", f"{sid}:delivered", "delivered", *ledger_row(None, None, 3)[4:])
+    async with harness.job("sms") as job, harness.pool.acquire() as batch:
+        async with batch.transaction():
+            await batch.execute(statement("consumer", "lock_receipts"), [sid])
+            await batch.copy_records_to_table("payment_logs", records=[event], columns=LEDGER)
+            await batch.execute(statement("consumer", "note_receipts"), [sid], ["delivered"])
+            turn = asyncio.create_task(job.turn(lease))
+            await until(lambda: waits_for_name(harness, turn), "the note waits")
+        await turn
+    [row] = await harness.rows("sms_transactions")
+    assert (row["status"], row["provider_sid"]) == ("delivered", sid)
+
+
+async def test_a_receipt_is_not_noted_beside_what_was_sent(harness: Office):
+    """The other way round: the message's id is written and not committed yet, and the batch waits for it."""
+    await harness.queue_sms("captured")
+    headers = Attributes("twilio", "SM1:delivered", "delivered", time.time()).to_headers()
+    receipt = Record(WEBHOOKS.name, 0, 0, 0, b"SM1", b"MessageSid=SM1&MessageStatus=delivered", headers)
+    async with bench(harness.dsn) as tables, harness.pool.acquire() as sender:
+        async with sender.transaction():
+            await sender.execute(statement("consumer", "lock_receipts"), ["SM1"])
+            await sender.execute("update sms_transactions set status = 'sent', provider_sid = 'SM1'")
+            batch = asyncio.create_task(tables.process([receipt]))
+            await until(lambda: waits_for_name(harness, batch), "the batch waits")
+        await batch
+    assert await status_is(harness, "delivered")
+
+
+async def waits_for_name(of: Office, task: asyncio.Task[Any]) -> bool:
+    """Tell whether somebody waits for a lock on a name; fails where the task ended without having waited."""
+    assert not task.done(), "it did not wait"
+    return bool(await of.pool.fetchval(
+        "select exists (select from pg_locks join pg_database on pg_database.oid = database"
+        " where datname = current_database() and locktype = 'advisory' and not granted)"
+    ))  # fmt: skip
 
 
 async def test_a_message_that_ended_already_is_found_ended(harness: Office):

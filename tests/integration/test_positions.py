@@ -14,8 +14,10 @@ from consumer_stage import administration
 from pydantic import SecretStr
 
 from consumer.positions import Positions, StoredOffsets
+from runtime.lease import PostgresLeases
 from runtime.postgres import open_pool
 from runtime.settings import PostgresSettings
+from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,6 +46,35 @@ async def test_the_last_word_counts_and_an_epoch_is_never_given_twice(database: 
         assert len(epochs) == 4
     finally:
         await pool.close()
+
+
+@pytest.mark.parametrize("begin", ["consumer", "relay", "rebase"])
+@pytest.mark.parametrize("ahead_seconds", [-1_000_000, 1_000_000], ids=["a copy of long ago", "a clock that went back"])
+async def test_an_epoch_is_above_the_last_and_above_those_of_other_copies(
+    database: Database, begin: str, ahead_seconds: int
+):
+    """Copies of one database know the same epochs; only the time tells those apart that each begins by itself."""
+    owner = await asyncpg.connect(database.owner_dsn)
+    try:
+        now = "extract(epoch from clock_timestamp())::bigint"
+        last = await owner.fetchval(
+            f"update epochs set epoch = {now} + $1, timeline = timeline + 1 returning epoch", ahead_seconds
+        )
+        began = await owner.fetchval(f"select {now}")
+        if begin == "consumer":
+            await owner.execute(statement("consumer", "begin_epoch"), "restored")
+        elif begin == "rebase":
+            await owner.execute(statement("producers", "rebase_epoch"))
+        else:
+            lease = await PostgresLeases(owner).acquire("relay", "test", 60)
+            assert lease is not None
+            await owner.execute(statement("producers", "begin_epoch"), *lease.fence)
+        newest = await owner.fetchval("select max(epoch) from epochs")
+    finally:
+        await owner.close()
+    assert newest > last
+    assert newest >= began
+    assert newest <= max(last, began) + 60
 
 
 async def test_a_postgres_that_is_away_takes_no_offset(database: Database):

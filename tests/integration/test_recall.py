@@ -250,6 +250,23 @@ async def test_history_is_not_lost(harness: Office) -> None:
     assert await seen(harness) == {"evt_1": (False, False, False)}
 
 
+async def test_what_was_lost_stays_counted_however_old_it_is(harness: Office) -> None:
+    """Forgotten is history, and what came by a webhook as well; of what recall brought first the totals are made."""
+    await harness.pool.execute(
+        "insert into recalled_events (source, event_id, kind, occurred_at, history, first_at, lost_at, seen_at)"
+        " select 'stripe', name, 'k', now() - make_interval(days => days), history,"
+        " case when first then now() end, case when lost then now() end, now() - make_interval(days => days)"
+        " from (values ('history', 40, true, true, false), ('webhook', 40, false, false, false),"
+        " ('lost', 40, false, true, true), ('not yet lost', 40, false, true, false),"
+        " ('young history', 20, true, true, false)) as n (name, days, history, first, lost)"
+    )
+    lease = await harness.lease()
+    async with harness.job("recall", providers=stripe_of(harness), recall=RECALL | {"kept_days": 30}) as job:
+        await job.turn(lease)
+    assert set(await seen(harness)) == {"lost", "not yet lost", "young history"}
+    assert (totals(metrics.WEBHOOKS_RECALLED), totals(metrics.WEBHOOKS_LOST)) == ({"stripe": 2}, {"stripe": 2})
+
+
 async def test_a_full_spool_puts_the_reading_off(harness: Office) -> None:
     await began(harness, DAY)
     harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]

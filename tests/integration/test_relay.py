@@ -23,7 +23,9 @@ from relay_rows import (
     spool,
 )
 
+from ops.database import fetch
 from producers.relay import outbox_depth
+from producers.relay.cluster import find_mismatch
 from producers.relay.rebase import rebase, rebase_if_restored
 from runtime.kafka import ensure_topics
 from runtime.lease import Lease, PostgresLeases
@@ -419,6 +421,42 @@ async def test_what_came_between_a_restore_and_its_rebase_is_published_in_every_
             await owner.execute(f"update {table} set relay_xid = 3, created_at = $1 where relay_xid <> 3", at)
     waiting = await rebase(database.owner_dsn)
     assert (waiting["changes"], waiting["dead_letters"], waiting["commands"]) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("lane", ["changes", "commands", "dead_letters"])
+async def test_the_rows_of_one_lane_alone_tell_that_the_database_was_restored(
+    connections: list[asyncpg.Connection], lane: str
+):
+    first, _, owner = connections
+    payment_id, far = await add_payment(first), 10**12
+    if lane == "changes":
+        await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, far)], columns=LEDGER)
+    elif lane == "commands":
+        await add_command(owner, payment_id)
+        await owner.execute("update commands set relay_xid = $1", far)
+    else:
+        await add_letter(owner)
+        await owner.execute("update dead_letters set relay_xid = $1", far)
+    rows = await first.fetch(statement("producers", "read_cluster"))
+    assert f"{lane} hold transaction id {far}" in str(find_mismatch(rows))
+
+
+async def test_what_is_not_published_is_counted_in_every_lane(connections: list[asyncpg.Connection]):
+    first, _, _ = connections
+    payment_id = await add_payment(first)
+    wanted = {"changes": 1, "state": 1, "dead_letters": 2, "commands": 3, "spool": 4}
+    async with first.transaction():
+        await change(first, payment_id)
+    for lane, add in (
+        ("dead_letters", lambda: add_letter(first)),
+        ("commands", lambda: add_command(first, payment_id)),
+        ("spool", lambda: spool(first, "payments.webhooks", b"key", b"value")),
+    ):
+        for _ in range(wanted[lane]):
+            await add()
+    assert await outbox_depth(first) == wanted
+    (counts,) = await fetch(first, "read_counts")
+    assert (counts["outbox"], counts["spool"], counts["ledger"], counts["dead_letters_open"]) == (6, 4, 1, 2)
 
 
 async def test_a_start_that_finds_the_database_restored_rebases_it_by_itself(
