@@ -169,8 +169,8 @@ async def postgres(settings: Settings) -> list[Finding]:
             findings.append(prefix_finding(bound_to, settings.kafka.topic_prefix))
         if await connection.fetchval("select to_regclass('payment_logs') is not null"):
             may = await connection.fetchval(
-                "select has_table_privilege('payment_logs', 'update') or has_table_privilege('payment_logs', 'delete')"
-                " or has_table_privilege('payment_logs', 'truncate')"
+                "select has_any_column_privilege('payment_logs', 'update')"
+                " or has_table_privilege('payment_logs', 'delete') or has_table_privilege('payment_logs', 'truncate')"
             )
             advice = "log in as a role that does not own the schema, and run `ratchet migrate up`" if may else ""
             shown = "the application's role can alter it" if may else "the application's role can't alter it"

@@ -49,7 +49,10 @@ async def test_our_sessions_write_before_they_confirm_and_doctor_names_what_does
 @pytest.mark.parametrize(
     ("check", "change"),
     [
-        *(("ledger", f"grant {right} on payment_logs to {{role}}") for right in ("update", "delete", "truncate")),
+        *(
+            ("ledger", f"grant {right} on payment_logs to {{role}}")
+            for right in ("update", "delete", "truncate", "update (hash)")
+        ),
         ("writes", "alter database {name} set default_transaction_read_only = on"),
         ("migrations", "delete from schema_migrations where version = (select max(version) from schema_migrations)"),
     ],
