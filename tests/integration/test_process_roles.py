@@ -163,6 +163,31 @@ async def test_a_letter_s_bytes_are_nobody_s_to_change(granted: Any, database: D
     assert {row["column_name"] for row in columns} <= {"status", "delivery_count", "redrive_count"}
 
 
+@pytest.mark.parametrize(
+    ("process", "right", "columns"),
+    [
+        ("dispatcher", "select", "dead_letters.key dead_letters.value dead_letters.header_values"),
+        ("dispatcher", "select", "parked_events.key parked_events.value parked_events.header_values"),
+        ("consumer", "select", "spool.key spool.value spool.header_values"),
+        ("ops", "select", "operator_tokens.digest"),
+        ("consumer", "update", "commands.amount commands.command intent_claims.amount intent_claims.answer"),
+        ("consumer", "update", "recalled_events.lost_at recalled_events.history"),
+        ("dispatcher", "update", "recall_orders.requested_by recall_orders.because recall_orders.dry_run"),
+        ("console", "update", "recall_orders.requested_by recall_orders.because recall_orders.dry_run"),
+        ("console", "insert", "operator_actions.db_role operator_actions.hash operator_actions.acted_at"),
+        ("ops", "insert", "operator_actions.db_role operator_actions.hash operator_actions.acted_at"),
+    ],
+)
+async def test_what_stands_beside_what_a_process_needs_is_kept_from_it(
+    granted: Any, process: str, right: str, columns: str
+) -> None:
+    """Who talks to the outside reads no body, and whose order it was nobody rewrites."""
+    asked = [tuple(name.split(".")) for name in columns.split()]
+    sql = "select has_column_privilege($1, $2, $3, $4)"
+    may = [name for name in asked if await granted.fetchval(sql, f"ratchet_{process}", *name, right)]
+    assert may == []
+
+
 async def test_a_password_s_hash_is_the_console_s(granted: Any) -> None:
     may = [
         process
