@@ -135,6 +135,28 @@ async def test_only_closed_letters_of_an_age_are_removed(application: Any, owner
         await remove_old(application, 30, 120)
 
 
+async def test_a_closed_letter_waits_for_the_end_of_its_redrive_and_goes_then(application: Any, owner: Any) -> None:
+    order = (
+        "insert into redrives (requested_by, filter, rate_per_second, policy, failure_ratio_max, failures_min, forced,"
+        " matched, selected, published, started_at, status, ended_at)"
+        " values ('a', '{}', 1, 'keep_going', 0.5, 1, false, 1, 1, 1, now(), $1, case when $2 then now() end)"
+        " returning id"
+    )
+    letters = {}
+    for offset, (status, ended) in enumerate((("running", False), ("done", True))):
+        letters[status] = await add(application, "redriven", 40, offset)
+        redrive = await application.fetchval(order, status, ended)
+        await application.execute(
+            "insert into redrive_messages (redrive_id, dead_letter_id, would, status, claimed_at, published_at)"
+            " values ($1, $2, 'apply', 'published', now(), now())", redrive, letters[status],
+        )  # fmt: skip
+    assert await remove_old(owner, 30, 120) == 1
+    assert [row["id"] for row in await owner.fetch("select id from dead_letters")] == [letters["running"]]
+    await application.execute("update redrives set status = 'done', ended_at = now()")
+    assert await remove_old(owner, 30, 120) == 1
+    assert await owner.fetchval("select count(*) from redrive_messages") == 0
+
+
 async def test_old_rows_that_name_people_go_by_their_settings(owner: Any, application: Any) -> None:
     await console_stage.fill(owner)
     await owner.execute(
