@@ -53,11 +53,11 @@ WHY = {
   304, 674 and 376 ms in three runs; in the last one the slowest webhooks came before the fault, in the first seconds of
   the load. The relay leaves a partition that did not answer alone for a while, 5 s until 2026-11-28: a run of
   `broker_resets` failed once more in the moment of healing, and what lay in the spool came 5 s later. It is 2 s now
-  (`producers/relay/destination.py`).""",
+  (`producers/relay/destination.py`), and both are back a second after the mending.""",
     "postgres_failover": """A consumer tried again after a pause that grew up to 5 s: it was back 4.3 s after the new
   primary answered. Pauses end at 1 s now (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`), and it is back after 1.5 s.""",
 }
-"""Why a goal is missed, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
+"""What is behind the figures, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
 
 
 SESSION_SECONDS = 6.0
@@ -163,9 +163,9 @@ def told_of(seen: dict[str, Any]) -> str:
 
 
 def why_of(rows: Sequence[dict[str, Any]]) -> str:
-    """Return why goals are missed in the scenarios that were played."""
+    """Return what is behind the figures of the scenarios that were played."""
     found = "".join(f"- **{seen['name']}**: {WHY[seen['name']]}\n" for seen in rows if seen["name"] in WHY)
-    return f"\n## Why a goal is missed\n\n{found}" if found else ""
+    return f"\n## What is behind these figures\n\n{found}" if found else ""
 
 
 def page_of(rows: Sequence[dict[str, Any]]) -> str:
