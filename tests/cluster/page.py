@@ -57,7 +57,7 @@ WHY = {
     "postgres_failover": """A consumer tried again after a pause that grew up to 5 s: it was back 4.3 s after the new
   primary answered. Pauses end at 1 s now (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`), and it is back after 1.5 s.""",
 }
-"""What is behind the figures, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
+"""What is behind the figures, by scenario, as far as it was found out, from the logs of a run in .ratchet/cluster."""
 
 
 SESSION_SECONDS = 6.0
