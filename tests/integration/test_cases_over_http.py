@@ -124,6 +124,8 @@ def signed_item(item: dict[str, Any]) -> dict[str, Any]:
     return {"live": "true", "notificationItems": [{"NotificationRequestItem": own}]}
 
 
+PATIENT: Final = {"hedge_seconds": 60.0, "publish_timeout_seconds": 60.0}
+"""Records are looked for in the topic: on a full machine an acknowledgement may take longer than the spool waits."""
 PER_PROVIDER: Final = 4
 
 
@@ -159,7 +161,7 @@ async def test_a_case_over_http(
     async with (
         bench(database.dsn) as ledger,
         running.tail(stack.kafka) as tail,
-        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes, **PATIENT) as ingress,
     ):
         posted = set()
         for place, (kind, body) in enumerate(case["steps"]):
@@ -194,7 +196,7 @@ async def test_a_dispute_of_two_payments_reaches_both(
     async with (
         bench(database.dsn) as ledger,
         running.tail(stack.kafka) as tail,
-        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes, **PATIENT) as ingress,
     ):
         dispute = {
             "dispute_id": "D1", "dispute_amount": money, "status": "OPEN",
@@ -256,7 +258,7 @@ async def test_an_order_of_two_merchants_over_http_is_a_payment_of_each(  # noqa
     changes = {"kafka": kafka, "providers": {"paypal": paypal}}
     async with (
         bench(database.dsn) as ledger,
-        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes, **PATIENT) as ingress,
         consuming(ingress.settings),
     ):
 
