@@ -106,11 +106,15 @@ class LockingReader:
 
     async def _followed(self, payments: Collection[UUID]) -> set[UUID]:
         """Return payments and all that they lead to: each beginning locks one more, and there may be more of them."""
+        if not payments:
+            return set()
         found = await self._connection.fetch(_sql("follow_payments"), plain_array(sorted(payments)))
         return {row["id"] for row in found}
 
     async def _all_beyond(self, references: Collection[RefKey]) -> set[RefKey]:
         """Return references and all that lead on from who stands under them, for the same reason."""
+        if not references:
+            return set()
         arguments = *rows.group_arrays(references), self._group_max
         return rows.references_from(await self._connection.fetchval(_sql("follow_references"), *arguments))
 
