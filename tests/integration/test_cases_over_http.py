@@ -6,14 +6,12 @@ order. PayPal's certificate is the test's own, served where the ingress would fe
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import time
 import zlib
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -29,20 +27,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
+from running_consumer import consuming
 
-from consumer import role
 from producers.ingress import app as ingress_app
 from producers.ingress.verification.certificates import Certificates
-from runtime.health import Probe
 from runtime.http import HttpAnswer
 from runtime.kafka import ensure_topics
 from runtime.settings import AccountSettings, KafkaSettings, ProviderSettings
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from runtime.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -295,18 +291,6 @@ async def test_an_order_of_two_merchants_over_http_is_a_payment_of_each(  # noqa
         ("WH-R1", "P2"),
     ]
     assert lost == []
-
-
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[None]:
-    """Run a consumer in this process until the context ends."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(role.serve(settings, stop, Probe("consumer")))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
 
 
 def one_id(one: Any) -> str | None:

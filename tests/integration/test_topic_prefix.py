@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from aiokafka import TopicPartition
 from consumer_harness import command, intent, until
 from consumer_stage import from_now_on, member, places
 from relay_rows import reading, relaying
+from running_consumer import consuming
 from running_ingress import event, ingress_settings, open_ingress
 
 from consumer import role
@@ -33,8 +33,6 @@ from schemas.errors import SettingsError
 from schemas.topics import ALL, DEFAULT, RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from conftest import Database
 
     from runtime.settings import Settings
@@ -44,17 +42,6 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60.0
-
-
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(role.serve(settings, stop, Probe("consumer")))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
 
 
 async def default_topics(kafka: str) -> tuple[dict[TopicPartition, int], dict[TopicPartition, Any]]:

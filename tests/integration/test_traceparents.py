@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from consumer_stage import from_now_on
 from relay_rows import Reader, reading, relaying
+from running_consumer import consuming
 from running_ingress import event, open_ingress
 
-from consumer import role
 from runtime import telemetry
-from runtime.health import Probe
 from runtime.settings import TelemetrySettings
 from schemas import topics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from conftest import Database
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
     from running_ingress import RunningIngress
 
-    from runtime.settings import Settings
     from runtime.stack import Endpoints
 
 pytestmark = pytest.mark.integration
-
-
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[None]:
-    """Run a consumer in this process."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(role.serve(settings, stop, Probe("consumer")))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
 
 
 @pytest.fixture
