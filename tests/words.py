@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,24 @@ INSTEAD: Final = {
 ENDINGS: Final = frozenset({".py", ".sql", ".html", ".md", ".sh", ".toml", ".yaml"})
 UNTOUCHED: Final = ("CHANGELOG.md", "migrations/", "tests/words.", "tests/unit/test_words.py", "clients/", "uv.lock")
 """What is history, keeps these words by its job, or is made by a tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A name or a phrase that stays as it is: no word within it counts, in files whose paths begin as `places` say."""
+
+    text: str
+    """A regular expression; upper and lower case are one."""
+    why: str
+    places: tuple[str, ...] = ("",)
+
+
+_OUTSIDE: Final = "settings, alerts, metrics, log lines, options and columns that people and programs hold on to: "
+KEPT: Final = (
+    Kept(r"books_timeout_seconds|console_books_failed|--books|/books", _OUTSIDE + "a setting, a log line, old links"),
+    Kept(r"careful_until", _OUTSIDE + "a column of consumer_marks"),
+)
+"""What keeps a word of the list, and why; docs/glossary.md, "Names that stay", says what each means."""
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -71,12 +90,24 @@ def files() -> list[str]:
     return [path for path in known if not path.startswith(UNTOUCHED)]
 
 
+@cache
+def _left_out(path: str) -> re.Pattern[str] | None:
+    kept = "|".join(f"(?:{one.text})" for one in KEPT if path.startswith(one.places))
+    return re.compile(kept, re.IGNORECASE) if kept else None
+
+
+def counted(path: str) -> str:
+    """Return the text of a file without what stays as it is."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return left_out.sub(" ", text) if (left_out := _left_out(path)) else text
+
+
 @lru_cache
 def used() -> dict[str, Counter[str]]:
     """Return for each word how many files of each folder use it."""
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for path in files():
-        for word in words_in((ROOT / path).read_text(encoding="utf-8")) & INSTEAD.keys():
+        for word in words_in(counted(path)) & INSTEAD.keys():
             found[word][folder_of(path)] += 1
     return dict(found)
 

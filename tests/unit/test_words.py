@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_a_class_name_that_stands_once_by_now_is_off_the_list() -> None:
 def test_words_within_names_are_seen() -> None:
     assert {"door", "lane", "told", "settle", "desk"} <= words.words_in("FrontDoor lanes _told_ SETTLE_SECONDS desk's")
     assert not {"told", "desk"} & words.words_in("untold desktop")
+
+
+@pytest.mark.parametrize("kept", words.KEPT, ids=lambda kept: kept.text)
+def test_what_stays_is_there_and_holds_a_word_of_the_list(kept: words.Kept) -> None:
+    texts = [(words.ROOT / path).read_text(encoding="utf-8") for path in words.files() if path.startswith(kept.places)]
+    found = {match.group() for text in texts for match in re.finditer(kept.text, text, re.IGNORECASE)}
+    assert found, "no file holds it any more"
+    assert [one for one in found if not words.words_in(one) & words.INSTEAD.keys()] == []
+
+
+def test_a_name_that_stays_hides_no_other_word() -> None:
+    path = "consumer/marks.py"
+    assert "careful_until" in (words.ROOT / path).read_text(encoding="utf-8")
+    assert "careful" not in words.words_in(words.counted(path))
+    assert "place" in words.words_in(words.counted(path))
 
 
 def test_the_list_is_lowered_and_never_raised() -> None:
