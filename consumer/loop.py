@@ -132,7 +132,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._until(self._pool.some_is_free, stop)
 
     async def _process_exclusively(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Process what is new or wants caution with nothing beside it, in portions with offsets of their own."""
+        """Process what is new or in quarantine with nothing beside it, in portions with offsets of their own."""
         generation = self._generation
         with self._poller.paused():
             portions = self._quarantine.portions(records)

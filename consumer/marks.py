@@ -41,8 +41,8 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Caution:
-    """How many unclean ends make careful, for how many records, and how many ends convict."""
+class QuarantineRule:
+    """How many unclean ends begin a quarantine, of how many records, and how many ends convict."""
 
     unclean_ends_max: int
     window_records: int
@@ -53,8 +53,8 @@ class Caution:
             return Mark(owner, offset)
         ended = mark.owner not in (None, owner)
         unclean_ends = mark.unclean_ends + ended if offset == mark.start_offset else 0
-        careful = offset + self.window_records if unclean_ends >= self.unclean_ends_max else mark.careful_until or 0
-        return Mark(owner, offset, unclean_ends, careful if careful > offset else None)
+        until = offset + self.window_records if unclean_ends >= self.unclean_ends_max else mark.careful_until or 0
+        return Mark(owner, offset, unclean_ends, until if until > offset else None)
 
     @staticmethod
     def suspect(mark: Mark | None, owner: UUID, offset: int) -> int | None:
@@ -67,10 +67,10 @@ class Caution:
 class Marks:
     """The durable notes of one process, in `consumer_marks` and `consumer_ends`."""
 
-    def __init__(self, pool: Pool, owner: UUID, caution: Caution, on_purpose: PurposefulEnds) -> None:
+    def __init__(self, pool: Pool, owner: UUID, rule: QuarantineRule, on_purpose: PurposefulEnds) -> None:
         self._pool = pool
         self._owner = owner
-        self._caution = caution
+        self._rule = rule
         self._on_purpose = on_purpose
 
     async def start(self, place: Place, offset: int) -> int | None:
@@ -82,10 +82,10 @@ class Marks:
             mark = None if row is None else Mark(**row)
             before = mark is not None and offset < mark.start_offset
             await connection.execute(statement("consumer", "forget_ends"), *place, offset, before)
-            suspect = self._caution.suspect(mark, self._owner, offset)
+            suspect = self._rule.suspect(mark, self._owner, offset)
             if mark is not None and suspect is not None:
                 await connection.execute(statement("consumer", "note_end"), *place, suspect, mark.owner)
-            begun = self._caution.take_up(mark, self._owner, offset)
+            begun = self._rule.take_up(mark, self._owner, offset)
             await connection.execute(
                 statement("consumer", "write_mark"),
                 *(*place, self._owner, begun.start_offset, begun.unclean_ends, begun.careful_until),
@@ -96,11 +96,11 @@ class Marks:
     async def probe(self, place: Place, offset: int) -> bool:
         """Note that this record is about to be touched by itself; return whether it is convicted."""
         row = await self._pool.fetchrow(statement("consumer", "note_probe"), *place, offset, self._owner)
-        return row is not None and row["ends"] >= self._caution.unclean_ends_max
+        return row is not None and row["ends"] >= self._rule.unclean_ends_max
 
-    async def end_caution(self, place: Place) -> None:
+    async def end_quarantine(self, place: Place) -> None:
         """Note that the hunt is over in this partition."""
-        await self._pool.execute(statement("consumer", "end_caution"), *place, self._owner)
+        await self._pool.execute(statement("consumer", "end_quarantine"), *place, self._owner)
 
     async def let_go(self, *, clean: bool) -> None:
         """Note that nothing of ours is in hand any more: what comes after is no end that a record is to blame for.

@@ -39,7 +39,7 @@ class Quarantine:
         self._until: dict[Place, int | None] = {}
 
     def normal(self, records: Sequence[Record]) -> bool:
-        """Tell whether these records may be worked on all at once: no partition is new, and none wants caution.
+        """Tell whether these records may be worked on all at once: no partition is new, and none is in quarantine.
 
         The first records of a partition go through one worker, in order: where they begin is noted durably, and a note
         must be the same at the next start for a record that kills the process to be found.
@@ -64,15 +64,15 @@ class Quarantine:
     def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         """Divide records whose partitions have begun into what is processed at once.
 
-        That is all of partitions that are normal, then one by one what wants caution, then what stands behind it: each
+        That is all of normal partitions, then one by one what is in quarantine, then what stands behind it: each
         partition keeps its order, so no offset that may be committed steps over a record that is still to come.
         """
-        careful = [record for record in records if self.holds(record)]
-        cautious = {place_of(record) for record in careful}
-        behind = [record for record in records if place_of(record) in cautious and not self.holds(record)]
-        if normal := [record for record in records if place_of(record) not in cautious]:
+        isolated = [record for record in records if self.holds(record)]
+        quarantined = {place_of(record) for record in isolated}
+        behind = [record for record in records if place_of(record) in quarantined and not self.holds(record)]
+        if normal := [record for record in records if place_of(record) not in quarantined]:
             yield normal
-        for record in careful:
+        for record in isolated:
             yield [record]
         if behind:
             yield behind
@@ -100,17 +100,17 @@ class Quarantine:
         async with self._touching:
             if await self._outages.through(lambda: self.marks.probe(place, record.offset)):
                 yield True
-                await self._end_caution(place)
+                await self._end_quarantine(place)
                 return
             with self.hand.holding():
                 yield False
             until = self._until.get(place)
             if until is not None and record.offset + 1 >= until:
-                await self._end_caution(place)
+                await self._end_quarantine(place)
 
-    async def _end_caution(self, place: Place) -> None:
+    async def _end_quarantine(self, place: Place) -> None:
         held = self._until
-        await self._outages.through(lambda: self.marks.end_caution(place))
+        await self._outages.through(lambda: self.marks.end_quarantine(place))
         if place in held:
             held[place] = None
 

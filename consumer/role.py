@@ -18,7 +18,7 @@ from consumer.decode import endpoints_of
 from consumer.hand import HandWatch
 from consumer.instance import InstanceLock
 from consumer.loop import ConsumerLoop
-from consumer.marks import Caution, Marks
+from consumer.marks import Marks, QuarantineRule
 from consumer.outages import Outages
 from consumer.positions import Positions, StoredOffsets
 from consumer.processing import Processor
@@ -118,8 +118,8 @@ def _instance_lock(pool: Pool, settings: Settings) -> InstanceLock | None:
 def make_processor(pool: Pool, settings: Settings) -> Processor:
     """Put together what processes batches."""
     limits = settings.consumer
-    caution = Caution(limits.unclean_ends_max, 2 * limits.batch_records_max * limits.batches_in_flight_max)
-    marks = Marks(pool, settings.role.token or uuid4(), caution, PurposefulEnds(settings.home, "consumer"))
+    rule = QuarantineRule(limits.unclean_ends_max, 2 * limits.batch_records_max * limits.batches_in_flight_max)
+    marks = Marks(pool, settings.role.token or uuid4(), rule, PurposefulEnds(settings.home, "consumer"))
     patience = settings.postgres.statement_timeout_seconds + settings.postgres.connect_timeout_seconds
     hand = HandWatch(limits.hang_seconds_max, patience)
     outages = Outages(limits, hand.activity)

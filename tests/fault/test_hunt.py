@@ -126,7 +126,7 @@ async def reasons(harness: Stage) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-async def test_a_careful_batch_longer_than_the_stall_bound_makes_progress_across_restarts(harness: Stage) -> None:
+async def test_an_isolated_batch_longer_than_the_stall_bound_makes_progress_across_restarts(harness: Stage) -> None:
     await two_ends_noted(harness)
     await harness.publish(harmless(400), partition=0)
     async with away(harness.database.dsn, 0.002) as dsn:
@@ -228,9 +228,9 @@ async def hold_payments(harness: Stage, watched: Watched, seconds: float) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("careful", [False, True])
-async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(harness: Stage, careful: bool) -> None:  # noqa: FBT001
-    if careful:
+@pytest.mark.parametrize("isolated", [False, True])
+async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(harness: Stage, isolated: bool) -> None:  # noqa: FBT001
+    if isolated:
         await two_ends_noted(harness)
     async with supervised(harness, QUICK, role=QUICK_ROLE) as watched:
         await until(harness.members, "the consumer is there")

@@ -100,7 +100,7 @@ async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> Async
 async def test_a_consumer_that_processes_nothing_while_there_is_lag_is_seen(harness: Stage) -> None:
     """Its loop runs, its probe answers, it is a member of the group: only its progress tells."""
     child = harness.spawn(limits={"stall_seconds": 5.0, "batches_in_flight_max": 1}, hang="stuck-here")
-    await harness.publish([webhook("payment.created", "calm")])
+    await harness.publish([webhook("payment.created", "normal")])
     await harness.until_written(1)
     probe = await address_of(harness.folder / "home-0", "consumer")
     assert await ask_livez(probe, 10.0) is None

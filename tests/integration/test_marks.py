@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from consumer.marks import Caution, Marks
+from consumer.marks import Marks, QuarantineRule
 from runtime.ends import PurposefulEnds
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 PLACE = ("payments.webhooks", 0)
 WINDOW = 8000
-CAUTION = Caution(unclean_ends_max=2, window_records=WINDOW)
+RULE = QuarantineRule(unclean_ends_max=2, window_records=WINDOW)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class Processes:
         self.pool, self.home = pool, home
 
     def start(self, owner: uuid.UUID | None = None) -> Marks:
-        return Marks(self.pool, owner or uuid.uuid4(), CAUTION, PurposefulEnds(self.home, "consumer"))
+        return Marks(self.pool, owner or uuid.uuid4(), RULE, PurposefulEnds(self.home, "consumer"))
 
     async def die_with(self, start: int, *touched: int) -> int | None:
         """Take the partition up, touch records one by one, and end with the last one in hand."""
@@ -55,25 +55,25 @@ def processes(pool: Pool, tmp_path: Path) -> Processes:
     return Processes(pool, tmp_path)
 
 
-async def test_two_unclean_ends_at_one_start_make_careful(processes: Processes) -> None:
+async def test_two_unclean_ends_at_one_start_begin_a_quarantine(processes: Processes) -> None:
     assert await processes.die_with(100) is None
     assert await processes.die_with(100) is None
     assert await processes.die_with(100) == 100 + WINDOW
 
 
-async def test_ends_with_progress_between_make_nobody_careful(processes: Processes) -> None:
+async def test_ends_with_progress_between_begin_no_quarantine(processes: Processes) -> None:
     assert [await processes.die_with(start) for start in (100, 100, 120, 120, 140)] == [None] * 5
 
 
-async def careful(processes: Processes, start: int = 100) -> None:
+async def quarantined(processes: Processes, start: int = 100) -> None:
     for _ in range(2):
         await processes.die_with(start)
 
 
 async def test_a_record_that_was_in_hand_at_two_ends_is_convicted(processes: Processes) -> None:
-    await careful(processes)
+    await quarantined(processes)
     await processes.die_with(100, 150)
-    assert await processes.die_with(149, 149, 150), "the caution lasts where progress was committed"
+    assert await processes.die_with(149, 149, 150), "the quarantine lasts where progress was committed"
     marks = processes.start()
     await marks.start(PLACE, 149)
     assert not await marks.probe(PLACE, 149)
@@ -81,7 +81,7 @@ async def test_a_record_that_was_in_hand_at_two_ends_is_convicted(processes: Pro
 
 
 async def test_two_ends_at_two_records_convict_neither(processes: Processes) -> None:
-    await careful(processes)
+    await quarantined(processes)
     await processes.die_with(100, 150)
     await processes.die_with(100, 120)
     marks = processes.start()
@@ -90,7 +90,7 @@ async def test_two_ends_at_two_records_convict_neither(processes: Processes) -> 
 
 
 async def test_a_record_that_survived_is_blamed_for_nothing_of_before(processes: Processes) -> None:
-    await careful(processes)
+    await quarantined(processes)
     await processes.die_with(100, 150)
     await processes.die_with(100, 150, 151)
     await processes.die_with(100, 150)
@@ -108,7 +108,7 @@ async def test_a_rebalance_is_no_unclean_end(processes: Processes) -> None:
         member = processes.start()
         assert await member.start(PLACE, 100) is None
         await member.let_go(clean=True)
-    await careful(processes)
+    await quarantined(processes)
     for offset in (100, 150, 150, 150, 150):
         member = processes.start()
         assert await member.start(PLACE, offset) == 100 + WINDOW
@@ -118,7 +118,7 @@ async def test_a_rebalance_is_no_unclean_end(processes: Processes) -> None:
 
 async def test_a_process_that_could_not_let_go_takes_the_note_back_when_it_can(processes: Processes) -> None:
     """An outage hid that it gave the partition up; it lives, so nothing that it had in hand killed it."""
-    await careful(processes)
+    await quarantined(processes)
     alive = [processes.start(), processes.start()]
     for member in alive:
         await member.start(PLACE, 100)
@@ -131,12 +131,12 @@ async def test_a_process_that_could_not_let_go_takes_the_note_back_when_it_can(p
 
 
 async def test_a_zombie_notes_nothing_and_takes_nothing_from_the_new_owner(processes: Processes, pool: Pool) -> None:
-    await careful(processes)
+    await quarantined(processes)
     zombie, owner = processes.start(), uuid.uuid4()
     await zombie.start(PLACE, 100)
     await processes.start(owner).start(PLACE, 100)
     assert not await zombie.probe(PLACE, 105)
-    await zombie.end_caution(PLACE)
+    await zombie.end_quarantine(PLACE)
     await zombie.let_go(clean=True)
     row = await pool.fetchrow("select owner, probing_offset, careful_until from consumer_marks")
     assert row is not None
@@ -145,7 +145,7 @@ async def test_a_zombie_notes_nothing_and_takes_nothing_from_the_new_owner(proce
 
 async def test_who_was_ended_on_purpose_is_no_evidence(processes: Processes, tmp_path: Path) -> None:
     """The supervisor notes the kill before it kills; the next start takes that for what it is."""
-    await careful(processes)
+    await quarantined(processes)
     await processes.die_with(100, 150)
     for _ in range(3):
         token = uuid.uuid4()
@@ -162,13 +162,13 @@ async def test_who_was_ended_on_purpose_is_no_evidence(processes: Processes, tmp
 async def test_a_kill_that_is_reported_after_another_took_over_is_taken_back(
     processes: Processes, tmp_path: Path
 ) -> None:
-    await careful(processes)
+    await quarantined(processes)
     await processes.die_with(100, 150)
     token = uuid.uuid4()
     killed = processes.start(token)
     await killed.start(PLACE, 100)
     await killed.probe(PLACE, 150)
-    elsewhere = Marks(processes.pool, uuid.uuid4(), CAUTION, PurposefulEnds(tmp_path / "another", "consumer"))
+    elsewhere = Marks(processes.pool, uuid.uuid4(), RULE, PurposefulEnds(tmp_path / "another", "consumer"))
     await elsewhere.start(PLACE, 100)
     PurposefulEnds(tmp_path, "consumer").note(token)
     await processes.start().start(("payments.webhooks", 1), 0)
@@ -177,7 +177,7 @@ async def test_a_kill_that_is_reported_after_another_took_over_is_taken_back(
 
 async def test_a_stop_in_the_hunt_lets_the_next_start_go_on_with_it(processes: Processes, pool: Pool) -> None:
     """A liveness probe that stops the process again and again must not let the killer start from zero."""
-    await careful(processes)
+    await quarantined(processes)
     await processes.die_with(100, 150)
     for clean in (True, False):
         stopped = processes.start()
@@ -188,12 +188,12 @@ async def test_a_stop_in_the_hunt_lets_the_next_start_go_on_with_it(processes: P
     marks = processes.start()
     assert await marks.start(PLACE, 150)
     assert await marks.probe(PLACE, 150)
-    await marks.end_caution(PLACE)
+    await marks.end_quarantine(PLACE)
     await marks.let_go(clean=True)
     assert await pool.fetchval("select count(*) from consumer_marks") == 0
 
 
-async def test_what_was_given_up_unfinished_makes_careful(processes: Processes) -> None:
+async def test_what_was_given_up_unfinished_begins_a_quarantine(processes: Processes) -> None:
     """A batch that hangs is ended from outside, again and again: its records are looked at one by one."""
     for expected in (None, None, 100 + WINDOW):
         stopped = processes.start()
@@ -202,7 +202,7 @@ async def test_what_was_given_up_unfinished_makes_careful(processes: Processes) 
 
 
 async def test_a_topic_made_anew_begins_with_a_clean_record(processes: Processes) -> None:
-    await careful(processes)
+    await quarantined(processes)
     for _ in range(2):
         await processes.die_with(100, 150)
     marks = processes.start()

@@ -577,7 +577,7 @@ async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() 
         assert harness.processor.processed == [0, 1, 2, 3]
 
 
-async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
+async def test_records_in_quarantine_go_one_by_one_and_in_order() -> None:
     async with running() as harness:
         harness.processor.is_normal = False
         harness.member.publish(4)
@@ -587,7 +587,7 @@ async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
         assert harness.member.paused == set()
 
 
-async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_hand() -> None:
+async def test_the_offset_of_an_isolated_record_is_committed_while_the_next_is_in_hand() -> None:
     """Else a process that ends at every start begins at the same record, for ever."""
     async with running() as harness:
         harness.processor.is_normal = False
@@ -606,7 +606,7 @@ async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_
         assert harness.worker.progress_at > progress
 
 
-async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None:
+async def test_offsets_of_isolated_records_do_not_wait_for_the_interval() -> None:
     async with running(commit_interval_seconds=60) as harness:
         harness.processor.is_normal = False
         process = harness.processor.process
@@ -622,7 +622,7 @@ async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None
         await harness.until(lambda: harness.processor.batches == [[0], [1], [2]])
 
 
-async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None:
+async def test_isolated_records_are_given_up_where_a_revoke_comes_first() -> None:
     async with running(is_open=False, drain_seconds=0.01) as harness:
         harness.processor.is_normal = False
         harness.member.publish(3)

@@ -1,4 +1,4 @@
-"""A processor: decoding, caution after unclean ends, outages, halts."""
+"""A processor: decoding, the quarantine after unclean ends, outages, halts."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass
 class Notes:
-    """The marks, in memory: what was noted, in order; `careful` is what a start answers."""
+    """The marks, in memory: what was noted, in order; `isolated` is what a start answers."""
 
-    careful: dict[Place, int] = field(default_factory=dict)
+    isolated: dict[Place, int] = field(default_factory=dict)
     convicted: set[int] = field(default_factory=set)
     failures: list[Exception] = field(default_factory=list)
     noted: list[tuple[str, Place, int]] = field(default_factory=list)
@@ -49,14 +49,14 @@ class Notes:
 
     async def start(self, place: Place, offset: int) -> int | None:
         await self._note("start", place, offset)
-        return self.careful.get(place)
+        return self.isolated.get(place)
 
     async def probe(self, place: Place, offset: int) -> bool:
         await self._note("probe", place, offset)
         return offset in self.convicted
 
-    async def end_caution(self, place: Place) -> None:
-        await self._note("end caution", place, -1)
+    async def end_quarantine(self, place: Place) -> None:
+        await self._note("end quarantine", place, -1)
 
     async def let_go(self, *, clean: bool) -> None:
         await self._note("let go", P0, int(clean))
@@ -146,8 +146,8 @@ async def test_a_batch_is_processed_at_once_and_noted_once_an_assignment() -> No
     assert notes.noted[-1] == ("start", P0, 10)
 
 
-async def test_workers_may_share_what_is_neither_new_nor_wants_caution() -> None:
-    notes = Notes(careful={P1: 5})
+async def test_workers_may_share_what_is_neither_new_nor_in_quarantine() -> None:
+    notes = Notes(isolated={P1: 5})
     processor = make_processor(notes)
     assert not processor.quarantine.normal(records(2))
     await process(processor, [*records(1), *records(1, partition=1)])
@@ -176,22 +176,22 @@ def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.Mon
     assert decoded(record) == (record, Dead(Reason.UNEXPECTED, "KeyError while interpreting the record"))
 
 
-# --- caution -----------------------------------------------------------------------------------------------------
+# --- quarantine -----------------------------------------------------------------------------------------------------
 
 
 async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() -> None:
-    notes, writer, timer = Notes(careful={P0: 7}), FakeWriter(), Timer()
+    notes, writer, timer = Notes(isolated={P0: 7}), FakeWriter(), Timer()
     processor = make_processor(notes, writer, timer)
     await process(processor, [*records(4, first=5), *records(2, partition=1)])
     assert writer.offsets == [[0, 1], [5], [6], [7, 8]], "each partition in its order: offsets follow commits"
     assert notes.noted[:2] == [("start", P0, 5), ("start", P1, 0)]
-    assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
+    assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end quarantine", P0, -1)]
     assert processor.quarantine.normal(records(1, first=9))
     assert timer.asked == [HANG, None] * 2
 
 
 async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
-    notes, writer = Notes(careful={P0: 9}, convicted={6}), FakeWriter()
+    notes, writer = Notes(isolated={P0: 9}, convicted={6}), FakeWriter()
     touched: list[int] = []
 
     async def touch(items: Sequence[Item]) -> Plan:
@@ -204,12 +204,12 @@ async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
     assert touched == [5, 7]
     ((record, dead),) = writer.batches[1]
     assert (record.offset, isinstance(dead, Dead) and dead.reason) == (6, Reason.FATAL)
-    assert notes.noted == [("start", P0, 5), ("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
+    assert notes.noted == [("start", P0, 5), ("probe", P0, 5), ("probe", P0, 6), ("end quarantine", P0, -1)]
     assert processor.quarantine.normal(records(1, first=8)), "the hunt is over"
 
 
-async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() -> None:
-    notes = Notes(careful={P0: 9})
+async def test_partitions_given_up_in_the_midst_of_an_isolated_batch_do_no_harm() -> None:
+    notes = Notes(isolated={P0: 9})
     writer = FakeWriter()
     processor = make_processor(notes, writer)
 
@@ -297,8 +297,8 @@ async def test_a_halted_partition_leaves_its_records_open_and_others_go_on() -> 
     assert await processor.process(records(2, partition=1, first=2))
 
 
-async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
-    notes, writer = Notes(careful={P0: 9}), FakeWriter(halting={P0})
+async def test_an_isolated_record_of_a_halted_partition_stays_open() -> None:
+    notes, writer = Notes(isolated={P0: 9}), FakeWriter(halting={P0})
     assert not await process(make_processor(notes, writer), records(2))
     assert writer.batches == []
 
