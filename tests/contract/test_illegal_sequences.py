@@ -78,14 +78,14 @@ def anything(draw: st.DrawFn) -> Record:
     """Draw an event: as it was reported, under another id, altered, or as a hint."""
     data: Any = draw(st.data())
     one: Record = draw(st.sampled_from(reported()))
-    how = draw(st.sampled_from(["told", "told", "again", "altered", "altered", "altered twice", "hint", "twin"]))
-    for _ in range({"altered": 1, "altered twice": 2, "twin": 1}.get(how, 0)):
+    how = draw(st.sampled_from(["same", "same", "again", "altered", "altered", "altered twice", "hint", "copied"]))
+    for _ in range({"altered": 1, "altered twice": 2, "copied": 1}.get(how, 0)):
         one = altered(data, one)
     if how == "hint":
         return replace(
             one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers)
         )
-    return one if how in ("told", "twin") else renamed(one, f"{one.header('ce_id')}#{draw(st.integers(0, 3))}")
+    return one if how in ("same", "copied") else renamed(one, f"{one.header('ce_id')}#{draw(st.integers(0, 3))}")
 
 
 def hold(tables: MemoryTables, records: list[Record]) -> None:

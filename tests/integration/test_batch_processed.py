@@ -263,11 +263,11 @@ async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(harnes
     assert len((await harness.tables()).ledger) == 1
 
 
-async def test_a_twin_with_other_facts_is_a_conflict_letter_and_the_first_stands(harness: Bench) -> None:
+async def test_a_copy_with_other_facts_is_a_conflict_letter_and_the_first_stands(harness: Bench) -> None:
     first = webhook("payment.authorized", "p", amount=1000, event_id="e")
-    twin = webhook("payment.authorized", "p", amount=2000, event_id="e")
-    await harness.process(records([first, twin]))
-    await harness.process(records([twin], first=2))
+    second = webhook("payment.authorized", "p", amount=2000, event_id="e")
+    await harness.process(records([first, second]))
+    await harness.process(records([second], first=2))
     tables = await harness.tables()
     assert tables.payments[0]["authorized"] == 1000
     assert len(tables.ledger) == 1

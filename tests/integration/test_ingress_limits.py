@@ -1,4 +1,4 @@
-"""The ingress' guards on real brokers: quotas shared through Redis or local without, twins, and the spool's groups."""
+"""The ingress' guards on real brokers: quotas by Redis or local, copies of a delivery, and the spool's groups."""
 
 from __future__ import annotations
 

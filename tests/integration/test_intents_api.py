@@ -1,4 +1,4 @@
-"""The intents API on real brokers: claims, twins, replays, refusals, what the state forbids, and separation."""
+"""The intents API on real brokers: claims, requests of one key, replays, refusals, states, and separation."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_a_key_stands_for_one_request_of_one_client(api: Api) -> None:
     assert (rival.status, rival.json["id"] != first.json["id"]) == (202, True)
 
 
-async def test_fifty_twins_make_one_event(api: Api, harness: Bench) -> None:
+async def test_fifty_requests_of_one_key_make_one_event(api: Api, harness: Bench) -> None:
     key = str(uuid.uuid4())
     replies = await asyncio.gather(*(api.create(key=key) for _ in range(50)))
     taken = [reply for reply in replies if reply.status == 202]
@@ -112,7 +112,7 @@ async def test_fifty_twins_make_one_event(api: Api, harness: Bench) -> None:
     assert await harness.pool.fetchval("select count(*) from intent_claims") == 1
 
 
-async def test_twins_at_two_ingresses_make_one_event(stack: Any, database: Any, harness: Bench) -> None:
+async def test_requests_of_one_key_at_two_ingresses_make_one_event(stack: Any, database: Any, harness: Bench) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn) as one, open_api(stack.kafka, database.dsn) as other:
         replies = await asyncio.gather(*(ingress.create(key=key) for _ in range(25) for ingress in (one, other)))
@@ -122,7 +122,7 @@ async def test_twins_at_two_ingresses_make_one_event(stack: Any, database: Any, 
     assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
-async def test_a_twin_of_a_request_that_hangs_is_answered_so(stack: Any, database: Any, harness: Bench) -> None:
+async def test_a_copy_of_a_request_that_hangs_is_answered_so(stack: Any, database: Any, harness: Bench) -> None:
     """As a second process would hold it: the first one's transaction is open and does not end."""
     key = uuid.uuid4()
     name = f"intent-claim:shop:{key}"
@@ -294,7 +294,7 @@ async def test_names_are_unique_in_their_scope(api: Api, harness: Bench) -> None
     assert (await api.create(provider_ref="pay-5", account="other")).status == 202
 
 
-async def test_twins_under_two_keys_get_one_reference(api: Api, harness: Bench) -> None:
+async def test_requests_under_two_keys_get_one_reference(api: Api, harness: Bench) -> None:
     replies = await asyncio.gather(*(api.create(reference="order-6") for _ in range(20)))
     assert Counter(reply.status for reply in replies) == {202: 1, 409: 19}
     assert {reply.slug for reply in replies if reply.status == 409} == {"reference-taken"}

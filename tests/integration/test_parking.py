@@ -90,8 +90,8 @@ async def test_commands_that_come_before_their_create_wait_for_it_and_follow_it_
 async def test_a_parked_event_comes_again_and_is_parked_once(harness: Bench) -> None:
     for first in range(3):
         await harness.process(records([refund("p", "r")], first=first))
-    twin = webhook("refund.succeeded", "p", child="r", amount=999)
-    await harness.process(records([twin], first=3))
+    second = webhook("refund.succeeded", "p", child="r", amount=999)
+    await harness.process(records([second], first=3))
     tables = await harness.tables()
     assert len(tables.parked) == 1
     assert [row["reason"] for row in tables.letters] == ["conflict"]

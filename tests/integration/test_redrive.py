@@ -59,7 +59,7 @@ async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
     The orphans are as `dlq rebuild` takes them in, which don't wait: others would be applied by themselves.
     """
     child = table.stage.spawn(trip="tripme-")
-    first, other = webhook("payment.created", "twin", event_id="same"), webhook("payment.created", "twin", amount=7)
+    first, other = webhook("payment.created", "pair", event_id="same"), webhook("payment.created", "pair", amount=7)
     await table.bury([first, other._replace(event_id="same", headers=first.headers)], 1)
     events = mixture()
     await table.bury(events, 17)
@@ -142,10 +142,10 @@ async def test_letter_that_is_not_open_is_never_redriven(table: RedriveHarness):
     redrive_id = await table.order()
     gone = await redrives.discard(table.connection, LetterFilter(ids=(ids[0],)), who="alice", because=" a leftover ")
     assert (gone.matched, gone.ids) == (1, (ids[0],))
-    twin_id = await table.order(filters=LetterFilter(ids=(ids[1],)))
+    second_id = await table.order(filters=LetterFilter(ids=(ids[1],)))
     async with relaying(table.settings):
-        first, twin = await table.ended(redrive_id), await table.ended(twin_id)
-    assert (first.published, first.skipped, twin.published, twin.skipped) == (2, 1, 0, 1)
+        first, second = await table.ended(redrive_id), await table.ended(second_id)
+    assert (first.published, first.skipped, second.published, second.skipped) == (2, 1, 0, 1)
     reported = {row["id"]: row["detail"] for row in await redrives.read_messages(table.connection, redrive_id)}
     assert reported == {ids[0]: "it is discarded already", ids[1]: None, ids[2]: None}
     kept = await table.connection.fetchrow("select * from discards")

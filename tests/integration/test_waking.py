@@ -250,21 +250,21 @@ async def test_two_who_wake_the_same_at_once_process_it_once(harness: Bench) -> 
     assert broken_chains(tables) == []
 
 
-async def test_a_twin_processed_under_other_names_buries_the_parked_one(harness: Bench) -> None:
+async def test_a_copy_processed_under_other_names_buries_the_parked_one(harness: Bench) -> None:
     """Two transactions at once, of which one parks and one processes an event id: neither sees the other."""
-    twin = webhook("refund.succeeded", "other", child="r", amount=5, event_id="twin")
-    waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="twin")
+    copied = webhook("refund.succeeded", "other", child="r", amount=5, event_id="same")
+    waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="same")
     await process_one_by_one(harness, waits, refund("p", "r2"))
-    await harness.pool.execute("update parked_events set event_id = 'hidden' where event_id = 'twin'")
-    await harness.process(records([webhook("payment.captured", "other", child="c"), twin], first=10))
-    await harness.pool.execute("update parked_events set event_id = 'twin' where event_id = 'hidden'")
+    await harness.pool.execute("update parked_events set event_id = 'hidden' where event_id = 'same'")
+    await harness.process(records([webhook("payment.captured", "other", child="c"), copied], first=10))
+    await harness.pool.execute("update parked_events set event_id = 'same' where event_id = 'hidden'")
     (plan,) = await harness.process(records([CAPTURE], first=20))
     tables = await harness.tables()
     assert sorted((row["provider_ref"], row["captured"], row["refunded"]) for row in tables.payments) == [
         ("other", 1000, 5),
         ("p", 1000, 100),
     ]
-    assert [(row["event_id"], row["reason"]) for row in tables.letters] == [("twin", "conflict")]
+    assert [(row["event_id"], row["reason"]) for row in tables.letters] == [("same", "conflict")]
     assert (tables.parked, len(plan.letters)) == ([], 1)
 
 

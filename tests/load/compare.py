@@ -25,7 +25,7 @@ REFUSALS: Final = {
     CREATE: frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.CONFLICT}),
     CAPTURE: frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.CONFLICT}),
 }
-"""How a good request may be refused, with Retry-After: 409 is a twin that still runs; webhooks have no rate."""
+"""How a good request may be refused, with Retry-After: 409 is a key in use; webhooks have no rate."""
 
 
 @dataclass(slots=True)

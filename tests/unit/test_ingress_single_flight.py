@@ -49,15 +49,15 @@ class Clock:
         return self.now
 
 
-def twins_of(**bounds: Any) -> tuple[SingleFlight, PaperPublisher, Clock]:
+def flights_of(**bounds: Any) -> tuple[SingleFlight, PaperPublisher, Clock]:
     publisher, clock = PaperPublisher(), Clock()
     return SingleFlight(publisher, IngressSettings(**bounds), clock), publisher, clock  # type: ignore[arg-type]
 
 
-async def test_twins_wait_for_the_first_and_are_one_record() -> None:
-    twins, publisher, _ = twins_of()
+async def test_copies_wait_for_the_first_and_are_one_record() -> None:
+    flights, publisher, _ = flights_of()
     publisher.open.clear()
-    tasks = [asyncio.create_task(twins.publish("stripe", [EVENT], lambda: ["record"])) for _ in range(20)]
+    tasks = [asyncio.create_task(flights.publish("stripe", [EVENT], lambda: ["record"])) for _ in range(20)]
     for _ in range(5):
         await asyncio.sleep(0)
     assert not any(task.done() for task in tasks), "nobody is answered before the first is durable"
@@ -67,35 +67,35 @@ async def test_twins_wait_for_the_first_and_are_one_record() -> None:
 
 
 async def test_what_is_durable_is_remembered_for_a_while() -> None:
-    twins, publisher, clock = twins_of(twins_kept_seconds=5)
-    assert await twins.publish("stripe", [EVENT], list) is Durability.KAFKA
+    flights, publisher, clock = flights_of(twins_kept_seconds=5)
+    assert await flights.publish("stripe", [EVENT], list) is Durability.KAFKA
     clock.now = 4.9
-    assert await twins.publish("stripe", [EVENT], list) is None
+    assert await flights.publish("stripe", [EVENT], list) is None
     clock.now = 5.0
-    assert await twins.publish("stripe", [EVENT], list) is Durability.KAFKA
+    assert await flights.publish("stripe", [EVENT], list) is Durability.KAFKA
     assert len(publisher.published) == 2
 
 
 async def test_the_memory_is_bounded() -> None:
-    twins, _, _ = twins_of(twins_kept_max=3)
+    flights, _, _ = flights_of(twins_kept_max=3)
     for number in range(10):
-        await twins.publish("stripe", [Notification(str(number), "k", "r", b"{}", "verified")], list)
-    assert len(twins._durable) == 3
-    assert not twins._flights
+        await flights.publish("stripe", [Notification(str(number), "k", "r", b"{}", "verified")], list)
+    assert len(flights._durable) == 3
+    assert not flights._flights
 
 
 async def test_a_hint_is_published_each_time_that_it_comes_anew() -> None:
-    twins, publisher, _ = twins_of()
+    flights, publisher, _ = flights_of()
     for _ in range(3):
-        assert await twins.publish("mollie", [HINT], list) is Durability.KAFKA
+        assert await flights.publish("mollie", [HINT], list) is Durability.KAFKA
     assert len(publisher.published) == 3, "the same bytes may tell of another change"
 
 
-async def test_when_the_first_fails_its_twins_go_their_own_way() -> None:
-    twins, publisher, _ = twins_of()
+async def test_when_the_first_fails_its_copies_go_their_own_way() -> None:
+    flights, publisher, _ = flights_of()
     publisher.open.clear()
     publisher.failures = 1
-    tasks = [asyncio.create_task(twins.publish("stripe", [EVENT], list)) for _ in range(3)]
+    tasks = [asyncio.create_task(flights.publish("stripe", [EVENT], list)) for _ in range(3)]
     for _ in range(5):
         await asyncio.sleep(0)
     publisher.open.set()
@@ -105,14 +105,14 @@ async def test_when_the_first_fails_its_twins_go_their_own_way() -> None:
     assert len(publisher.published) == 3
     publisher.failures = 1
     with pytest.raises(UnavailableError):
-        await twins.publish("paypal", [EVENT], list)
-    assert await twins.publish("paypal", [EVENT], list) is Durability.KAFKA, "a failure is not remembered"
+        await flights.publish("paypal", [EVENT], list)
+    assert await flights.publish("paypal", [EVENT], list) is Durability.KAFKA, "a failure is not remembered"
 
 
-async def test_when_the_first_is_cancelled_its_twins_go_their_own_way() -> None:
-    twins, publisher, _ = twins_of()
+async def test_when_the_first_is_cancelled_its_copies_go_their_own_way() -> None:
+    flights, publisher, _ = flights_of()
     publisher.open.clear()
-    tasks = [asyncio.create_task(twins.publish("stripe", [EVENT], list)) for _ in range(2)]
+    tasks = [asyncio.create_task(flights.publish("stripe", [EVENT], list)) for _ in range(2)]
     for _ in range(5):
         await asyncio.sleep(0)
     tasks[0].cancel()
@@ -123,12 +123,12 @@ async def test_when_the_first_is_cancelled_its_twins_go_their_own_way() -> None:
     assert len(publisher.published) == 2
 
 
-async def test_a_twin_waits_no_longer_than_its_bound() -> None:
-    twins, publisher, _ = twins_of(twin_wait_seconds=0.02)
+async def test_a_copy_waits_no_longer_than_its_bound() -> None:
+    flights, publisher, _ = flights_of(twin_wait_seconds=0.02)
     publisher.open.clear()
-    first = asyncio.create_task(twins.publish("stripe", [EVENT], list))
+    first = asyncio.create_task(flights.publish("stripe", [EVENT], list))
     await asyncio.sleep(0)
-    second = asyncio.create_task(twins.publish("stripe", [EVENT], list))
+    second = asyncio.create_task(flights.publish("stripe", [EVENT], list))
     async with asyncio.timeout(10):
         while len(publisher.published) < 2:  # noqa: ASYNC110 - a condition outside
             await asyncio.sleep(0.005)
@@ -149,7 +149,7 @@ async def test_a_twin_waits_no_longer_than_its_bound() -> None:
         ("stripe", [Notification("evt_1", "paid", "pi_1", EVENT.body, "hint")]),
     ],
 )
-def test_only_copies_are_twins(other: tuple[str, list[Notification]]) -> None:
+def test_only_copies_wait_for_each_other(other: tuple[str, list[Notification]]) -> None:
     assert key_of(*other) != key_of("stripe", [EVENT])
     assert key_of("stripe", [EVENT]) == key_of(
         "stripe", [Notification("evt_1", "paid", "pi_1", bytes(EVENT.body), "verified")]

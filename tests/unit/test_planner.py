@@ -131,39 +131,39 @@ def naming(one: Record, *payments: str) -> tuple[Record, Event]:
     return one, replace(event, meaning=replace(event.meaning, refs=refs))
 
 
-# --- duplicates and twins ----------------------------------------------------------------------------------------
+# --- duplicates and copies ----------------------------------------------------------------------------------------
 
 
-def test_twin_with_equal_facts_and_other_bytes_is_a_duplicate() -> None:
+def test_a_copy_with_equal_facts_and_other_bytes_is_a_duplicate() -> None:
     first = stripe_intent("succeeded", amount_received=1000)
-    twin = stripe_intent("succeeded", amount_received=1000, pending_webhooks=3)
-    assert first.value != twin.value
-    for batches in ([[first], [twin]], [[first, twin]], [[twin, first]]):
+    second = stripe_intent("succeeded", amount_received=1000, pending_webhooks=3)
+    assert first.value != second.value
+    for batches in ([[first], [second]], [[first, second]], [[second, first]]):
         tables = processed(*batches)
         assert (tables.duplicates, len(tables.ledger), tables.letters) == (1, 1, [])
 
 
-def test_twin_with_other_facts_is_a_letter_and_the_first_stands() -> None:
+def test_a_copy_with_other_facts_is_a_letter_and_the_first_stands() -> None:
     first = standard("payment.captured", event_id="msg_1")
-    twin = standard("payment.captured", amount=2000, event_id="msg_1")
-    for batches in ([[first], [twin]], [[first, twin]]):
+    second = standard("payment.captured", amount=2000, event_id="msg_1")
+    for batches in ([[first], [second]], [[first, second]]):
         tables = processed(*batches)
-        assert [(one.record, one.reason) for one in tables.letters] == [(twin, Reason.CONFLICT)]
+        assert [(one.record, one.reason) for one in tables.letters] == [(second, Reason.CONFLICT)]
         assert tables.only["captured"] == 1000
 
 
-def test_twin_of_a_parked_event_is_a_duplicate_or_a_letter() -> None:
+def test_a_copy_of_a_parked_event_is_a_duplicate_or_a_letter() -> None:
     waits = adyen("CAPTURE", "CAP1", 400)
-    twin = adyen("CAPTURE", "CAP1", 500)
-    for batches in ([[waits], [waits], [twin]], [[waits, waits, twin]]):
+    second = adyen("CAPTURE", "CAP1", 500)
+    for batches in ([[waits], [waits], [second]], [[waits, waits, second]]):
         tables = processed(*batches)
         assert (len(tables.parked), tables.duplicates) == (1, 1)
-        assert [(one.record, one.reason) for one in tables.letters] == [(twin, Reason.CONFLICT)]
+        assert [(one.record, one.reason) for one in tables.letters] == [(second, Reason.CONFLICT)]
         tables.process([adyen("AUTHORISATION", "PAY"), waits])
         assert (tables.only["captured"], tables.parked, tables.duplicates) == (400, {}, 2)
 
 
-def test_a_twin_with_money_of_an_event_that_was_empty_is_a_letter_and_not_lost() -> None:
+def test_a_copy_with_money_of_an_event_that_was_empty_is_a_letter_and_not_lost() -> None:
     """Only what closes what is known may be empty the first time and not when it comes again."""
     paid = standard("payment.captured")
     event = understood(paid)

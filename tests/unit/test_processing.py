@@ -1,4 +1,4 @@
-"""What happens to a batch that fails: twins, bad records, outages, runs of failures; and what waits beside it."""
+"""What happens to a batch that fails: conflicts, bad records, outages, runs of failures; and what waits beside it."""
 
 from __future__ import annotations
 
@@ -134,15 +134,15 @@ async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "twin",
+    "conflict",
     [
         asyncpg.UniqueViolationError("from the server"),
         asyncpg.DeadlockDetectedError("from the server"),
         asyncpg.SerializationError("from the server"),
     ],
 )
-async def test_a_twin_is_read_and_folded_again(twin: Exception) -> None:
-    table = Table(failures=[twin, twin, twin])
+async def test_a_conflict_is_read_and_folded_again(conflict: Exception) -> None:
+    table = Table(failures=[conflict, conflict, conflict])
     plans = await table.processor().write(good(3))
     assert (table.attempts, len(plans), table.letters) == (4, 1, [])
 
@@ -177,7 +177,7 @@ async def test_an_outage_in_the_midst_of_halving_makes_no_letter() -> None:
     assert (table.buried, table.processed, table.attempts) == ([(0, Reason.DATA_REJECTED)], [1], 7)
 
 
-async def test_a_twin_in_the_way_of_a_letter_is_tried_again() -> None:
+async def test_a_conflict_in_the_way_of_a_letter_is_tried_again() -> None:
     table = Table(refused={0: REFUSED}, failures=[None, asyncpg.DeadlockDetectedError("from the server")])
     await table.processor().write(good(1))
     assert table.buried == [(0, Reason.DATA_REJECTED)]
