@@ -90,10 +90,10 @@ async def clock_finding(settings: OpsSettings, connection: Connection) -> Findin
     """Look how far this machine's clock and Postgres's are apart; what asking took may be either's."""
     before = time.time()
     theirs = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
-    return judge_clocks(max(theirs - time.time(), before - theirs, 0.0), settings.clock_skew_seconds_max)
+    return skew_finding(max(theirs - time.time(), before - theirs, 0.0), settings.clock_skew_seconds_max)
 
 
-def judge_clocks(apart_seconds: float, seconds_max: float) -> Finding:
+def skew_finding(apart_seconds: float, seconds_max: float) -> Finding:
     """Check how far our clock and Postgres's are apart: signatures hold for minutes, leases for seconds. Pure."""
     ok = apart_seconds <= seconds_max
     advice = "" if ok else "synchronise the machines' clocks by NTP (RUNBOOK: RatchetClockWrong)"
@@ -159,10 +159,10 @@ async def oldest_transaction(connection: Connection) -> Finding:
     again = await connection.fetchrow(sql)
     if again is None or again["xid"] != before["xid"]:
         return Finding("oldest transaction", ok=True, found="none is open for long")
-    return judge_transaction(dict(again))
+    return open_transaction_finding(dict(again))
 
 
-def judge_transaction(found: Mapping[str, Any]) -> Finding:
+def open_transaction_finding(found: Mapping[str, Any]) -> Finding:
     """Check a transaction that was open at two looks. Pure."""
     since = "for longer than is shown to us" if found["seconds"] is None else f"for {found['seconds']:.0f} s"
     who = f"prepared transaction {found['gid']}" if found["gid"] else f"process {found['pid']} of role {found['role']}"

@@ -73,8 +73,8 @@ class Awaited:
 Outcome = Answered | Awaited | Absent | Refused | Again
 
 
-def judge(reported: Answer, answer: HttpAnswer, host: str) -> Outcome:
-    """Say what an answer comes to; `reported` is what the provider's file reads in it. Pure.
+def outcome_of(reported: Answer, answer: HttpAnswer, host: str) -> Outcome:
+    """Return what an answer comes to; `reported` is what the provider's file reads in it. Pure.
 
     Raises HttpUnavailableError for a status that tells that the API is not well.
     """
@@ -268,7 +268,7 @@ class Api:
         if granted_before and (reported is Denied.DENIED or answer.status == HTTPStatus.UNAUTHORIZED):
             self._calls.forget_token()
             return Again(f"{self._calls.host} takes the access token no longer")
-        return judge(reported, answer, self._calls.host)
+        return outcome_of(reported, answer, self._calls.host)
 
     def _request(self, ref: str, about: str | None, unix_seconds: float) -> ApiRequest | Absent | Refused:
         credentials, query = self._calls.credentials, self._refetch.query

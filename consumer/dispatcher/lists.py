@@ -57,9 +57,9 @@ class Lists:
         if granted_before and answer.status == HTTPStatus.UNAUTHORIZED:
             self._calls.forget_token()
             return Again(f"{self._calls.host} takes the access token no longer")
-        return self._judge(listing, asked, need_available(answer, self._calls.host))
+        return self._page_of(listing, asked, need_available(answer, self._calls.host))
 
-    def _judge(self, listing: Listing, asked: Asked, answer: HttpAnswer) -> Page | Again | Refused:
+    def _page_of(self, listing: Listing, asked: Asked, answer: HttpAnswer) -> Page | Again | Refused:
         host = self._calls.host
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Refused(f"{host} refuses the credentials ({answer.status}); check the provider's api_ settings")

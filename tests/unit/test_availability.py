@@ -56,8 +56,8 @@ def test_a_standby_for_which_commits_wait(names: str, standbys: int, waiting: in
 
 
 def test_clocks_that_are_apart_are_named() -> None:
-    assert availability.judge_clocks(1.9, 2.0).ok
-    found = availability.judge_clocks(600.0, 2.0)
+    assert availability.skew_finding(1.9, 2.0).ok
+    found = availability.skew_finding(600.0, 2.0)
     assert (found.ok, found.found) == (False, "600.00 s apart from Postgres's")
 
 
@@ -76,11 +76,11 @@ def test_a_standby_that_lags_is_named(lag_bytes: int | None, ok: bool, expected:
 
 def test_who_holds_up_the_relay_is_named() -> None:
     row = {"xid": "7", "pid": 12, "role": "report", "application": "psql", "seconds": 61.0, "gid": None}
-    found = availability.judge_transaction(row)
+    found = availability.open_transaction_finding(row)
     assert (found.ok, found.found) == (False, "process 12 of role report (psql) has one open for 61 s")
-    assert not availability.judge_transaction(row | {"seconds": None, "application": None}).ok
-    assert availability.judge_transaction(row | {"seconds": 2.0}).ok
-    prepared = availability.judge_transaction(row | {"seconds": None, "application": None, "gid": "two-phase"})
+    assert not availability.open_transaction_finding(row | {"seconds": None, "application": None}).ok
+    assert availability.open_transaction_finding(row | {"seconds": 2.0}).ok
+    prepared = availability.open_transaction_finding(row | {"seconds": None, "application": None, "gid": "two-phase"})
     assert prepared.found.startswith("prepared transaction two-phase has one open")
     assert "ROLLBACK PREPARED" in prepared.advice
 

@@ -293,7 +293,7 @@ def test_doctor_advises_tls_to_a_postgres_elsewhere(dsn: str, *, encrypted: bool
     assert "topsecret" not in repr(finding)
 
 
-def test_doctor_judges_when_our_certificate_ends(tmp_path: Path, ca: Pair) -> None:
+def test_doctor_checks_when_our_certificate_ends(tmp_path: Path, ca: Pair) -> None:
     now, soon = time.time(), time.time() + 14 * 24 * 3600
     for days, ok, found in ((30, True, "ends 2"), (3, False, "ends 2"), (-1, False, "ended 2")):
         path, _ = issue("client", ca, days=days).write(tmp_path, "client")

@@ -11,7 +11,7 @@ import pytest
 from outside import Outside, intent, mollie_payment, outside, stk_answer
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Absent, Again, Answered, Api, Pace, Refused, judge, open_apis
+from consumer.dispatcher.apis import Absent, Again, Answered, Api, Pace, Refused, open_apis, outcome_of
 from providers.core.refetch import Fetched, Gone, Later
 from runtime.http import HttpAnswer, HttpClient, HttpUnavailableError
 from runtime.settings import AccountSettings, ProviderSettings, Settings
@@ -70,7 +70,7 @@ async def until_ready(api: Api) -> None:
 
 def test_judging_an_answer():
     def of(status: int, expected: Any = None) -> Any:
-        return judge(expected, HttpAnswer(status, b"body"), "api")
+        return outcome_of(expected, HttpAnswer(status, b"body"), "api")
 
     assert of(200, Fetched("x", "r")) == Answered(Fetched("x", "r"), b"body")
     assert of(500, Later.NOT_NOW) == Again("api has no outcome yet")
