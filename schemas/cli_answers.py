@@ -147,7 +147,7 @@ class LedgerRow(_Answer):
     hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class PaymentStory(_Answer):
+class PaymentWithTimeline(_Answer):
     """A payment's row, and its whole timeline, oldest first; of an intent that adopted any, also its attempts."""
 
     payment: PaymentRow
@@ -158,10 +158,10 @@ class PaymentStory(_Answer):
 class PaymentsShown(_Answer):
     """The payments that stand under one reference, each with its timeline."""
 
-    payments: list[PaymentStory]
+    payments: list[PaymentWithTimeline]
 
 
-class PaymentShown(RootModel[PaymentStory | PaymentsShown]):
+class PaymentShown(RootModel[PaymentWithTimeline | PaymentsShown]):
     """`ratchet payment show`: one payment with its timeline, or the several that stand under the name."""
 
 
