@@ -60,13 +60,13 @@ def open_log(path: Path) -> int:
 
 def start_server(spec: dict[str, Any], lock: int) -> subprocess.Popen[bytes]:
     """Start the server as its user, bound to this process' life."""
-    warden_pid = os.getpid()
+    reaper_pid = os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def bind_to_reaper() -> None:
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, spec["death_signal"], 0, 0, 0)
-            if os.getppid() != warden_pid:
+            if os.getppid() != reaper_pid:
                 os._exit(1)
 
     user = {"user": spec["uid"], "group": spec["gid"], "extra_groups": []} if spec["uid"] is not None else {}

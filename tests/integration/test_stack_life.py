@@ -193,7 +193,7 @@ async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(home: Path, name: str) -> None:
+async def test_a_killed_reaper_takes_its_broker_along_and_both_come_back(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
     reaper = psutil.Process(server.pid).parent()
     assert reaper is not None
@@ -427,7 +427,7 @@ async def test_a_start_is_prepared_once_and_goes_on_without_if_that_fails(
 
 
 @pytest.mark.slow
-async def test_a_stopped_warden_does_not_keep_its_broker(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stopped_reaper_does_not_keep_its_broker(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MARGIN_SECONDS", 0.5)
     stack = Stack(own, StackSettings(stop_grace_seconds=0.5))
     await stack.start()

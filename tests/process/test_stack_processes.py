@@ -78,7 +78,7 @@ def test_the_end_of_a_server_ends_its_reaper(tmp_path: Path) -> None:
     one.stop()
 
 
-def test_a_warden_asked_to_end_takes_its_server_along(tmp_path: Path) -> None:
+def test_a_reaper_asked_to_end_takes_its_server_along(tmp_path: Path) -> None:
     one = start(tmp_path, OBEDIENT)
     process = psutil.Process(one.server.pid).parent()
     assert process is not None

@@ -203,7 +203,7 @@ def test_the_lock_of_jars_pins_one_kafka_and_each_digest() -> None:
     assert len({jar.name for jar in found}) == len(found)
 
 
-def test_the_warden_gets_no_secret_of_ours(tmp_path: Path) -> None:
+def test_the_reaper_gets_no_secret_of_ours(tmp_path: Path) -> None:
     from runtime.settings import StackSettings
 
     plain = broker.Broker("redis", 1, ("redis-server",), tmp_path)
