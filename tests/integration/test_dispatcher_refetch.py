@@ -37,7 +37,7 @@ def paid(key: str) -> dict[str, Any]:
     return intent(key, status="succeeded", amount_received=1000, latest_charge=charge(f"ch_{key}", key))
 
 
-async def test_answer_is_spooled_as_an_event_that_the_consumer_understands(harness: Office):
+async def test_answer_is_spooled_as_an_event_that_the_consumer_decodes(harness: Office):
     harness.world.objects["pi_1"] = paid("pi_1")
     await harness.ask_again("pi_1")
     lease = await harness.lease()
