@@ -74,8 +74,8 @@ def test_any_order_repetition_and_cut_gives_one_row(life: Life, data: st.DataObj
 
 @given(data=st.data())
 def test_payments_of_several_providers_keep_apart(data: st.DataObject) -> None:
-    tellers = data.draw(st.lists(st.sampled_from([name for name in NAMES if lives(name)]), unique=True, max_size=4))
-    chosen = [data.draw(st.sampled_from(lives(name)), label=name) for name in tellers]
+    reporting = data.draw(st.lists(st.sampled_from([name for name in NAMES if lives(name)]), unique=True, max_size=4))
+    chosen = [data.draw(st.sampled_from(lives(name)), label=name) for name in reporting]
     once = [one for life in chosen for one in life.records]
     tables = processed_in_cuts(data, data.draw(st.permutations(once), label="order"))
     reported(tables, *chosen)

@@ -412,7 +412,7 @@ async def test_a_dry_run_wakes_in_memory_who_waits() -> None:
     rows = MemoryTables()
     refund, capture, again = placed([REFUNDED, CAPTURED, REFUNDED])
     rows.process([refund])
-    rehearsal = DryRun(rows, Settings(), None, set())
-    assert (await rehearsal.foretell(replace(capture, partition=MADE_UP, offset=1))).outcome == "applied"
+    dry_run = DryRun(rows, Settings(), None, set())
+    assert (await dry_run.foretell(replace(capture, partition=MADE_UP, offset=1))).outcome == "applied"
     assert len(rows.parked) == 1, "it still waits in the table"
     assert (await foretold(rows, again)).outcome == "duplicate"
