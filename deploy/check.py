@@ -130,12 +130,12 @@ def check_chart() -> None:
             for name, words in variants().items():
                 path = Path(folder) / f"{version}-{name}.yaml"
                 path.write_text(rendered(*words, version=version))
-                said = run(
+                output = run(
                     tool("kubeconform"), "-strict", "-summary",
                     "-schema-location", f"{schemas}/{version}/{KIND}.json",
                     "-schema-location", f"{crds}/{KIND}.json", path,
                 )  # fmt: skip
-                say(f"kubeconform {version}: {said.strip()}")
+                say(f"kubeconform {version}: {output.strip()}")
 
 
 def check_apiserver() -> None:

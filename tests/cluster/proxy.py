@@ -125,13 +125,13 @@ class Network:
 
     ports: dict[str, tuple[int, int]]
     given: IO[str]
-    said: IO[str]
+    output: IO[str]
 
     def set(self, name: str, way: Way, seconds: float = 0.0) -> None:
         """Change one way; return when it is changed."""
         self.given.write(json.dumps({"name": name, "way": way.value, "seconds": seconds}) + "\n")
         self.given.flush()
-        assert self.said.readline() == "done\n"
+        assert self.output.readline() == "done\n"
 
 
 @contextmanager

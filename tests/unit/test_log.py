@@ -210,8 +210,8 @@ class Reported(log.ClosedLine, gc=False):
 
 
 def test_a_closed_line_looks_like_the_others(lines: Any) -> None:
-    structlog.get_logger().info("told", count=1)
-    assert log.write_closed(Reported("told", count=1))
+    structlog.get_logger().info("counted", count=1)
+    assert log.write_closed(Reported("counted", count=1))
     plain, closed = lines()
     assert plain.keys() == closed.keys()
     assert {**plain, "time": ""} == {**closed, "time": ""}
@@ -225,13 +225,13 @@ async def test_closed_lines_of_a_turn_are_one_write(lines: Any, monkeypatch: pyt
     monkeypatch.setattr(log._closed, "_stream", io.StringIO())
     monkeypatch.setattr(log._closed._stream, "write", written.append)
     for number in range(3):
-        log.write_closed(Reported("told", count=number))
+        log.write_closed(Reported("counted", count=number))
     assert written == []
     await asyncio.sleep(0)
     assert [json.loads(line)["count"] for line in "".join(written).splitlines()] == [0, 1, 2]
     assert len(written) == 1
     for _ in range(log.CLOSED_LINES_HELD_MAX):
-        log.write_closed(Reported("told"))
+        log.write_closed(Reported("counted"))
     assert len(written) == 2, "no more are held than the bound says"
     await asyncio.sleep(0)
     assert len(written) == 2
@@ -240,9 +240,9 @@ async def test_closed_lines_of_a_turn_are_one_write(lines: Any, monkeypatch: pyt
 
 def test_a_closed_line_is_left_to_structlog_where_that_goes_another_way(lines: Any) -> None:
     with structlog.testing.capture_logs():
-        assert not log.write_closed(Reported("told"))
+        assert not log.write_closed(Reported("counted"))
     log.configure("ingress", "warning", io.StringIO())
-    assert not log.write_closed(Reported("told"))
+    assert not log.write_closed(Reported("counted"))
     assert lines() == []
 
 

@@ -32,7 +32,7 @@ def unread() -> Any:
         lambda: payments.need_state({"a": "b"}, ["a"], "status"),
         lambda: payments.unread_kind("payment.new", ("payment.",)),
     ],
-    ids=["a list", "no object", "no kind", "none told", "another kind", "a new word", "no word", "a new kind"],
+    ids=["a list", "no object", "no kind", "none given", "another kind", "a new word", "no word", "a new kind"],
 )
 def test_what_can_t_be_read_is_refused(read: Callable[[], object]) -> None:
     with pytest.raises(UninterpretableError):
@@ -48,7 +48,7 @@ def test_what_can_be_read_is_given() -> None:
     assert payments.major_units("1.5", "EUR", "amount") == 150
 
 
-def test_a_sum_is_told_where_all_of_its_fields_are_there_and_can_be_read() -> None:
+def test_a_sum_is_read_where_all_of_its_fields_are_there_and_can_be_read() -> None:
     assert payments.if_given(lambda: (5, "EUR"), 5, "EUR") == (5, "EUR")
     assert payments.if_given(lambda: (5, "EUR"), 5, None) == (0, None)
     assert payments.if_given(unread, 5) == (0, None)
@@ -72,7 +72,7 @@ def test_a_sum_is_told_where_all_of_its_fields_are_there_and_can_be_read() -> No
     ],
     ids=lambda fact: f"{fact.kind} {fact.state}",
 )
-def test_what_stands_without_a_sum_is_said_without_one(fact: Fact) -> None:
+def test_what_stands_without_a_sum_is_reported_without_one(fact: Fact) -> None:
     reported = Meaning(facts=(payments.terms("a", 5), fact), amount=5)
     bare = Fact(fact.kind, fact.key, fact.state, None, fact.parent, fact.version, fact.replaces)
     assert payments.summed(reported) == Meaning(facts=(bare,))

@@ -33,7 +33,7 @@ STATED: dict[str, Any] = {"payment_id": "b-1", "reference": "ORD-1", "id": "c-1"
 
 
 def reported(kind: str, *, source: str = "billing", event_id: str = "", **fields: Any) -> Record:
-    """Return an event as a service publishes it, with what its type has of `SAID`."""
+    """Return an event as a service publishes it, with those fields of `STATED` that its type has."""
     body = {
         name: value
         for name, value in {**STATED, **fields}.items()
