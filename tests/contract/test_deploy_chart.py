@@ -182,7 +182,7 @@ def test_only_the_ingresses_paths_are_led_in() -> None:
     assert paths == ["/webhooks", "/payment-intents", "/payments", "/openapi.json"]
     policies = of_kind("NetworkPolicy")
     assert policies["ratchet"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert policies["ratchet-door"]["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "ingress"
+    assert policies["ratchet-ingress"]["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "ingress"
 
 
 def test_every_setting_is_one() -> None:
