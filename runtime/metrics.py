@@ -236,7 +236,7 @@ REFETCHES: Final = counter(
     "outcome",
 )
 DISPATCHER_WAITING: Final = gauge(
-    "ratchet_dispatcher_waiting", "Work that waits for the dispatcher, by desk: refetches, sms.", "desk"
+    "ratchet_dispatcher_waiting", "Work that waits for the dispatcher, by job: refetches, sms.", "desk"
 )
 
 WEBHOOKS_RECALLED: Final = TotalCounter(

@@ -66,6 +66,11 @@ KEPT: Final = (
     Kept(r"(?s:## Names that stay.*)", "the section that explains them", ("docs/glossary.md",)),
     Kept(r"books_timeout_seconds|console_books_failed|--books|/books", _OUTSIDE + "a setting, a log line, old links"),
     Kept(r"careful_until", _OUTSIDE + "a column of consumer_marks"),
+    Kept(
+        r"desks_open|desk=health|\"desk\"|\(desk\)|\$labels\.desk|\{\{desk\}\}|`desk`",
+        _OUTSIDE + "a metric's label, log lines",
+        ("consumer/dispatcher/", "deploy/", "runtime/metrics.py"),
+    ),
     Kept(r"RatchetDoor\w+|RATCHET_(?:CONSOLE_)?DOOR|doorFrom", _OUTSIDE + "alerts, compose's ports, the chart's value"),
     Kept(r"twin_wait_seconds|twins_kept_(?:seconds|max)|twin_retries_(?:max|total)", _OUTSIDE + "settings, a metric"),
 )
