@@ -217,7 +217,7 @@ class _Tracing:
         places = {(record.topic, record.partition) for record in records}
         names = sorted({topic for topic, _ in places})
         attributes = _messaging(",".join(names), len(records)) | {
-            "messaging.operation.name": "settle",
+            "messaging.operation.name": "process",
             "messaging.operation.type": "process",
             "messaging.consumer.group.name": self._group,
         }

@@ -72,6 +72,20 @@ KEPT: Final = (
         ("consumer/dispatcher/", "deploy/", "runtime/metrics.py"),
     ),
     Kept(r"RatchetDoor\w+|RATCHET_(?:CONSOLE_)?DOOR|doorFrom", _OUTSIDE + "alerts, compose's ports, the chart's value"),
+    Kept(
+        r"RatchetNothingSettled|RatchetEventsSettleLate|batch_settled|settle_(?:seconds_max|interval_seconds|seconds)",
+        _OUTSIDE + "alerts, log lines, settings of the sample",
+    ),
+    Kept(
+        r"(?<![a-z])settle(?:[sd]|ments?)?(?![a-z])",
+        "a provider's own word: its payout, or the taking of what was authorized; kinds, statuses and quotations hold it",
+        ("providers/", "docs/providers/", "tests/unit/test_interpret_", "tests/unit/test_refetch_objects.py"),
+    ),
+    Kept(
+        r"transaction_settled|settlement\.processed",
+        "kinds of Braintree and Razorpay",
+        ("tests/soak/others.py", "tests/contract/test_never_raise.py"),
+    ),
     Kept(r"twin_wait_seconds|twins_kept_(?:seconds|max)|twin_retries_(?:max|total)", _OUTSIDE + "settings, a metric"),
 )
 """What keeps a word of the list, and why; docs/glossary.md, "Names that stay", says what each means."""

@@ -57,8 +57,8 @@ BURST_RATE: Final = 100_000.0
 WARM_UP_SECONDS: Final = 3.0
 WARM_UP_EVENTS: Final = 500
 CONNECTIONS: Final = 32
-SETTLE_SECONDS_MAX: Final = 60.0
-SETTLED_SHARE: Final = 0.99
+PROCESSED_SECONDS_MAX: Final = 60.0
+PROCESSED_SHARE: Final = 0.99
 """Poison makes no row: this much of what was sent must have one."""
 POLL_SECONDS: Final = 0.5
 SEED: Final = 20_261_123
@@ -139,9 +139,9 @@ async def _committed(database: Database, wanted: int) -> dict[str, float]:
     """Wait until the ledger holds what was sent and grows no more; return when each event's row was committed."""
     connection = await asyncpg.connect(database.superuser_dsn)
     try:
-        async with asyncio.timeout(SETTLE_SECONDS_MAX):
+        async with asyncio.timeout(PROCESSED_SECONDS_MAX):
             before, rows = -1, 0
-            while rows < wanted * SETTLED_SHARE or rows != before:
+            while rows < wanted * PROCESSED_SHARE or rows != before:
                 await asyncio.sleep(POLL_SECONDS)
                 before, rows = rows, await connection.fetchval("select count(*) from payment_logs")
         return {

@@ -48,8 +48,8 @@ ROUNDS_DEFAULT: Final = 20
 BOUND_SECONDS: Final = 1.0
 CONNECTIONS: Final = 16
 """Postgres connections that the contenders share: each process of a deployment would have one of its own."""
-SETTLE_SECONDS: Final = 0.2
-"""How long contenders may take to stand in line before the holder gives back."""
+QUEUE_SECONDS: Final = 0.2
+"""How long contenders may take to queue up before the holder gives back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ async def hand_over(contenders: Sequence[Contender], rounds: int) -> list[float]
     tasks = [asyncio.create_task(want(one)) for one in contenders[1:]]
     holder = (contenders[0], first)
     for _ in range(rounds):
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(QUEUE_SECONDS)
         began = time.perf_counter()
         await holder[0].release(holder[1])
         holder = await given.get()

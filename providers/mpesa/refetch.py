@@ -93,8 +93,8 @@ def _answer(ref: str, status: int, body: bytes) -> Answer:
         return Later.NOT_NOW
     if text_at(document, "errorCode") == _BAD_TOKEN:
         return Denied.DENIED
-    settled = text_at(document, "CheckoutRequestID") == ref and is_code(text_at(document, "ResultCode"))
-    return Fetched("stk", ref) if settled and status == HTTPStatus.OK else None
+    answered = text_at(document, "CheckoutRequestID") == ref and is_code(text_at(document, "ResultCode"))
+    return Fetched("stk", ref) if answered and status == HTTPStatus.OK else None
 
 
 def _interpret_fetched(kind: str, body: bytes) -> Meaning:
