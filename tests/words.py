@@ -29,7 +29,7 @@ INSTEAD: Final = {
     "desk": "client, job",
     "door": "ingress, endpoint, handler",
     "judge": "decide",
-    "lane": "worker, publisher, row, contender",
+    "lane": "worker, row, contender",
     "lookout": "poller",
     "rehearsal": "dry run",
     "said": "reported, logged, answered",
@@ -72,6 +72,16 @@ KEPT: Final = (
         ("consumer/dispatcher/", "deploy/", "runtime/metrics.py"),
     ),
     Kept(r"RatchetDoor\w+|RATCHET_(?:CONSOLE_)?DOOR|doorFrom", _OUTSIDE + "alerts, compose's ports, the chart's value"),
+    Kept(
+        r"lane",
+        "one of the relay's six outputs, as the label of its metrics says; a publisher is what the ingress has",
+        (
+            *("producers/relay/", "runtime/metrics.py", "deploy/", "RUNBOOK.md", "docs/glossary.md", "docs/model.md"),
+            *("docs/walkthrough.md", "docs/decisions/0034-", "tests/integration/test_relay", "tests/unit/test_relay"),
+            *("tests/integration/test_redrive", "tests/model/worlds/", "tests/unit/test_glossary.py"),
+            "tests/contract/test_deploy_monitoring.py",
+        ),
+    ),
     Kept(
         r"RatchetNothingSettled|RatchetEventsSettleLate|batch_settled|settle_(?:seconds_max|interval_seconds|seconds)",
         _OUTSIDE + "alerts, log lines, settings of the sample",
