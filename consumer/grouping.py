@@ -69,7 +69,7 @@ class Grouping:
                     self._stand_under(key, payment)
         if _SHARED in kinds:
             for key in shared_of(event):
-                self._plan.standing[key, payment.id] = Member()
+                self._plan.members[key, payment.id] = Member()
                 self._known.under.setdefault(key, []).append(payment.id)
 
     def _stand_under(self, key: RefKey, payment: Payment) -> None:
@@ -84,7 +84,7 @@ class Grouping:
             group[payment.id] = Member()
         if payment.reference == key[-1]:
             return
-        self._plan.standing[place, payment.id] = Member()
+        self._plan.members[place, payment.id] = Member()
         if payment.client is None:
             payment.reference = min(payment.reference or key[-1], key[-1])
 
@@ -100,7 +100,7 @@ class Grouping:
             return
         newest = max((member.promise or 0 for member in group.values()), default=0)
         member = Member(newest + 1, claim.groups)
-        group[payment.id] = self._plan.standing[key, payment.id] = member
+        group[payment.id] = self._plan.members[key, payment.id] = member
         self._known.names[key] = self._plan.bindings[key] = payment.id
 
     def merge(self, other: Payment, survivor: Payment) -> None:
@@ -130,11 +130,11 @@ class Grouping:
 
     def _work_out(self, group: Mapping[UUID, Member]) -> None:
         payments = self._known.payments
-        standing = {(one := followed(payments, payment_id)).id: one for payment_id in group}
+        ends = {(one := followed(payments, payment_id)).id: one for payment_id in group}
         numbered = sorted((member.promise, one) for one, member in group.items() if member.promise is not None)
         promises = [(payments[payment_id], group[payment_id]) for _, payment_id in numbered]
         ours = {None, *(promise.id for promise, _ in promises)}
-        attempts = [one for one in standing.values() if one.client is None and one.intent_id in ours]
+        attempts = [one for one in ends.values() if one.client is None and one.intent_id in ours]
         candidates = _shared_out(promises, attempts)
         for place, (promise, member) in enumerate(promises):
             later = [one for one, _ in promises[place + 1 :]]

@@ -155,7 +155,7 @@ class Plan:
     """What one transaction writes.
 
     `marks` are the ids of those that it left, of names that it bound and on which parked events or orphans wait.
-    `applied` are dead letters of orphans whose event has its effect now. `standing` are payments that come to stand
+    `applied` are dead letters of orphans whose event has its effect now. `members` are payments that come to stand
     under a reference or a shared id; `metadata` is what clients noted on their intents, as JSON.
     """
 
@@ -164,7 +164,7 @@ class Plan:
     changed: dict[UUID, Payment] = field(default_factory=dict)
     bindings: dict[RefKey, UUID] = field(default_factory=dict)
     merges: list[tuple[UUID, UUID]] = field(default_factory=list)
-    standing: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
+    members: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
     metadata: dict[UUID, str] = field(default_factory=dict)
     parkings: list[Parking] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)

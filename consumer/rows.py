@@ -107,13 +107,13 @@ def note_commands(known: Known, found: Iterable[asyncpg.Record]) -> None:
         known.commands.setdefault(row["payment_id"], {})[row["command_id"]] = OpenCommand(request, state, row["over"])
 
 
-def standing_arrays(standing: Mapping[tuple[RefKey, UUID], Member]) -> list[str]:
-    """Return which payments come to stand under which references as the arguments of note_standing.sql."""
+def member_arrays(members: Mapping[tuple[RefKey, UUID], Member]) -> list[str]:
+    """Return which payments come to stand under which references as the arguments of note_members.sql."""
     found = [
         (provider, account, livemode, kind, ref, payment_id, member.promise, member.groups)
-        for ((provider, account, _, livemode, kind, ref), payment_id), member in sorted(standing.items(), key=_first)
+        for ((provider, account, _, livemode, kind, ref), payment_id), member in sorted(members.items(), key=_first)
     ]
-    return [_STANDING_ARRAYS.get(place, text_array)(column) for place, column in enumerate(columns_of(found, 8))]
+    return [_MEMBER_ARRAYS.get(place, text_array)(column) for place, column in enumerate(columns_of(found, 8))]
 
 
 def _first(item: tuple[Any, Any]) -> Any:
@@ -137,7 +137,7 @@ _PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
     19: bytes_array,
 }
 """How the columns that are no texts are written: ids, amounts, the version, the transaction, the mode; the hash."""
-_STANDING_ARRAYS: Final[dict[int, Callable[[Any], str]]] = dict.fromkeys((2, 5, 6, 7), plain_array)
+_MEMBER_ARRAYS: Final[dict[int, Callable[[Any], str]]] = dict.fromkeys((2, 5, 6, 7), plain_array)
 MARKS: Final = frozenset({Flag.PAID_AGAIN, Flag.OTHER_CURRENCY, Flag.CONTRADICTION})
 """The flags that a payment's group gives it; contradiction and other currency may also be of its own."""
 LIVEMODE: Final = 3

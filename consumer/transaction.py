@@ -131,7 +131,7 @@ class BatchWriter:
         if plan.changed:
             payments = rows.payment_arrays(plan.changed.values(), plan.opened)
             await connection.execute(_sql("write_payments"), *payments, now, *rows.binding_arrays(plan.bindings))
-        await self._write_standing(connection, plan)
+        await self._write_members(connection, plan)
         if plan.woken:
             await connection.execute(_sql("delete_parked"), plan.woken)
         if plan.applied:
@@ -167,11 +167,11 @@ class BatchWriter:
         found = await connection.fetch(_sql("mark_bound"), *rows.ref_arrays(sorted(plan.bindings)))
         return [row["id"] for row in found]
 
-    async def _write_standing(self, connection: Connection, plan: Plan) -> None:
-        if plan.standing:
-            await connection.execute(_sql("note_standing"), *rows.standing_arrays(plan.standing))
+    async def _write_members(self, connection: Connection, plan: Plan) -> None:
+        if plan.members:
+            await connection.execute(_sql("note_members"), *rows.member_arrays(plan.members))
         if plan.merges:
-            await connection.execute(_sql("copy_standing"), *rows.columns(plan.merges, 2))
+            await connection.execute(_sql("copy_members"), *rows.columns(plan.merges, 2))
         if plan.metadata:
             await connection.execute(_sql("note_metadata"), *rows.columns(sorted(plan.metadata.items()), 2))
 

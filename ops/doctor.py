@@ -225,12 +225,12 @@ async def _migrations(settings: Settings) -> Finding:
     from runtime.migrations import migration_status
 
     dsn = settings.postgres.dsn
-    standings = await migration_status(dsn.get_secret_value() if dsn else "")
-    behind = [f"{one.version:04d} is {one.state}" for one in standings if one.state != "applied"]
-    newer = any(one.state == "missing" for one in standings)
+    found = await migration_status(dsn.get_secret_value() if dsn else "")
+    behind = [f"{one.version:04d} is {one.state}" for one in found if one.state != "applied"]
+    newer = any(one.state == "missing" for one in found)
     advice = "the schema is newer than this version: use the release that brought it" if newer else ""
     advice = "run `ratchet migrate up`" if behind and not newer else advice
-    return Finding("migrations", ok=not behind, found=", ".join(behind) or f"{len(standings)} applied", advice=advice)
+    return Finding("migrations", ok=not behind, found=", ".join(behind) or f"{len(found)} applied", advice=advice)
 
 
 async def cache(settings: Settings) -> list[Finding]:

@@ -150,9 +150,9 @@ async def gather(settings: Settings) -> Status:
         unknown.append(f"no endpoint is configured and no stack runs in {settings.home}")
         return Status(await roles, {}, {}, {}, unknown, full)
     read = known(read_partitions(settings), None)
-    standing = known(read_standstill(settings), None)
+    standstill = known(read_standstill(settings), None)
     partitions, counts, stands, away, found = await asyncio.gather(
-        read, known(read_counts(settings), {}), standing, known(availability.problems(settings), []), roles
+        read, known(read_counts(settings), {}), standstill, known(availability.problems(settings), []), roles
     )
     away = [*full, *away]
     if partitions is None:

@@ -52,7 +52,7 @@ class Event(Versioned):
     recorded_at: dt.datetime
 
 
-class Standing(Versioned):
+class VersionedPayment(Versioned):
     """How a payment stands, in the columns of the table."""
 
     provider: str
@@ -79,7 +79,7 @@ class Standing(Versioned):
     epoch: Annotated[int, Field(ge=1)]
 
 
-class Change(Standing, Event):
+class Change(VersionedPayment, Event):
     """The JSON value of a record of `payments.changes`. Amounts are minor units of `currency`.
 
     First what happened: `source` and `event_id` name the event that changed the payment, `event_type` is its provider's
@@ -96,7 +96,7 @@ class Change(Standing, Event):
     """
 
 
-class State(Standing):
+class State(VersionedPayment):
     """The JSON value of a record of `payments.state`: how a payment stands at its newest version.
 
     The topic keeps the newest record of each payment, by key. A payment that turned out to be another one stays, with

@@ -110,7 +110,7 @@ class SmsJob:
             return Rejected(f"there is no template {row['template']!r}")
         try:
             async with asyncio.timeout(self._calls_seconds):
-                still_true = is_true(Template(row["template"]), Status(row["standing"]))
+                still_true = is_true(Template(row["template"]), Status(row["survivor_status"]))
                 outcome = await self._find_or_send(message, row["attempts"], claimed_at, still_true=still_true)
         except TimeoutError:
             self._breaker.failed(time.monotonic())

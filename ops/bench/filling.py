@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_PAYMENT: Final = 4
 TABLES: Final = ("payments", "payment_refs", "payment_logs", "reference_payments")
-FILLS: Final = ("fill_payments", "fill_refs", "fill_ledger", "fill_standing")
+FILLS: Final = ("fill_payments", "fill_refs", "fill_ledger", "fill_members")
 SESSION: Final = {"maintenance_work_mem": "512MB", "statement_timeout": "0"}
 """Of the session that fills; nothing that is measured runs in it."""
 

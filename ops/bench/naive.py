@@ -39,7 +39,7 @@ values_of: Final = attrgetter(
     "facts", "topic", "partition", "offset", "occurred_at", "recorded_at", "relay_xid", "hash",
 )  # fmt: skip
 """From a ledger row to the first arguments of this contender's statements."""
-STANDING: Final = ("provider", "account", "livemode", "kind", "ref")
+MEMBER_COLUMNS: Final = ("provider", "account", "livemode", "kind", "ref")
 """What names a reference that a payment stands under."""
 NAMED_AGAIN: Final = "charge."
 """Kinds of events that bring a payment new names, beside the one that opens it."""
@@ -119,9 +119,9 @@ def _write(connection: Connection, plan: Plan, names: list[RefKey] | tuple[RefKe
     ((payment_id, payment),) = plan.changed.items()
     payment_values = [column[0] for column in rows.payment_columns([payment])]
     name = "claim_and_open" if payment_id in plan.opened else "claim_and_move"
-    standing = [(one[0], one[1], one[3], one[4], one[5]) for one, _ in plan.standing]
+    members = [(one[0], one[1], one[3], one[4], one[5]) for one, _ in plan.members]
     return connection.execute(
-        _sql(name), *claim, *payment_values, *rows.ref_columns(names), *rows.columns(standing, len(STANDING))
+        _sql(name), *claim, *payment_values, *rows.ref_columns(names), *rows.columns(members, len(MEMBER_COLUMNS))
     )
 
 

@@ -42,7 +42,7 @@ EVENT_FIELDS: Final = (
     "occurred_at",
     "recorded_at",
 )
-STANDING_FIELDS: Final = (
+PAYMENT_FIELDS: Final = (
     "provider",
     "account",
     "merchant_account",
@@ -66,8 +66,8 @@ STANDING_FIELDS: Final = (
     "created_at",
     "epoch",
 )
-CHANGE_FIELDS: Final = ("payment_id", "version", *EVENT_FIELDS, *STANDING_FIELDS)
-STATE_FIELDS: Final = ("payment_id", "version", *STANDING_FIELDS)
+CHANGE_FIELDS: Final = ("payment_id", "version", *EVENT_FIELDS, *PAYMENT_FIELDS)
+STATE_FIELDS: Final = ("payment_id", "version", *PAYMENT_FIELDS)
 """The JSON keys of a change and of a state, in order; columns of read_changes.sql and read_states.sql."""
 COMMAND_FIELDS: Final = (
     "payment_id",

@@ -1,10 +1,10 @@
 -- $1 ids; under the lease $2 with token $3, held by $4. Those that Kafka refuses become dead letters in the same step:
 -- $5 their ids, $6 why, and by their headers $7 source, $8 event id, $9 kind, $10 payment. Their place is the spool's: id
 -- for offset, no partition. The answer tells whether the lease stands.
-with standing as materialized (
+with held as materialized (
     select 1 from leases where name = $2 and token = $3 and holder = $4 and expires_at > clock_timestamp() for share
 ), deleted as (
-    delete from spool where id = any ($1::bigint[]) and exists (select from standing)
+    delete from spool where id = any ($1::bigint[]) and exists (select from held)
     returning *
 ), buried as (
     insert into dead_letters (
@@ -22,4 +22,4 @@ with standing as materialized (
         as n (id, message, source, event_id, kind, payment_ref) on n.id = d.id
     on conflict (topic, partition, "offset", digest) do nothing
 )
-select exists (select from standing)
+select exists (select from held)

@@ -52,5 +52,5 @@ def test_case(case: dict[str, Any]) -> None:
 
 
 def shown(tables: MemoryTables, case: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return each standing row beside what the case says of it."""
-    return list(zip(tables.standing, case["rows"], strict=True))
+    """Return each counted row beside what the case says of it."""
+    return list(zip(tables.counted, case["rows"], strict=True))

@@ -131,7 +131,7 @@ async def newest_changes(endpoints: Endpoints, wanted: dict[str, int]) -> dict[s
     return {name: change for name, change in kept.items() if name in wanted}
 
 
-def standing(payments: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def unmerged(payments: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return the payments that were not merged into another one.
 
     Whether the one that an intent names has a row of its own depends on which topic was read first; its money does not.
@@ -153,15 +153,15 @@ async def test_a_copy_put_back_under_a_kafka_that_went_on(tmp_path: Path) -> Non
         await publish(endpoints, WEBHOOKS.name, late)
         await publish(endpoints, INTENTS.name, [promised])
         before = await processed(endpoints, len(early) + len(late) + 1)
-        await newest_changes(endpoints, {str(row[0]): row[5] for row in standing(before[0])})
+        await newest_changes(endpoints, {str(row[0]): row[5] for row in unmerged(before[0])})
     subprocess.run(["mv", tmp_path / "postgres", tmp_path / "lost"], check=True)  # noqa: ASYNC221
     subprocess.run(["cp", "-a", tmp_path / "copy", tmp_path / "postgres"], check=True)  # noqa: ASYNC221
     async with up(tmp_path) as endpoints:
         after = await processed(endpoints, len(early) + len(late) + 1)
-        kept = await newest_changes(endpoints, {str(row[0]): row[5] for row in standing(after[0])})
+        kept = await newest_changes(endpoints, {str(row[0]): row[5] for row in unmerged(after[0])})
     assert (after[1], after[2]) == (before[1], 0), "every event, and no dead letter"
-    shown = [row[:5] for row in standing(after[0])]
-    assert shown == [row[:5] for row in standing(before[0])], "the same payments under the same ids"
+    shown = [row[:5] for row in unmerged(after[0])]
+    assert shown == [row[:5] for row in unmerged(before[0])], "the same payments under the same ids"
     opened = [{row[1]: row[0] for row in payments if row[7] is not None} for payments in (before[0], after[0])]
     assert all(opened[1].get(ref, payment_id) == payment_id for ref, payment_id in opened[0].items())
     assert {name: change["captured"] for name, change in kept.items()} == {str(row[0]): row[3] for row in shown}

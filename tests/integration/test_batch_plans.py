@@ -105,7 +105,7 @@ STATEMENTS = {
     "find_marked": lambda: [None, BATCH],
     "write_payments": lambda: [*payments(), dt.datetime.now(dt.UTC), *refs(), plain_array(ids())],
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
-    "copy_standing": lambda: [ids(), ids()[::-1]],
+    "copy_members": lambda: [ids(), ids()[::-1]],
     "lock_names": refs,
     "follow_payments": lambda: [plain_array(ids())],
     "follow_references": lambda: [*rows.group_arrays(orders()), BATCH],

@@ -311,12 +311,12 @@ async def both(table: RedriveHarness) -> bool:
 @pytest.fixture
 async def two_holders(connection: asyncpg.Connection) -> tuple[Lease, Lease]:
     """Two leases of one name and token, as a replica gives that did not know of a take-over; the second stands."""
-    stale, standing = Lease("relay", "a:1:aa", 2), Lease("relay", "b:2:bb", 2)
+    stale, valid = Lease("relay", "a:1:aa", 2), Lease("relay", "b:2:bb", 2)
     await connection.execute(
         "insert into leases (name, holder, token, expires_at) values ('relay', $1, 2, now() + interval '1 hour')",
-        standing.holder,
+        valid.holder,
     )
-    return stale, standing
+    return stale, valid
 
 
 @pytest.mark.parametrize("taken", ["by another token", "under the same token"])
@@ -327,8 +327,8 @@ async def test_a_relay_without_its_lease_moves_no_cursor_deletes_no_spool_and_sa
     two_holders: tuple[Lease, Lease],
     taken: str,
 ):
-    stale, standing = two_holders
-    lost = stale if taken == "under the same token" else Lease("relay", standing.holder, 1)
+    stale, valid = two_holders
+    lost = stale if taken == "under the same token" else Lease("relay", valid.holder, 1)
     settings = settings_for(stack, database.dsn)
     payment_id = await add_payment(connection)
     async with connection.transaction():
@@ -344,5 +344,5 @@ async def test_a_relay_without_its_lease_moves_no_cursor_deletes_no_spool_and_sa
     assert await connection.fetchval("select count(*) from spool") == 1
     for lane in ("changes", "state", "commands", "dead_letters", "spool"):
         await connection.execute("update leases set expires_at = now() + interval '1 hour'")
-        await one_turn(settings, lane, standing)
+        await one_turn(settings, lane, valid)
     assert await is_drained(connection)

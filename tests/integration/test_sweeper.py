@@ -110,14 +110,14 @@ async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: Bench) -> N
     await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     leases = PostgresLeases(harness.pool)
-    standing = await leases.acquire("sweeper", "successor", 60)
-    assert standing is not None
-    for lost in (Lease("sweeper", "successor", standing.token - 1), Lease("sweeper", "former", standing.token)):
+    valid = await leases.acquire("sweeper", "successor", 60)
+    assert valid is not None
+    for lost in (Lease("sweeper", "successor", valid.token - 1), Lease("sweeper", "former", valid.token)):
         with pytest.raises(LeaseLostError):
             await sweep(harness.pool, harness.clock, records_max=10, lease=lost)
     tables = await harness.tables()
     assert (len(tables.parked), tables.letters) == (1, [])
-    assert await sweep(harness.pool, harness.clock, records_max=10, lease=standing) == 1
+    assert await sweep(harness.pool, harness.clock, records_max=10, lease=valid) == 1
 
 
 async def test_an_event_whose_deadline_is_lengthened_while_its_names_are_waited_for_stays(

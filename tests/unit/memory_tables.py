@@ -92,7 +92,7 @@ class MemoryTables:
     open_commands: dict[UUID, dict[str, OpenCommand]] = field(default_factory=dict)
     duplicates: int = 0
     batches: int = 0
-    standing_under: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
+    members: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
 
     def copy(self) -> MemoryTables:
         """Return tables of their own with the same rows: a row is replaced, never altered."""
@@ -153,7 +153,7 @@ class MemoryTables:
             self._lock(known, set(keys_of(event)))
         self._read_groups(known, promised)
         for key in {key for event in events if (key := gathered_of(event)) is not None}:
-            known.under[key] = [payment_id for one, payment_id in self.standing_under if one == key]
+            known.under[key] = [payment_id for one, payment_id in self.members if one == key]
             for payment_id in known.under[key]:
                 self._hold(known, payment_id)
         return known
@@ -163,10 +163,10 @@ class MemoryTables:
         reached = -1
         while reached != len(known.payments):
             reached = len(known.payments)
-            theirs = {key for key, payment_id in self.standing_under if payment_id in known.payments}
-            live = {key for (key, _), member in self.standing_under.items() if member.promise is not None}
+            theirs = {key for key, payment_id in self.members if payment_id in known.payments}
+            live = {key for (key, _), member in self.members.items() if member.promise is not None}
             for key in promised | (theirs & live):
-                group = {held: member for (one, held), member in self.standing_under.items() if one == key}
+                group = {held: member for (one, held), member in self.members.items() if one == key}
                 known.groups[key] = group
                 for payment_id in group:
                     self._hold(known, payment_id)
@@ -188,7 +188,7 @@ class MemoryTables:
                 row = dict(zip(COLUMNS, values, strict=True))
                 row["flags"] = row["flags"].split(",") if row["flags"] else []
                 self.payments[row["id"]] = row
-        self._write_standing(plan)
+        self._write_members(plan)
         for *key, payment_id in zip(*rows.binding_columns(plan.bindings), strict=True):
             self.names[tuple(key)] = payment_id  # type: ignore[index]
         for parked_id in plan.woken:
@@ -213,17 +213,17 @@ class MemoryTables:
             if held is not None:
                 held.note(answer.state)
 
-    def _write_standing(self, plan: Plan) -> None:
-        for place, member in plan.standing.items():
-            if self.standing_under.get(place, Member()).promise is None:
-                self.standing_under[place] = member
+    def _write_members(self, plan: Plan) -> None:
+        for place, member in plan.members.items():
+            if self.members.get(place, Member()).promise is None:
+                self.members[place] = member
         for other, survivor in plan.merges:
-            for key, held in list(self.standing_under):
+            for key, held in list(self.members):
                 if held == other:
-                    self.standing_under.setdefault((key, survivor), Member())
+                    self.members.setdefault((key, survivor), Member())
 
     @property
-    def standing(self) -> list[dict[str, Any]]:
+    def counted(self) -> list[dict[str, Any]]:
         """The rows that add up to all the money there is, as users see them: not merged, and no intent's attempt."""
         alive = [row for row in self.payments.values() if row["merged_into"] is None and row["intent_id"] is None]
         return sorted(({name: row[name] for name in SHOWN} for row in alive), key=by_ref)
@@ -231,7 +231,7 @@ class MemoryTables:
     @property
     def only(self) -> dict[str, Any]:
         """The one row that there is."""
-        (row,) = self.standing
+        (row,) = self.counted
         return row
 
     @property
@@ -301,18 +301,18 @@ class MemoryTables:
         ]
         parked = sorted((one.event.event_id, one.waits.reason, one.facts) for one in self.parked.values())
         claims = sorted((row.source, row.event_id, row.facts) for row in self.events)
-        held = (self.names, self.standing_under, self.bodies, self.open_commands)
+        held = (self.names, self.members, self.bodies, self.open_commands)
         return repr(
             (sorted(payments), parked, claims, [sorted(map(repr, one.items())) for one in held], len(self.letters))
         )
 
     def digest(self) -> str:
         """Return one text for all that a reader of the ledger sees, but for generated ids and times."""
-        return hashlib.sha256(repr((self.standing, self.claims())).encode()).hexdigest()
+        return hashlib.sha256(repr((self.counted, self.claims())).encode()).hexdigest()
 
     def shown(self, like: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the standing rows, of the columns that `like` has."""
-        return [{name: row[name] for name in like} for row in self.standing]
+        """Return the counted rows, of the columns that `like` has."""
+        return [{name: row[name] for name in like} for row in self.counted]
 
 
 def row_after(records: Iterable[Record]) -> dict[str, Any]:
@@ -336,4 +336,4 @@ def payment(**columns: Any) -> Payment:
 
 def stands_under(plan: Plan) -> dict[tuple[RefKey, UUID], Member]:
     """Return who comes to stand under a reference or a shared id by a plan, and how."""
-    return plan.standing
+    return plan.members

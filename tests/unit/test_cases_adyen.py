@@ -93,6 +93,6 @@ CASES: Final[dict[str, tuple[list[Record], dict[str, Any]]]] = {
 @pytest.mark.parametrize(("records", "row"), CASES.values(), ids=CASES)
 def test_case(records: list[Record], row: dict[str, Any]) -> None:
     for end in in_every_order(records):
-        assert [{name: shown[name] for name in row} for shown in end.tables.standing] == [row]
+        assert [{name: shown[name] for name in row} for shown in end.tables.counted] == [row]
         assert not end.tables.letters
         assert not end.tables.parked

@@ -245,7 +245,7 @@ def test_case(records: list[Record], rows: list[dict[str, Any]]) -> None:
         tables = MemoryTables()
         for one in order:
             tables.process([one])
-        assert [{name: shown[name] for name in (rows or [{}])[0]} for shown in tables.standing] == rows
+        assert [{name: shown[name] for name in (rows or [{}])[0]} for shown in tables.counted] == rows
         assert not tables.letters
         assert not tables.parked
 

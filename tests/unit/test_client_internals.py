@@ -147,7 +147,7 @@ def test_a_stand_in_takes_the_calls_that_the_replaced_takes(one: StandIn) -> Non
         assert needed == taken[: len(needed)], name
 
 
-def test_no_class_of_ours_replaces_or_extends_a_library_s_without_standing_above() -> None:
+def test_no_class_of_ours_replaces_or_extends_a_library_s_without_a_reason_above() -> None:
     """A new one must be put into STAND_INS."""
     listed = {one.ours for one in STAND_INS}
     files = [file for folder in ("runtime", "producers", "consumer", "ops") for file in (ROOT / folder).rglob("*.py")]

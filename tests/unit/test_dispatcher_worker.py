@@ -289,7 +289,7 @@ def sms_row(**more: object) -> Rows:
         template="captured",
         child="",
         own_amount=None,
-        standing="captured",
+        survivor_status="captured",
         currency="EUR",
         amount=1,
         captured=1,

@@ -154,7 +154,7 @@ def test_a_gift_card_and_a_card_are_one_order() -> None:
 def test_an_order_paid_twice_is_two_whatever_came_first() -> None:
     for order in permutations([ORDER, paid("one", 100), paid("two", 100)]):
         tables = processed(*order)
-        assert [(row["provider_ref"], row["captured"]) for row in tables.standing] == [("one", 100), ("two", 100)]
+        assert [(row["provider_ref"], row["captured"]) for row in tables.counted] == [("one", 100), ("two", 100)]
         assert [row["flags"] for row in (tables.payments[INTENT_ID], tables.row_of("two"))] == [[Flag.PAID_AGAIN]] * 2
         assert tables.row_of("one")["flags"] == []
 
@@ -268,7 +268,7 @@ def test_a_full_group_takes_no_more_and_what_comes_then_stands_apart_under_the_r
     tables = MemoryTables()
     tables.process([ORDER])
     known = tables._read([], [])
-    key = next(iter(tables.standing_under))[0]
+    key = next(iter(tables.members))[0]
     members = {uuid4(): Member() for _ in range(2)}
     known.groups[key] = {INTENT_ID: Member(1, groups=True), **members}
     plan = Plan()
@@ -278,7 +278,7 @@ def test_a_full_group_takes_no_more_and_what_comes_then_stands_apart_under_the_r
     payment = Payment(uuid4(), "stripe", "")
     grouping.stand(event, payment)
     assert payment.id not in known.groups[key]
-    assert [kind for (*_, kind, _), _ in plan.standing] == [RefKind.SHARED]
+    assert [kind for (*_, kind, _), _ in plan.members] == [RefKind.SHARED]
     Grouping(known, Plan(), None, payments_max=3).stand(event, payment)  # type: ignore[arg-type]
     assert payment.id in known.groups[key]
 

@@ -444,7 +444,7 @@ def test_a_dispute_reaches_every_payment_that_it_names_and_joins_none() -> None:
         tables = MemoryTables()
         for one in (*order, *order):
             tables.process([one])
-        rows = sorted(tables.standing, key=lambda row: str(row["provider_ref"]))
+        rows = sorted(tables.counted, key=lambda row: str(row["provider_ref"]))
         assert [(row["provider_ref"], row["captured"], row["dispute_status"]) for row in rows] == [
             ("O1", 1000, "lost"),
             ("O2", 1000, "lost"),

@@ -99,7 +99,7 @@ def test_history_must_be_an_unchanged_prefix_of_the_files():
         check_history(files, [applied(files[0]), applied(files[2])])
 
 
-def test_standing_of_each_file():
+def test_status_of_each_file():
     files = migrations(3)
     rows = [applied(files[0]), applied(files[1], checksum="0" * 64), applied(files[0], version=9)]
     found = compare(files, rows)

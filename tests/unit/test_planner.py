@@ -93,7 +93,7 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
         tables.process(placed(rest[:size]))
         rest = rest[size:]
     rows = sorted((history.row for history in several), key=by_ref)
-    assert [{name: row[name] for name in like} for row, like in zip(tables.standing, rows, strict=True)] == rows
+    assert [{name: row[name] for name in like} for row, like in zip(tables.counted, rows, strict=True)] == rows
     assert not tables.parked
     assert not tables.letters
     assert tables.duplicates == len(again)
@@ -378,7 +378,7 @@ def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
     tables.process(
         [standard("refund.succeeded", payment="pay_2", amount=1, child="r1"), standard("payment.authorized")]
     )
-    assert (len(tables.standing), tables.only["captured"], tables.only["refunded"]) == (1, 1000, 1)
+    assert (len(tables.counted), tables.only["captured"], tables.only["refunded"]) == (1, 1000, 1)
 
 
 @pytest.mark.parametrize(("paid", "unpaid"), [("pay_1", "pay_2"), ("pay_2", "pay_1")])
@@ -427,14 +427,14 @@ def test_an_orphan_that_is_in_the_ledger_already_is_applied_where_it_says_the_sa
 def test_rows_of_two_currencies_stay_two() -> None:
     tables = processed([standard("payment.created", payment="pay_2", currency="USD")], [standard("payment.created")])
     tables.process_items([LINK])
-    assert len(tables.standing) == 2
+    assert len(tables.counted) == 2
 
 
 def test_a_merge_keeps_the_intent_that_had_adopted_the_attempt() -> None:
     tables = processed([intent(reference="ORD-1"), standard("payment.authorized", reference="ORD-1")])
     tables.process([standard("payment.created", payment="pay_2")])
     tables.process_items([LINK])
-    assert (len(tables.standing), tables.only["client"], tables.only["captured"]) == (1, "shop", 1000)
+    assert (len(tables.counted), tables.only["client"], tables.only["captured"]) == (1, "shop", 1000)
     assert {row["intent_id"] for row in tables.payments.values() if row["merged_into"] is None} == {None, INTENT_ID}
 
 
@@ -447,14 +447,14 @@ def test_a_merge_shows_the_smaller_reference_and_a_promise_its_own(references: t
     assert tables.only["reference"] == "A"
     tables = processed([intent(provider_ref="pay_1", reference="Z")], named)
     tables.process_items([LINK])
-    assert [row["reference"] for row in tables.standing] == ["Z"]
+    assert [row["reference"] for row in tables.counted] == ["Z"]
 
 
 def test_two_promises_never_merge() -> None:
     tables = processed([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
     tables.process_items([LINK])
-    assert {(row["client"], row["captured"]) for row in tables.standing} == {("mall", 1000), ("shop", 0)}
-    assert {tuple(row["flags"]) for row in tables.standing} == {("contradiction",)}
+    assert {(row["client"], row["captured"]) for row in tables.counted} == {("mall", 1000), ("shop", 0)}
+    assert {tuple(row["flags"]) for row in tables.counted} == {("contradiction",)}
 
 
 def test_two_promises_that_met_stay_flagged_and_are_flagged_once() -> None:
@@ -470,7 +470,7 @@ def test_two_promises_that_met_stay_flagged_and_are_flagged_once() -> None:
     tables.process_items([again])
     tables.process([standard("payment.captured", payment="pay_1", event_id="evt_later")])
     assert len([row for row in tables.ledger if row.event_type == "payment.flagged"]) == 2
-    assert {tuple(row["flags"]) for row in tables.standing} == {("contradiction",)}
+    assert {tuple(row["flags"]) for row in tables.counted} == {("contradiction",)}
 
 
 def test_a_promise_with_attempts_keeps_what_it_met() -> None:
@@ -481,7 +481,7 @@ def test_a_promise_with_attempts_keeps_what_it_met() -> None:
     named = (Ref(RefKind.ID, str(INTENT_ID)), Ref(RefKind.PAYMENT, "pay_2"))
     tables.process_items([(record, replace(event, meaning=replace(event.meaning, refs=named)))])
     tables.process([standard("payment.captured", payment="pay_3", event_id="evt_later", reference="ORD-1")])
-    flags = {row["client"]: (row["flags"], row["captured"]) for row in tables.standing if row["client"]}
+    flags = {row["client"]: (row["flags"], row["captured"]) for row in tables.counted if row["client"]}
     assert all("contradiction" in shown for shown, _ in flags.values())
     assert len(flags) == 2
 
@@ -494,7 +494,7 @@ def test_a_reference_joins_nothing() -> None:
     months = [standard("payment.captured", payment=f"pay_{month}", reference="SUB-1") for month in (1, 2)]
     for order in permutations([*months, standard("payment.failed", payment="pay_3", reference="SUB-1")]):
         tables = processed(order)
-        assert [(row["provider_ref"], row["status"]) for row in tables.standing] == [
+        assert [(row["provider_ref"], row["status"]) for row in tables.counted] == [
             ("pay_1", "captured"),
             ("pay_2", "captured"),
             ("pay_3", "failed"),
@@ -532,7 +532,7 @@ def test_a_second_promise_of_one_reference_is_a_conflict_whoever_makes_it() -> N
     for first, second in permutations([ours, theirs]):
         tables = processed([first], [second])
         assert [(one.record, one.reason) for one in tables.letters] == [(second, Reason.CONFLICT)]
-        assert len(tables.standing) == 1
+        assert len(tables.counted) == 1
 
 
 def test_a_promise_that_ended_without_money_gives_its_reference_free() -> None:
@@ -541,7 +541,7 @@ def test_a_promise_that_ended_without_money_gives_its_reference_free() -> None:
     tables = processed([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall")])
     assert not tables.letters
     tables.process([standard("payment.captured", reference="ORD-1", payment="pay_2")])
-    assert {(row["client"], row["status"]) for row in tables.standing} == {("shop", "failed"), ("mall", "captured")}
+    assert {(row["client"], row["status"]) for row in tables.counted} == {("shop", "failed"), ("mall", "captured")}
 
 
 def test_what_an_ended_promise_adopted_and_takes_no_more_goes_to_the_live_one() -> None:
@@ -550,7 +550,7 @@ def test_what_an_ended_promise_adopted_and_takes_no_more_goes_to_the_live_one() 
     tables = processed([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall", amount=1500)])
     assert {row["intent_id"] for row in tables.payments.values() if row["client"] is None} == {INTENT_ID}
     tables.process([standard("payment.captured", reference="ORD-1", amount=1500)])
-    assert {(row["client"], row["captured"]) for row in tables.standing} == {("shop", 0), ("mall", 1500)}
+    assert {(row["client"], row["captured"]) for row in tables.counted} == {("shop", 0), ("mall", 1500)}
     assert {row["intent_id"] for row in tables.payments.values() if row["client"] is None} == {OTHER_ID}
 
 
@@ -560,7 +560,7 @@ def test_a_payment_of_another_merchant_account_than_every_promise_stays_alone() 
     elsewhere = replace(event, meaning=replace(event.meaning, merchant_account="acct_B"))
     tables = processed([intent(reference="ORD-1", merchant_account="acct_A")])
     tables.process_items([(record, elsewhere)])
-    assert {(row["client"], row["captured"]) for row in tables.standing} == {("shop", 0), (None, 1000)}
+    assert {(row["client"], row["captured"]) for row in tables.counted} == {("shop", 0), (None, 1000)}
     assert {row["intent_id"] for row in tables.payments.values()} == {None}
 
 
@@ -599,7 +599,7 @@ def test_a_second_create_under_one_id_with_other_terms_is_a_conflict_and_never_a
         for batches in ([paid, [first], [again]], [[*paid, first, again]]):
             tables = processed(*batches)
             assert [(one.record, one.reason) for one in tables.letters] == [(again, Reason.CONFLICT)]
-            assert sorted((row["client"] or "", row["captured"]) for row in tables.standing) == [
+            assert sorted((row["client"] or "", row["captured"]) for row in tables.counted) == [
                 ("", 2500),
                 ("shop", 1000),
             ]

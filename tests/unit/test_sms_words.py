@@ -40,37 +40,37 @@ def test_status_is_reported_when_it_changes(before: Status | None, after: Status
     assert templates_for(before, after) == expected
 
 
-def standing(refunded: int = 0, status: Status = Status.CAPTURED, **more: object) -> Projection:
+def projection(refunded: int = 0, status: Status = Status.CAPTURED, **more: object) -> Projection:
     return Projection(status=status, captured=1000, refunded=refunded, **more)  # type: ignore[arg-type]
 
 
 def test_each_refund_is_reported_with_its_own_amount_and_beside_the_capture():
     captured, refunded = (Template.CAPTURED, "", None), Template.REFUNDED
-    assert messages_for(standing(), standing(300), {"re_1": 300}) == [(refunded, "re_1", 300)]
-    assert messages_for(standing(300), standing(500), {"re_2": 200}) == [(refunded, "re_2", 200)]
-    assert messages_for(standing(), standing(500), {"re_2": 200, "re_1": 300}) == [
+    assert messages_for(projection(), projection(300), {"re_1": 300}) == [(refunded, "re_1", 300)]
+    assert messages_for(projection(300), projection(500), {"re_2": 200}) == [(refunded, "re_2", 200)]
+    assert messages_for(projection(), projection(500), {"re_2": 200, "re_1": 300}) == [
         (refunded, "re_1", 300),
         (refunded, "re_2", 200),
     ]
-    assert messages_for(None, standing(1000), {}) == [captured, (refunded, "1000", 1000)]
+    assert messages_for(None, projection(1000), {}) == [captured, (refunded, "1000", 1000)]
 
 
 def test_a_refund_that_a_sum_reported_already_is_reported_once():
     """Stripe says `amount_refunded` and, in another event, each refund; either may come first."""
-    assert messages_for(standing(), standing(300), {}) == [(Template.REFUNDED, "300", 300)]
-    assert messages_for(standing(300), standing(300), {"re_1": 300}) == []
-    assert messages_for(standing(300), standing(500), {"re_1": 300}) == [(Template.REFUNDED, "500", 200)]
+    assert messages_for(projection(), projection(300), {}) == [(Template.REFUNDED, "300", 300)]
+    assert messages_for(projection(300), projection(300), {"re_1": 300}) == []
+    assert messages_for(projection(300), projection(500), {"re_1": 300}) == [(Template.REFUNDED, "500", 200)]
 
 
 def test_a_refund_that_failed_or_waits_is_not_reported():
-    assert messages_for(standing(300), standing(0), {}) == []
-    assert messages_for(standing(), standing(0, refund_status=RefundStatus.PENDING), {}) == []
+    assert messages_for(projection(300), projection(0), {}) == []
+    assert messages_for(projection(), projection(0, refund_status=RefundStatus.PENDING), {}) == []
 
 
 def test_what_contradicts_itself_is_not_reported_and_what_was_not_reported_is_when_it_adds_up():
-    unsure = standing(300, flags=(Flag.CONTRADICTION.value,))
-    assert messages_for(standing(status=Status.AUTHORIZED), unsure, {"re_1": 300}) == []
-    assert messages_for(unsure, standing(300), {}) == [(Template.CAPTURED, "", None)]
+    unsure = projection(300, flags=(Flag.CONTRADICTION.value,))
+    assert messages_for(projection(status=Status.AUTHORIZED), unsure, {"re_1": 300}) == []
+    assert messages_for(unsure, projection(300), {}) == [(Template.CAPTURED, "", None)]
 
 
 def test_a_message_is_true_or_it_is_not():

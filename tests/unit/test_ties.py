@@ -64,7 +64,7 @@ def reversed_by(amount: str, **changes: str) -> Record:
 
 
 def rows(tables: MemoryTables) -> dict[str, int]:
-    return {row["provider_ref"]: row["captured"] for row in tables.standing}
+    return {row["provider_ref"]: row["captured"] for row in tables.counted}
 
 
 def processed(*records: Record) -> MemoryTables:

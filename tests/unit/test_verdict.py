@@ -30,7 +30,7 @@ def facts_of(found: list[Stated]) -> list[Fact]:
     return [Fact(FactKind(kind), key, state, amount) for kind, key, state, amount in found]
 
 
-def standing(found: list[Stated], **columns: Any) -> Payment:
+def payment_with(found: list[Stated], **columns: Any) -> Payment:
     facts = newer({}, facts_of(found))
     return payment(facts=facts, projection=project(facts), version=1, currency="EUR", **columns)
 
@@ -39,7 +39,7 @@ def verdict(
     before: list[Stated], *fields: Stated, currency: str | None = "EUR", facts_max: int = 100, **options: Any
 ) -> Any:
     meaning = Meaning(facts=tuple(facts_of(list(fields))), currency=currency)
-    return decide(standing(before), meaning, facts_max=facts_max, **options)
+    return decide(payment_with(before), meaning, facts_max=facts_max, **options)
 
 
 def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
@@ -92,14 +92,14 @@ def test_outcomes(before: list[Stated], expected: list[Stated], outcome: Outcome
     decided = verdict(before, *expected)
     assert isinstance(decided, Recorded)
     assert (decided.outcome, decided.versioned) == (outcome, versioned)
-    joined = standing(before).facts | decided.news
+    joined = payment_with(before).facts | decided.news
     assert decided.projection == project(joined)
 
 
 def test_an_unversioned_verdict_moves_no_column() -> None:
     decided = verdict([AUTHORIZED, TAKEN], CREATED)
     assert decided.news == {(FactKind.ATTEMPT, "a"): State("created")}
-    assert decided.projection == standing([AUTHORIZED, TAKEN]).projection
+    assert decided.projection == payment_with([AUTHORIZED, TAKEN]).projection
 
 
 def test_another_currency_is_folded_without_its_sums() -> None:

@@ -25,7 +25,7 @@ with recursive due as (
     from payments
     join followed on payments.id = followed.merged_into
 )
-select claimed.*, survivor.status as standing, survivor.currency, survivor.amount, survivor.authorized,
+select claimed.*, survivor.status as survivor_status, survivor.currency, survivor.amount, survivor.authorized,
     survivor.captured, survivor.refunded
 from claimed
 join followed on followed.merged_into is null

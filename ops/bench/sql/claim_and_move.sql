@@ -25,7 +25,7 @@ with claimed as (
         as n (provider, account, merchant_account, livemode, kind, ref)
     on conflict (provider, account, merchant_account, livemode, kind, ref) do update set payment_id = excluded.payment_id
     where payment_refs.payment_id is null
-), standing as (
+), members as (
     insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
     select n.provider, n.account, n.livemode, n.kind, n.ref, $18
     from claimed, unnest($49::text[], $50::text[], $51::boolean[], $52::text[], $53::text[])
