@@ -219,7 +219,7 @@ def compare(trial: Trial, seen: Seen, ingress: LoadedIngress) -> None:
     traffic = ingress.traffic
     seen.verdict = json.loads(
         trial.ops(
-            "-m", "containers.books", "/answers.jsonl", str(traffic.seed), str(traffic.now),
+            "-m", "containers.reconcile", "/answers.jsonl", str(traffic.seed), str(traffic.now),
             mounts=(f"{ROOT}/tests:/tests:ro", f"{answers}:/answers.jsonl:ro"),
             more=("-e", "PYTHONPATH=/tests", "--entrypoint", "python"),
         )
