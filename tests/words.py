@@ -97,6 +97,7 @@ KEPT: Final = (
         ("tests/soak/others.py", "tests/contract/test_never_raise.py"),
     ),
     Kept(r"standing orders?", "a bank's word", ("providers/mpesa/", "docs/providers/mpesa.md")),
+    Kept(r"told: str|told=one|seen\['told'\]", "a key of the runs that seen.json keeps", ("tests/cluster/",)),
     Kept(r"twin_wait_seconds|twins_kept_(?:seconds|max)|twin_retries_(?:max|total)", _OUTSIDE + "settings, a metric"),
 )
 """What keeps a word of the list, and why; docs/glossary.md, "Names that stay", says what each means."""

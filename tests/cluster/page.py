@@ -68,7 +68,7 @@ P99_SECONDS_MAX = 0.5
 class Goal(NamedTuple):
     """What is wanted of some scenarios: `figure` takes a scenario's figures, and may be `most` at most."""
 
-    told: str
+    wanted: str
     names: tuple[str, ...]
     figure: Callable[[Mapping[str, Any]], float]
     most: float
@@ -126,7 +126,7 @@ def goals_of(rows: Sequence[dict[str, Any]]) -> str:
             if name in by_name:
                 found = goal.figure(by_name[name]["figures"])
                 held = "yes" if found <= goal.most else "no, see below"
-                lines.append(f"| {goal.told} | {name} | {goal.most:g} | {found:.2f} | {held} |\n")
+                lines.append(f"| {goal.wanted} | {name} | {goal.most:g} | {found:.2f} | {held} |\n")
     head = "\n## Goals\n\nIn seconds, of the rows above.\n\n"
     head += "| goal | scenario | at most | seen | held |\n|---|---|---|---|---|\n"
     return head + "".join(lines) if lines else ""
@@ -144,7 +144,7 @@ def row_of(seen: dict[str, Any]) -> str:
     )
 
 
-def told_of(seen: dict[str, Any]) -> str:
+def shown_of(seen: dict[str, Any]) -> str:
     """Return what an operator saw, and when.
 
     Runs without `asked_seconds` asked after 12 s, and the commands started so slowly that they looked after the fault.
@@ -174,5 +174,5 @@ def page_of(rows: Sequence[dict[str, Any]]) -> str:
     days = sorted({seen["at"][:10] for seen in rows})
     webhooks, intents = sum(seen["webhooks"] for seen in rows), sum(seen["intents"] for seen in rows)
     total = f"\n{webhooks:,} webhooks and {intents:,} intents were taken in these runs ({', '.join(days)}).\n"
-    reported = "\n## What an operator is shown, asked 12 s after the fault\n\n" + "".join(map(told_of, rows))
+    reported = "\n## What an operator is shown, asked 12 s after the fault\n\n" + "".join(map(shown_of, rows))
     return head + "".join(map(row_of, rows)) + total + goals_of(rows) + why_of(rows) + reported

@@ -121,7 +121,7 @@ async def play(one: Scenario, home: Path) -> Seen:
             keep_logs(found, one.name)
         return Seen(
             name=one.name,
-            told=one.told,
+            told=one.fault,
             at=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
             figures=asdict(figures_of(ingresses, watch, begun=begun, ended=ended, fault=fault, heal=heal)),
             problems=[*verdict.problems, *(["what was refused is refused still"] if ingresses.waiting else [])],
@@ -158,8 +158,8 @@ async def ask_later(found: Stage) -> dict[str, Any]:
     probes = await found.fleet.readiness()
     commands = await found.commands()
     return {
-        "doctor": commands["doctor"]["told"],
-        "status": commands["status"]["told"],
+        "doctor": commands["doctor"]["found"],
+        "status": commands["status"]["found"],
         "unready": not_ready(probes),
         "away": away_of(probes),
         "seconds": time.monotonic() - begun,

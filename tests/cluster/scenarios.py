@@ -22,7 +22,7 @@ class Scenario:
     """A fault: how it begins, how long it lasts, how it ends."""
 
     name: str
-    told: str
+    fault: str
     begin: Deed
     end: Deed
     seconds: float = 20.0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -53,7 +53,6 @@ class Stage:
     hurt: str = ""
     stranger: asyncpg.Connection | None = None
     heal_at: float | None = None
-    told: dict[str, Any] = field(default_factory=dict)
 
     def healed(self) -> None:
         """Note that what was broken is mended from now on, where that is before the end of the fault."""
@@ -92,16 +91,16 @@ class Stage:
                 timeout=COMMAND_SECONDS_MAX,
             )
         except subprocess.TimeoutExpired:
-            return {"exit": -1, "told": f"no answer in {COMMAND_SECONDS_MAX:g} s"}
+            return {"exit": -1, "found": f"no answer in {COMMAND_SECONDS_MAX:g} s"}
         try:
             document = json.loads(done.stdout)
         except ValueError:
-            return {"exit": done.returncode, "told": done.stderr.strip()[-300:]}
+            return {"exit": done.returncode, "found": done.stderr.strip()[-300:]}
         if word == "doctor":
             wrong = [f"{one['check']}: {one['found']}" for one in document["checks"] if not one["ok"]]
-            return {"exit": done.returncode, "told": "; ".join(wrong) or "all ok"}
+            return {"exit": done.returncode, "found": "; ".join(wrong) or "all ok"}
         wrong = [*document["problems"], *(f"unknown: {one}" for one in document["unknown"])]
-        return {"exit": done.returncode, "told": "; ".join(wrong) or "all ok", "document": document}
+        return {"exit": done.returncode, "found": "; ".join(wrong) or "all ok", "document": document}
 
 
 @asynccontextmanager
