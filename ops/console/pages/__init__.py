@@ -1,1 +1,1 @@
-"""The pages, one file a subject; each has `routes`, which the application puts together."""
+"""The console's pages, one file per subject. Each file's `routes` lists what `ops.console.app` serves."""

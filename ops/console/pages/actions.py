@@ -1,4 +1,4 @@
-"""Actions: who did what, on what, why, when and from where."""
+"""The page Actions: who did what, on what, why, when and from which address; rows of `operator_actions`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIELDS: Final = ("who", "action", "since", "until")
 KINDS: Final = ("redrive", "dead_letter", "recall", "operator", "console", "ledger")
-"""What an action's name begins with."""
+"""The filter's choices: what an action's name begins with."""
 
 
 def routes(parts: Parts) -> list[Route]:
@@ -52,7 +52,7 @@ def _filter(written: dict[str, str], before: int | None) -> ActionFilter:
 
 
 async def show(visit: Visit) -> Response:
-    """Show what people did, the newest first; what was refused stands there too."""
+    """Show what people did and what they were refused, the newest first."""
     written, rows_max = _written(visit), visit.parts.settings.console.rows_max
     found, wrong = ActionPage((), None), ""
     try:
@@ -77,12 +77,12 @@ async def show(visit: Visit) -> Response:
 
 
 async def as_csv(visit: Visit) -> Response:
-    """Give all actions that fit as CSV."""
+    """Return the actions that match the filter as CSV, at most `console.export_rows_max`."""
     return await _download(visit, "csv")
 
 
 async def as_json(visit: Visit) -> Response:
-    """Give all actions that fit as JSON."""
+    """Return the actions that match the filter as JSON, at most `console.export_rows_max`."""
     return await _download(visit, "json")
 
 

@@ -1,4 +1,4 @@
-"""The board: how things go now, and went in the last minutes."""
+"""The board: figures of the newest look and of the looks kept before it."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ async def show(visit: Visit) -> Response:
 
 
 async def live(visit: Visit) -> Response:
-    """Show the part of it that lives; the headline goes along where it says something else than before."""
+    """Return the part that the browser reloads, and the headline where its worries are not those of `seen`."""
     shown = context(visit)
     return visit.render("board_live.html", **(shown | {"tell": visit.query("seen") != shown["seen"]}))
 
 
 def context(visit: Visit) -> dict[str, Any]:
-    """Return what the board shows."""
+    """Return the template's values, and keep the poller looking while somebody watches."""
     poller = visit.parts.poller
     poller.watched()
     look = poller.newest
@@ -62,7 +62,7 @@ def context(visit: Visit) -> dict[str, Any]:
 
 
 def curves(poller: BoardPoller) -> dict[str, Curve]:
-    """Return the curve of each figure over the history."""
+    """Return each figure's curve over the kept looks; a look that lacks the figure leaves a gap."""
     figures: dict[str, Callable[[Look], float | None]] = {
         "rate": lambda look: look.rate,
         "lag": lambda look: None if look.lag is None else float(sum(look.lag.values())),

@@ -1,4 +1,4 @@
-"""Commands that nobody answered in time, and what became of the newest ones."""
+"""The page Commands: those that no executor answered in time, and the newest ones with their state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def show(visit: Visit) -> Response:
-    """Show the commands that expired without an answer that ends them, the oldest first, and the newest of all."""
+    """Show the commands that expired without a final answer, the oldest first, and the newest of all."""
     settings = visit.parts.settings
     most, grace = settings.console.rows_max, settings.intents.command_grace_seconds
     unanswered, newest = [

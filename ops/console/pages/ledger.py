@@ -1,4 +1,4 @@
-"""The ledger: what must hold, checked when somebody asks."""
+"""The page Ledger: runs the reconciliation when somebody asks for it, and shows its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 def context(visit: Visit) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return the template's values: the last result, and whether a check runs."""
     ledger = visit.parts.ledger
     return {"result": ledger.result, "running": ledger.running_seconds, "look": visit.parts.poller.newest}
 
@@ -36,11 +36,11 @@ async def show(visit: Visit) -> Response:
 
 
 async def live(visit: Visit) -> Response:
-    """Show the part of it that lives while a check is under way."""
+    """Return the part that the browser reloads while a check runs."""
     return visit.render("ledger_live.html", **context(visit))
 
 
 async def check(visit: Visit) -> Response:
-    """Begin a check, unless one is under way."""
+    """Begin a check, unless one runs already."""
     visit.parts.ledger.start()
     return visit.redirect("/ledger")

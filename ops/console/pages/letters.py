@@ -1,4 +1,4 @@
-"""Dead letters: in groups of one reason, one by one, given up or erased with a reason why."""
+"""The page Dead letters: listed and grouped, shown one by one, discarded or redacted with a reason."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def show_all(visit: Visit) -> Response:
-    """Show the letters that fit, and what they have in common."""
+    """Show the letters that match the filter, and their groups by reason, source and event type."""
     chosen, rows_max = choose(visit.request.query_params), visit.parts.settings.console.rows_max
     before = place(visit.query("before"))
     limit = min(rows_max, chosen.filters.limit or rows_max)
@@ -76,12 +76,12 @@ async def show_all(visit: Visit) -> Response:
 
 
 async def as_csv(visit: Visit) -> Response:
-    """Give all dead letters that fit as CSV, without what they hold."""
+    """Return the matching dead letters as CSV without their payloads, at most `console.export_rows_max`."""
     return await _download(visit, "csv")
 
 
 async def as_json(visit: Visit) -> Response:
-    """Give all dead letters that fit as JSON, without what they hold."""
+    """Return the matching dead letters as JSON without their payloads, at most `console.export_rows_max`."""
     return await _download(visit, "json")
 
 
@@ -100,7 +100,7 @@ async def _download(visit: Visit, form: str) -> Response:
 
 
 async def show_one(visit: Visit) -> Response:
-    """Show one letter: why it is here, its way, its headers and its payload, masked."""
+    """Show one letter: its reason, its redrives and discard, and its headers and payload, masked. 404 if unknown."""
     reader, letter_id = visit.parts.reader, visit.number("id")
     found = await reader.fetch("read_letter", letter_id, package="ops")
     if not found:
@@ -121,7 +121,7 @@ async def show_one(visit: Visit) -> Response:
 
 
 async def discard(visit: Visit) -> Response:
-    """Give one letter up."""
+    """Discard one letter. Raises RatchetError where it is not open any more."""
     letter_id, because = visit.number("id"), visit.form.get("because", "")
 
     async def give_up(connection: Connection) -> Discarded:
@@ -135,7 +135,7 @@ async def discard(visit: Visit) -> Response:
 
 
 async def unmask(visit: Visit) -> Response:
-    """Show one letter's bytes as they came, once it is written down who looks at them and why."""
+    """Show one letter's bytes unmasked; who looked and why is written in the same transaction as they are read."""
     letter_id = visit.number("id")
     because = reason_of(visit.form.get("because"), "you need the payload in clear")
 
@@ -163,7 +163,7 @@ def _clear(value: bytes | None) -> str:
 
 
 async def redact(visit: Visit) -> Response:
-    """Replace one letter's payload by its digest, for good."""
+    """Replace one letter's payload by its digest, by which a copy is still known. This can't be undone."""
     letter_id = visit.number("id")
     because = reason_of(visit.form.get("because"), "the payload is erased")
 

@@ -1,4 +1,4 @@
-"""Notes: what is known of dead letters, who noted it, and until when nobody is called for them."""
+"""The page Notes: what people noted on dead letters, and until when alerts about them are silent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 def subject_of(source: Mapping[str, str]) -> Subject:
-    """Return what a form or a query speaks of; raise SettingsError for a redrive that is no number."""
+    """Return the dead letters that a form or query is about. Raises SettingsError where `redrive` is no number."""
     text = {name: source[name].strip() for name in FIELDS if source.get(name, "").strip()}
     redrive = text.get("redrive")
     if redrive is not None and not (redrive.isascii() and redrive.isdigit() and len(redrive) <= DIGITS_MAX):
@@ -41,7 +41,7 @@ def subject_of(source: Mapping[str, str]) -> Subject:
 
 
 async def show(visit: Visit) -> Response:
-    """Show the notes that stand; with a subject in the query also the form for a new one."""
+    """Show the notes in force; with a subject in the query also the form for a new one."""
     most = visit.parts.settings.console.rows_max
 
     async def look(connection: Connection) -> tuple[Note, ...]:

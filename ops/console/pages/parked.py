@@ -1,4 +1,4 @@
-"""Parked events: which wait, for what, how long still."""
+"""The page Parked events: which events wait, for which reference, and until when."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def show(visit: Visit) -> Response:
-    """Show the events that wait, the next deadline first; with a name only those that wait for it."""
+    """Show parked events, the next deadline first; with a reference only those that wait for it."""
     ref, console = visit.query("q")[:REF_LENGTH_MAX], visit.parts.settings.console
     rows = await visit.parts.reader.fetch("list_parked", ref or None, console.rows_max)
     return visit.render("parked.html", ref=ref, rows=rows, now=dt.datetime.now(dt.UTC), rows_max=console.rows_max)

@@ -1,4 +1,4 @@
-"""Payments: searched for, or found by any of their names, each with its row, its picture and its ledger."""
+"""The page Payments: found by filters or by any reference; each with its row, its picture and its timeline."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def search(visit: Visit) -> Response:
-    """Find payments by a name, and go to the only one; without a name show those that fit the filters."""
+    """Find payments by a reference and go to it if there is one; without a reference list what matches the filters."""
     ref = visit.query("q")[:REF_LENGTH_MAX]
     if not ref:
         return await _filtered(visit)
@@ -89,12 +89,12 @@ def _written(visit: Visit) -> dict[str, str]:
 
 
 async def as_csv(visit: Visit) -> Response:
-    """Give all payments that fit as CSV."""
+    """Return the payments that match the filters as CSV, at most `console.export_rows_max`."""
     return await _download(visit, "csv")
 
 
 async def as_json(visit: Visit) -> Response:
-    """Give all payments that fit as JSON."""
+    """Return the payments that match the filters as JSON, at most `console.export_rows_max`."""
     return await _download(visit, "json")
 
 
@@ -112,7 +112,7 @@ async def _download(visit: Visit, form: str) -> Response:
 
 
 async def show(visit: Visit) -> Response:
-    """Show one payment; a merged one as what it became."""
+    """Show the payment that a reference finds; a list where it finds several, 404 where it finds none."""
     ref = visit.request.path_params["ref"][:REF_LENGTH_MAX]
     reader = visit.parts.reader
     found = await reader.fetch("find_payments", ref, FOUND_MAX, package="ops")

@@ -1,4 +1,4 @@
-"""People: who may do what, and removing them. They are added at a terminal, `ratchet operator add`."""
+"""The page People: their roles, and removing them. They are added at a terminal, by `ratchet operator add`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def show(visit: Visit) -> Response:
-    """Show everybody, with what they may do."""
+    """Show all people with their roles."""
     return visit.render("people.html", found=await visit.parts.reader.run(people.list_people))
 
 
 async def remove(visit: Visit) -> Response:
-    """Remove a person, who is signed out at once; oneself stays, so that somebody is left."""
+    """Remove a person and end their sessions. Nobody can remove themselves, so that somebody is left."""
     name, because = visit.request.path_params["name"], reason_of(visit.form.get("because"), "they are removed")
     if name == visit.person.name:
         raise RatchetError("nobody removes themselves; ask another admin, or use `ratchet operator remove`")

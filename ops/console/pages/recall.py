@@ -1,4 +1,4 @@
-"""Webhooks that did not come: in which windows, how far providers' lists are read, and what people ask of them."""
+"""The page Webhooks: windows in which none came, how far providers' lists are read, and recalls that people order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 def recall_of(source: Mapping[str, str]) -> RecallOrder:
-    """Return what a form means; raise SettingsError for what can't be meant. Without `until` it ends now."""
+    """Return the recall that a form orders; without `until` it ends now. Raises SettingsError for a bad time."""
     text = {name: source.get(name, "").strip() for name in (*FIELDS, "because")}
     since = moment(text["since"] or None, "since")
     if since is None:
@@ -55,7 +55,7 @@ def recall_of(source: Mapping[str, str]) -> RecallOrder:
 
 
 async def show(visit: Visit) -> Response:
-    """Show the windows in which webhooks did not come, the lists that are read, and what was asked of them."""
+    """Show the windows without webhooks, the lists that are read, and the newest recalls."""
     reader, most = visit.parts.reader, visit.parts.settings.console.rows_max
 
     async def look(connection: Connection) -> tuple[RecallProgress, ...]:
@@ -78,7 +78,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def start(visit: Visit) -> Response:
-    """Order the dispatcher to read a list, and go and see how far it is."""
+    """Order a recall, which the dispatcher carries out, and redirect to its page."""
     order, open_max = recall_of(visit.form), visit.parts.settings.recall.orders_open_max
 
     async def write(connection: Connection) -> int:
@@ -99,17 +99,17 @@ async def _look(visit: Visit) -> dict[str, Any]:
 
 
 async def show_one(visit: Visit) -> Response:
-    """Show how far the reading is and what it found."""
+    """Show how far a recall is and what it found."""
     return visit.render("recall_order.html", **await _look(visit))
 
 
 async def live(visit: Visit) -> Response:
-    """Show the part of it that lives."""
+    """Return the part that the browser reloads."""
     return visit.render("recall_order_live.html", **await _look(visit))
 
 
 async def stop(visit: Visit) -> Response:
-    """Have the dispatcher end it before its next page."""
+    """Stop a recall: the dispatcher ends it before it reads the next page of the list."""
     number = visit.number("id")
 
     async def write(connection: Connection) -> RecallProgress:

@@ -1,4 +1,4 @@
-"""Redrives: dead letters are chosen, tried in a dry run, ordered, followed, stopped. The relay carries them out."""
+"""The page Redrives: choose dead letters, see a dry run, order, follow and stop redrives. The relay executes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ORDER_FIELDS: Final = ("rate", "max", "force", "keep_going")
 SHOWN_MAX: Final = 50
 TYPED_FROM: Final = 1000
-"""From so many dead letters on, whoever sends them types their number."""
+"""From so many dead letters on, the operator has to type their number to confirm."""
 
 
 def routes(parts: Parts) -> list[Route]:
@@ -58,7 +58,7 @@ async def show_all(visit: Visit) -> Response:
 
 
 def order_of(source: Mapping[str, str], chosen: Chosen, operator: Operator) -> Order:
-    """Return the order that a form means; raise SettingsError for what can't be meant."""
+    """Return the redrive that a form orders. Raises SettingsError for values that can't be read."""
     return Order(
         filters=chosen.filters,
         requested_by=operator.who,
@@ -72,7 +72,7 @@ def order_of(source: Mapping[str, str], chosen: Chosen, operator: Operator) -> O
 
 
 async def prepare(visit: Visit) -> Response:
-    """Ask which letters are meant; once they are chosen, say for each what would happen. Nothing is written."""
+    """Ask which letters to redrive; once they are chosen, show what would become of each. Writes nothing."""
     query = visit.request.query_params
     chosen = choose(query)
     written = chosen.written | {name: query[name] for name in ORDER_FIELDS if query.get(name, "").strip()}
@@ -119,7 +119,7 @@ def _seen(seen: Preview | None) -> dict[str, Any]:
 
 
 async def start(visit: Visit) -> Response:
-    """Order a redrive of what would be applied, and go and see how far it is.
+    """Order a redrive of the letters that would be applied, and redirect to its page.
 
     Raises SettingsError where many would go and their number was not typed, or is another one by now.
     """
@@ -140,7 +140,7 @@ async def start(visit: Visit) -> Response:
 
 
 def check_typed(count: int, typed: str, done: str = "sent") -> None:
-    """Raise SettingsError where many would go and their number was not typed; `done` is what becomes of them."""
+    """Raise SettingsError where `count` is large and `typed` is not it; `done` says in the message what is done."""
     if count >= TYPED_FROM and "".join(typed.split()).replace(",", "") != str(count):
         raise SettingsError(f"{count:,} dead letters would be {done} now; type that number to go on")
 
@@ -173,12 +173,12 @@ async def show_one(visit: Visit) -> Response:
 
 
 async def live(visit: Visit) -> Response:
-    """Show the part of it that lives."""
+    """Return the part that the browser reloads."""
     return visit.render("redrive_live.html", **await _look(visit))
 
 
 async def stop(visit: Visit) -> Response:
-    """Ask the relay to end it after the batch in hand."""
+    """Stop a redrive: the relay ends it after its current batch."""
     redrive_id = visit.number("id")
 
     async def write(connection: Connection) -> Progress:
@@ -189,7 +189,7 @@ async def stop(visit: Visit) -> Response:
 
 
 async def resume(visit: Visit) -> Response:
-    """Let it go on where it ended."""
+    """Resume a stopped or failed redrive where it ended."""
     redrive_id = visit.number("id")
 
     async def write(connection: Connection) -> Progress:

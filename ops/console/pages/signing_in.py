@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NAME_LENGTH_MAX: Final = 64
 UNKNOWN: Final = "unknown"
-"""Who was refused under a name that nobody has: what was typed there may be a password."""
+"""What `operator_actions` says in place of a name that nobody has: a password may have been typed there."""
 
 _log = log.get("console")
 
@@ -48,7 +48,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def ask(visit: Visit) -> Response:
-    """Ask for name and password; there is nothing to ask where nobody has any, or they were given."""
+    """Ask for name and password; redirect to the board where nobody needs one, or the session has one."""
     target = own_path(visit.query("next"))
     if not visit.guarded or visit.session.signed_in:
         return visit.redirect(target)
@@ -56,7 +56,7 @@ async def ask(visit: Visit) -> Response:
 
 
 async def sign_in(visit: Visit) -> Response:
-    """Compare the password, within the bound on tries; begin a new session where it is right."""
+    """Check the password, within the bound on tries, and begin a new session if it is right."""
     name = visit.form.get("name", "").strip().lower()[:NAME_LENGTH_MAX]
     parts, address = visit.parts, visitor(visit.parts.settings.console, visit.request)
     sender = site_of(address)
@@ -100,7 +100,7 @@ async def _refuse(visit: Visit, name: str, target: str) -> Response:
 
 
 async def ask_password(visit: Visit) -> Response:
-    """Ask for a password of one's own."""
+    """Show the form for a new password."""
     return _asking(visit, HTTPStatus.OK, "")
 
 
@@ -111,7 +111,7 @@ def _asking(visit: Visit, status: HTTPStatus, problem: str) -> Response:
 
 
 async def choose_password(visit: Visit) -> Response:
-    """Take a password of one's own; every session that the old one opened ends."""
+    """Set a person's new password, and end every session that the old one opened."""
     person, chosen = visit.person, visit.form.get("chosen", "")
     if person.operator_id is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""Signing in by an OpenID provider: the way there, and back."""
+"""Signing in by an OpenID provider: the redirect to it, and its callback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def routes(parts: Parts) -> list[Route]:
 
 
 async def leave(visit: Visit) -> Response:
-    """Send the visitor to the provider, and remember the attempt in a cookie of this browser alone."""
+    """Redirect to the provider; a cookie binds the attempt to this browser."""
     sso, console = visit.parts.sso, visit.parts.settings.console
     if not sso.on:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -49,7 +49,7 @@ async def leave(visit: Visit) -> Response:
 
 
 async def come_back(visit: Visit) -> Response:
-    """Begin a session of who signed in at the provider; else say why not, and write it down."""
+    """Begin a session for who signed in at the provider; a refusal is shown and written to `operator_actions`."""
     sso, console, parts = visit.parts.sso, visit.parts.settings.console, visit.parts
     if not sso.on:
         raise HTTPException(HTTPStatus.NOT_FOUND)
