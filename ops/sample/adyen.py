@@ -1,4 +1,4 @@
-"""Adyen's notifications: items of one eventCode each, one or several a body, signed item by item."""
+"""Adyen's notifications: a body has one or several items, each with its eventCode and its own signature."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COURSES: Final = (
     Course.LATE_FAILURE,
     Course.PART_FAILED,
 )
-"""An AUTHORISATION awaits its capture unless an intent asked otherwise, so no life here is automatic."""
+"""Courses without automatic capture: an AUTHORISATION waits for its capture unless an intent asked otherwise."""
 ENDS: Final = {Course.CANCELED: "CANCELLATION", Course.EXPIRED: "EXPIRE"}
 ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): (),
@@ -38,17 +38,17 @@ ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("won",): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED"),
     ("won", "lost"): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK"),
 }
-"""What Adyen sends of a dispute, by how its rounds end; of one that nobody defends nothing more."""
+"""The event codes of a dispute, by how each of its rounds ends; one that nobody defends has no further event."""
 PSP_ALPHABET: Final = string.ascii_uppercase + string.digits
 
 
 def psp_reference(rng: Random) -> str:
-    """Return an id as Adyen makes them."""
+    """Return a pspReference: 16 capital letters and digits."""
     return token(rng, 16, PSP_ALPHABET)
 
 
 def item(code: str, psp: str, history: PaymentHistory, amount: int, now: int, **fields: Any) -> dict[str, Any]:
-    """Return one notification item, not signed yet."""
+    """Return one unsigned notification item; `amount` is in minor units, `now` unix seconds."""
     shown = {
         "additionalData": {},
         "amount": {"currency": history.currency, "value": amount},
@@ -65,7 +65,7 @@ def item(code: str, psp: str, history: PaymentHistory, amount: int, now: int, **
 
 
 def post_of(items: Iterable[dict[str, Any]], *, legal: frozenset[Fate] = LEDGER) -> Post:
-    """Put items into one body."""
+    """Return a post whose body holds these items."""
     listed = list(items)
     body = {"live": "false", "notificationItems": [{"NotificationRequestItem": one} for one in listed]}
     events = (
@@ -80,13 +80,13 @@ def items_of(post: Post) -> list[dict[str, Any]]:
 
 
 def together(posts: Sequence[Post]) -> Post:
-    """Put the items of several bodies into one; each event keeps its legal fates."""
+    """Return one post with the items of several; each event keeps its legal fates."""
     whole = post_of(one for post in posts for one in items_of(post))
     return replace(whole, events=tuple(event for post in posts for event in post.events))
 
 
 def again(post: Post) -> Post:
-    """Return the same events as a later delivery shows them: other unsigned fields, all else is equal."""
+    """Return a redelivery: the same events with other values in the unsigned fields."""
     same = post_of(shown | {"eventDate": "2030-01-01T00:00:00+00:00", "reason": "again"} for shown in items_of(post))
     return Post(NAME, same.body, post.events, duplicate=True)
 
@@ -101,7 +101,7 @@ def _give_back(rng: Random, history: PaymentHistory, say: Callable[..., None]) -
 
 
 def live(rng: Random, history: PaymentHistory, now: int) -> Life:
-    """Return a life in Adyen's items: a refused attempt has a pspReference of its own under one merchantReference."""
+    """Return a history's events as Adyen's items. Each refused attempt has a pspReference of its own."""
     reference, psp = history.reference or f"ORD-{token(rng, 14)}", psp_reference(rng)
     posts: list[Post] = []
 

@@ -1,4 +1,4 @@
-"""What goes wrong at a real ingress: requests to refuse, genuine rubbish, kinds nobody knows, and orphans."""
+"""Faulty input: requests to refuse, signed bodies that can't be decoded, unknown kinds, and orphans."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ops.sample.post import Life
 
 ODD = PaymentHistory(Course.AUTOMATIC, 1000, "EUR")
-"""The payment that the odd events are about."""
+"""The payment that the faulty events name."""
 
 
 def _about(rng: Random, provider: str, what: str, now: int, legal: frozenset[Fate]) -> Post:
@@ -41,22 +41,22 @@ OTHERS = {stripe.NAME: "customer.updated", adyen.NAME: "REPORT_AVAILABLE", stand
 
 
 def orphan(rng: Random, provider: str, now: int) -> Post:
-    """Return a refund of a payment that never shows up."""
+    """Return a signed refund whose payment never comes: it is parked, and a dead letter at its deadline."""
     return _about(rng, provider, ORPHANS[provider], now, WAITS)
 
 
 def unknown_kind(rng: Random, provider: str, now: int) -> Post:
-    """Return an event of a payment family whose kind nobody knows."""
+    """Return a signed event about payments of a kind that no catalogue has: a dead letter `unknown_kind`."""
     return _about(rng, provider, UNKNOWN[provider], now, LETTER)
 
 
 def other_family(rng: Random, provider: str, now: int) -> Post:
-    """Return an event that says nothing about a payment."""
+    """Return a signed event about something else than payments: a `noop` in the ledger."""
     return _about(rng, provider, OTHERS[provider], now, LEDGER)
 
 
 def poison(rng: Random, provider: str, now: int) -> Iterable[Post]:
-    """Return genuinely signed bodies that mean nothing; Adyen signs fields, so it can't send them."""
+    """Return signed bodies that can't be decoded; none of Adyen, which signs fields and not bodies."""
     nonce = token(rng, 16)
     shapes = (b"", f"not json {nonce}".encode(), json.dumps(["no", "object", nonce]).encode())
     if provider == standard.NAME:
@@ -70,7 +70,7 @@ def poison(rng: Random, provider: str, now: int) -> Iterable[Post]:
 
 
 def refused(rng: Random, provider: str, fault: Fault, life: Life) -> Post | None:
-    """Return one of the life's posts in a request that the ingress must refuse; None where the fault can't be."""
+    """Return one of the life's posts with this fault, for which the ingress refuses it; None where it can't have it."""
     if provider == adyen.NAME and fault is Fault.STALE:
         return None  # Adyen signs no time
     post = replace(rng.choice(life.posts), fault=fault, style=Style.PLAIN)

@@ -1,4 +1,4 @@
-"""Hints: webhooks that nobody signed. The ingress takes them, and they move nothing."""
+"""Hints: unsigned webhooks. The ingress accepts them, and they change no payment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from random import Random
 
 NAME: Final = "mollie"
-"""Its ordinary webhook is the id of a payment in a form, without a signature."""
+"""Mollie, whose older webhook is a form with a payment's id and no signature."""
 HINTS: Final = 8
 
 
 def unsigned_posts(rng: Random) -> Iterator[Post]:
-    """Yield hints at payments that nobody knows, some of them twice, as each change of a payment sends one."""
+    """Yield hints at unknown payments, some of them twice, as a provider sends one for each change of a payment."""
     for number in range(HINTS):
         body = f"id=tr_{token(rng, 10)}".encode()
         post = Post(NAME, body, (Event(NAME, digest_id(body), NOWHERE),), hint=True)

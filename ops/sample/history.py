@@ -1,4 +1,4 @@
-"""Histories: what a payment goes through, and how it must end. Plain arithmetic, no facts and no fold."""
+"""Histories: what happens to a payment, and its row at the end by plain arithmetic, without facts and fold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Course(StrEnum):
-    """What a payment goes through."""
+    """What happens to a payment, by name."""
 
     AUTOMATIC = "automatic"
     MANUAL = "manual"
@@ -24,17 +24,17 @@ class Course(StrEnum):
     CANCELED_EARLY = "canceled_early"
     EXPIRED = "expired"
     ADJUSTED = "adjusted"
-    """Another sum is reserved before it is taken."""
+    """The authorized amount is changed before the capture."""
     OVER_CAPTURED = "over_captured"
-    """More is taken than was reserved."""
+    """More is captured than was authorized."""
     LATE_FAILURE = "late_failure"
-    """All that was taken comes undone."""
+    """All captures fail later."""
     PART_FAILED = "part_failed"
-    """A part of what was taken comes undone."""
+    """Of two captures one fails later."""
 
 
 AFTER_CAPTURE: Final = (Course.OVER_CAPTURED, Course.LATE_FAILURE, Course.PART_FAILED)
-"""Courses of providers that name each capture."""
+"""Courses for providers whose events name each capture by an id."""
 WEIGHTS: Final[dict[Course, int]] = {
     Course.AUTOMATIC: 36,
     Course.MANUAL: 14,
@@ -58,7 +58,7 @@ PARTS_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class PaymentHistory:
-    """One payment, in minor units. `refunds` succeed, `failed_refunds` do not, `failures` come before success.
+    """One payment, amounts in minor units. `refunds` succeed, `failed_refunds` do not, `failures` are declined.
 
     `failed_captures` come undone after they had succeeded, `adjusted` is reserved in place of `amount`, `rounds` says
     how each round of a dispute ends, `part` how much it is about where that is not all that was taken. `reference` is
@@ -84,23 +84,23 @@ class PaymentHistory:
 
     @property
     def total(self) -> int:
-        """What is asked for in the end."""
+        """The requested amount at the end, in minor units."""
         return self.amount if self.adjusted is None else self.adjusted
 
     @property
     def contested(self) -> int:
-        """What a dispute is about."""
+        """The disputed amount, in minor units."""
         return sum(self.captures) if self.part is None else self.part
 
     @property
     def authorized(self) -> int:
-        """What the customer's bank reserved in the end."""
+        """The authorized amount at the end, in minor units."""
         return 0 if self.course in (Course.FAILED, Course.CANCELED_EARLY) else self.total
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a payment must stand when everything arrived: the columns of its row. Amounts are minor units."""
+    """The columns of a payment's row after all of its events. Amounts are minor units."""
 
     status: str
     refund_status: str
@@ -115,7 +115,7 @@ class End:
 
 
 def parts_of(total: int, count: int, rng: Random) -> tuple[int, ...]:
-    """Cut a total into that many parts of at least 1."""
+    """Split a total at random into `count` parts, each at least 1."""
     cuts = sorted(rng.sample(range(1, total), count - 1))
     return tuple(right - left for left, right in zip([0, *cuts], [*cuts, total], strict=True))
 
@@ -166,7 +166,7 @@ def invent(
     upwards: bool = False,
     rounds: Sequence[tuple[str, ...]] = (("won",), ("lost",)),
 ) -> PaymentHistory:
-    """Invent one payment that goes one of these courses.
+    """Return a random payment of one of these courses.
 
     `upwards` says which way its provider adjusts what is reserved, `rounds` how a dispute may end there.
     """
@@ -205,7 +205,7 @@ def _status(history: PaymentHistory, captured: int) -> str:
 
 
 def ending(history: PaymentHistory) -> End:
-    """Say how the payment must stand at the end."""
+    """Return the row that a history must come to."""
     captured, refunded = sum(history.captures), sum(history.refunds)
     refund_status = "none" if not refunded else "full" if refunded == captured else "partial"
     dispute_status = history.rounds[-1] if history.rounds else "none"

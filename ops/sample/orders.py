@@ -1,4 +1,4 @@
-"""Orders: payment intents of the merchant's own service, and the payments that providers report under their reference.
+"""Orders: intents of the merchant's service, and the provider's payments under the same reference.
 
 An order is paid in two pieces, twice by mistake, at the second try, or not taken yet. Its row must show what the
 payments that it adopts come to, whether it came before them or after.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from random import Random
 
 CLIENT: Final = "sample"
-"""The client of the intents API whose orders they are; its key stands among the signers under this name."""
+"""The client of the intents API that the orders are posted as; the signers hold its API key under this name."""
 FLAG: Final = "paid_again"
 
 
@@ -35,7 +35,7 @@ class Paid(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order with its payments, and what is posted for it by the merchant's own service."""
+    """An order with its payments, and what the merchant's service posts for it."""
 
     life: Life
     payments: tuple[Life, ...]
@@ -60,7 +60,7 @@ def _left_out(paid: Paid, payments: tuple[Life, ...]) -> frozenset[str]:
 def order(
     rng: Random, provider: str, merchant_account: str, live: Callable[[Random, PaymentHistory, int], Life], now: int
 ) -> Order:
-    """Invent an order at a provider's merchant; `live` turns its payments' histories into the provider's events."""
+    """Return a random order at a merchant account; `live` turns its payments' histories into the provider's events."""
     paid, total, currency = rng.choice(list(Paid)), rng.randint(500, 250_000), rng.choice(CURRENCIES)
     reference = f"INTENT-{token(rng, 14)}"
     outline = PaymentHistory(Course.AUTOMATIC, total, currency, merchant_account=merchant_account, reference=reference)

@@ -1,4 +1,4 @@
-"""The plan of a run: what is posted, in which order, and what must become of it. Pure: a seed says it all."""
+"""The plan of a run: what is posted in which order, and the rows that it must come to. Pure: the seed decides all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EventGenerator:
-    """What a provider's file offers: the courses it knows, a history turned into its events, an event delivered again.
+    """A provider's functions: the courses that it can play, a history as its events, and a redelivery of one.
 
     The rest says which merchants may stand behind one endpoint of it, which way it adjusts what is reserved, how its
     disputes end, and whether it signs the mode.
@@ -34,7 +34,7 @@ class EventGenerator:
     signs_mode: bool = False
 
     def invent(self, rng: Random) -> PaymentHistory:
-        """Invent a payment as this provider's can be."""
+        """Return a random payment that this provider can have."""
         return invent(rng, self.courses, upwards=self.upwards, rounds=self.rounds)
 
 
@@ -61,29 +61,29 @@ WEIGHTS: Final = {stripe.NAME: 5, adyen.NAME: 3, standard.NAME: 2}
 DUPLICATE_SHARE: Final = 0.05
 LATE_SHARE: Final = 0.08
 WINDOW: Final = 12.0
-"""How far apart events may change places, in events of one life."""
+"""How far events of one life are moved out of order, in events."""
 LATE_WINDOW: Final = 200.0
 TEST_SHARE: Final = 0.15
-"""Test money beside live, under the same endpoint."""
+"""The share of payments in test money, under the same endpoint as live ones."""
 REUSED_SHARE: Final = 0.2
-"""Payments under a reference that another payment has: a second try, the next month of a subscription, a typo."""
+"""The share of payments with another payment's reference: a second attempt, a subscription's next month, a typo."""
 BILLED_SHARE: Final = 0.3
-"""Payments that a subscription bills, which all of those under their reference share."""
+"""The share of payments that a subscription bills; all payments under their reference have its id."""
 ORDER_SHARE: Final = 0.1
-"""Orders of the merchant's own service, in payments: before their webhooks or after them."""
+"""The share of orders in payments; an intent comes before its webhooks or after them."""
 ITEMS_MAX: Final = 4
-"""Adyen items in one body."""
+"""The most Adyen items in one body."""
 ODD_EACH: Final = 6
-"""Orphans, unknown kinds and events of other families, each a provider."""
+"""How many orphans, how many unknown kinds and how many events not about payments, a provider."""
 REFUSED_EACH: Final = 6
-"""Requests of each fault a provider; together far below the ingress' limit for unverified requests."""
+"""How many requests of each fault a provider; together far below the ingress' limit for unverified requests."""
 
 Placed = tuple[float, Post]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to post in order, and how each payment must end."""
+    """What to post, in order, and the row that each payment must come to."""
 
     seed: int
     posts: tuple[Post, ...]

@@ -1,4 +1,4 @@
-"""What the sample posts: requests before they are sealed, the events in them, and which fates are legal."""
+"""What the sample posts: requests before they are signed, the events in them, and each event's legal fates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALPHABET: Final = string.ascii_letters + string.digits
 
 
 class Fate(StrEnum):
-    """What may become of an event that the ingress took."""
+    """What may become of an accepted event."""
 
     LEDGER = "ledger"
     PARKED = "parked"
@@ -25,7 +25,7 @@ class Fate(StrEnum):
 
 
 class Fault(StrEnum):
-    """Why the ingress must refuse a request; the slug under which the reconciliation counts it."""
+    """Why the ingress must refuse a request: the name under which the reconciliation counts it."""
 
     FORGED = "forged"
     ALTERED = "altered"
@@ -36,7 +36,7 @@ class Fault(StrEnum):
 
 
 class Style(StrEnum):
-    """Which of its own ways of signing a provider uses."""
+    """Which of a provider's signature schemes is used, where it has several."""
 
     PLAIN = "plain"
     ROTATION = "rotation"
@@ -47,12 +47,12 @@ NOWHERE: Final[frozenset[Fate]] = frozenset()
 LEDGER: Final = frozenset({Fate.LEDGER})
 LETTER: Final = frozenset({Fate.LETTER})
 WAITS: Final = frozenset({Fate.PARKED, Fate.LETTER})
-"""An orphan waits, and becomes a dead letter past its deadline."""
+"""The fates of an orphan: parked, and a dead letter once its deadline is past."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event by its identity in the ledger, and the fates that are legal for it."""
+    """One event: its source and id, as the ledger has them, and its legal fates."""
 
     source: str
     event_id: str
@@ -60,13 +60,13 @@ class Event:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The idempotency key."""
+        """The ledger's dedupe key: source and event id."""
         return self.source, self.event_id
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One request before it is sealed. `message_id` is the id that a header carries, where one does."""
+    """One request before it is signed. `message_id` is the event id in a header, where the provider has one."""
 
     provider: str
     body: bytes
@@ -76,14 +76,14 @@ class Post:
     fault: Fault | None = None
     duplicate: bool = False
     kind: str = ""
-    """The kind that a header carries, where one does."""
+    """The event's kind that a header carries, where the provider has one."""
     hint: bool = False
-    """It is unsigned: the ingress takes it, and its event must stand nowhere."""
+    """True of an unsigned hint: the ingress accepts it, and its event must be in no table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One payment's posts in the order in which they happened, and its row at the end.
+    """One payment's posts, in the order of its events, and the row that they must come to.
 
     `livemode` is None where its provider signs no mode: then the endpoint's setting says.
     """
@@ -95,16 +95,16 @@ class Life:
     merchant_account: str = ""
     livemode: bool | None = None
     client: str | None = None
-    """Whose order it is: an intent, known by its reference in the place of a provider's id."""
+    """The client of an intent; its `ref` is then the merchant's reference, not a provider's id."""
     adopts: frozenset[str] = frozenset()
-    """The payments, by the provider's ids, that an order's row adds up."""
+    """The provider's ids of the payments that an order's row adds up."""
 
 
 def token(rng: Random, length: int, alphabet: str = ALPHABET) -> str:
-    """Return a random id; unique where it is long."""
+    """Return a random id of that many characters; long ones are unique in practice."""
     return "".join(rng.choices(alphabet, k=length))
 
 
 def digest_id(body: bytes) -> str:
-    """Return the event id of a body whose provider gives none."""
+    """Return the event id that the ingress gives to a body without one: its digest."""
     return f"sha256:{hashlib.sha256(body).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Scenarios for developers: one payment's life by name, in the events of a provider. Pure: a seed says it all."""
+"""Named scenarios for `ratchet simulate`: one payment's life in a provider's events. Pure: the seed decides all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ops.simulated.step import Player
 
 Steps = tuple[tuple["Post", ...], ...]
-"""What is posted, in order; each step waits until the one before has its effect."""
+"""What is posted, in steps; each waits until the events of the one before have been processed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 
 
 SIGNED_TIMES: Final = ("stripe", "standard_webhooks")
-"""The providers that sign when they sent a request."""
+"""The providers whose signature covers the time of sending."""
 
 
 def why_not(name: str, provider: str) -> str | None:
-    """Return why a provider can't be played with a scenario; None where it can."""
+    """Return why a provider can't play a scenario; None where it can."""
     if provider in UNPLAYED:
         return UNPLAYED[provider]
     if provider not in (*GENERATORS, *PLAYERS):
@@ -109,7 +109,7 @@ def why_not(name: str, provider: str) -> str | None:
 
 
 def providers_of(name: str) -> tuple[str, ...]:
-    """Return the providers that a scenario can be played with."""
+    """Return the providers that can play a scenario."""
     return tuple(one for one in (*GENERATORS, *PLAYERS) if why_not(name, one) is None)
 
 

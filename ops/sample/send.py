@@ -1,4 +1,4 @@
-"""Posting the plan: many at once and bounded, again after a 503 or a lost answer, and the ingress' answer to each."""
+"""Posts a plan to an ingress, a bounded number at once; tries again after a 503 or where no answer came."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from runtime.settings import SampleSettings
 
 NO_ANSWER: Final = 0
-"""The status of a request that nobody answered, however often it was tried."""
+"""The status noted where no try of a request got an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one post at the ingress. `status` is the last answer's, `accepted` what a 202 reported."""
+    """The ingress' answer to one post: `status` of the last try, and how many events a 202 reported as `accepted`."""
 
     post: Post
     status: int
@@ -35,13 +35,13 @@ class Sent:
 
     @property
     def taken(self) -> bool:
-        """Tell whether the ingress answered that it has the events."""
+        """Tell whether the ingress answered that it accepted the events."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the posting is; the board reads it."""
+    """How far the posting is, updated with each answer."""
 
     total: int
     sent: int = 0
@@ -60,7 +60,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Sender:
-    """Posts to one ingress. The ingress keeps its address over restarts."""
+    """Posts to one ingress, which may restart under the same address meanwhile."""
 
     settings: SampleSettings
     signers: Mapping[str, Signer]
@@ -68,7 +68,7 @@ class Sender:
     progress: Progress
 
     async def send_all(self, posts: Sequence[Post]) -> None:
-        """Post everything; at most `requests_in_flight_max` at once."""
+        """Post all; at most `sample.requests_in_flight_max` requests are open at once."""
         source = iter(posts)
         connector = aiohttp.TCPConnector(limit=self.settings.requests_in_flight_max)
         timeout = aiohttp.ClientTimeout(total=self.settings.request_timeout_seconds)

@@ -1,4 +1,4 @@
-"""Sealing a post as its provider would, with the secrets of this run; and badly, where the post has a fault."""
+"""Signs a post as its provider does, with secrets of this run, and puts the post's fault into it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LAST_DIGIT: Final = re.compile(rb"[0-9](?=[^0-9]*\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What one provider's seal needs: the secret that signs, and for Adyen the account of items that name none.
+    """What one provider's signature needs: its secret, and for Adyen the account of items that name none.
 
     `public_url` is the ingress' URL as the provider knows it, which Square signs.
     """
@@ -44,7 +44,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A request as it goes over the wire. `path` starts with a slash."""
+    """A signed request as it is sent. `path` starts with a slash."""
 
     path: str
     headers: Mapping[str, str]
@@ -52,7 +52,7 @@ class Sealed:
 
 
 def new_secret(provider: str) -> str:
-    """Return a random secret in the form in which the provider shows its own."""
+    """Return a random secret in the provider's own format."""
     if provider == adyen.NAME:
         return random_secrets.token_hex(32).upper()
     if provider == standard.NAME:
@@ -63,7 +63,7 @@ def new_secret(provider: str) -> str:
 
 
 def can_sign(provider: str, secret: str) -> bool:
-    """Tell whether the secret can sign, not only verify: a public key can't."""
+    """Tell whether the secret can sign; a public key can only verify."""
     if provider in PLAYERS:
         return players.can_sign(provider, secret)
     return bool(secret.strip()) and not (provider == standard.NAME and secret.startswith(PUBLIC_KEY_PREFIX))
@@ -167,7 +167,7 @@ def _as_played(post: Post, secret: str, url: str) -> tuple[dict[str, str], bytes
 
 
 def seal(post: Post, signers: Mapping[str, Signer], now: float) -> Sealed:
-    """Sign a post at `now` (unix seconds), or break its seal as its fault says."""
+    """Return a post signed at `now` (unix seconds), with its fault if it has one."""
     signer, at = signers[post.provider], int(now)
     if post.fault is Fault.FORGED:
         signer = replace(signer, secret=new_secret(post.provider))

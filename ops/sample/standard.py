@@ -1,4 +1,4 @@
-"""Standard Webhooks events: thin JSON, the event's id in a header, the header names of the standard or of Svix."""
+"""Standard Webhooks events: JSON bodies, the event's id in a header, header names of the standard or of Svix."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("lost",): ("dispute.opened", "dispute.funds_withdrawn", "dispute.lost"),
     ("won",): ("dispute.opened", "dispute.funds_withdrawn", "dispute.funds_reinstated", "dispute.won"),
 }
-"""What is reported of a dispute, by how it ends."""
+"""The kinds of events of a dispute, by how it ends."""
 STYLES: Final = (Style.PLAIN, Style.PLAIN, Style.SVIX, Style.ROTATION)
 
 
 def post_of(rng: Random, kind: str, data: dict[str, Any], now: int, *, legal: frozenset[Fate] = LEDGER) -> Post:
-    """Wrap data into an event of that kind."""
+    """Return a post with one event of that kind; `now` is unix seconds."""
     at = dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = json.dumps({"type": kind, "timestamp": at, "data": data}, separators=(",", ":"), ensure_ascii=False)
     return raw(rng, body.encode(), legal=legal)
 
 
 def raw(rng: Random, body: bytes, *, legal: frozenset[Fate] = LEDGER) -> Post:
-    """Give any body an id of its own."""
+    """Return a post of any body, with a random event id."""
     message_id = f"msg_{token(rng, 27)}"
     return Post(NAME, body, (Event(NAME, message_id, legal),), message_id, rng.choice(STYLES))
 
 
 def again(post: Post) -> Post:
-    """Return the same event again: the same id and body, signed anew."""
+    """Return a redelivery: the same id and body, signed again when it is sent."""
     return replace(post, duplicate=True)
 
 
@@ -58,7 +58,7 @@ def _give_back(rng: Random, history: PaymentHistory, say: Callable[..., None]) -
 
 
 def live(rng: Random, history: PaymentHistory, now: int) -> Life:
-    """Return a life in events: tried, authorized, captured at once or in parts, given back, or ended without money."""
+    """Return a history's events: attempts, authorization, captures, refunds, disputes, or an end without money."""
     payment_id = f"pay_{token(rng, 20)}"
     posts: list[Post] = []
 

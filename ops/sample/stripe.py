@@ -1,4 +1,4 @@
-"""Stripe's events: payment intents, charges and refunds in the shapes of API version 2025-08-27."""
+"""Stripe's events: payment intents, charges, refunds, disputes and invoices as API version 2025-08-27 shows them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 NAME: Final = "stripe"
 VERSION: Final = "2025-08-27.basil"
 BILLED: Final = "2024-06-20"
-"""A version whose invoices name their payment, as those before 2025-03-31 do."""
+"""An API version before 2025-03-31, whose invoices name their payment intent."""
 COURSES: Final = tuple(course for course in Course if course not in AFTER_CAPTURE)
 ROTATION_SHARE: Final = 0.1
 PLAIN: Final = PaymentHistory(Course.AUTOMATIC, 1000, "EUR")
-"""Of an event that is about no payment of the sample: the platform's own account, live."""
+"""For events about no payment of the sample: the platform's own account, live mode."""
 
 
 def body_of(document: dict[str, Any]) -> bytes:
-    """Return a body as Stripe writes it: indented by two. To write it at once costs five times as much."""
+    """Return a body as Stripe writes it, indented by two; `json.dumps(indent=2)` takes five times as long."""
     return msgspec.json.format(json.dumps(document, ensure_ascii=False), indent=2).encode()
 
 
@@ -41,7 +41,7 @@ def post_of(  # noqa: PLR0913 - what an event is made of
     version: str = VERSION,
     **extra: Any,
 ) -> Post:
-    """Wrap an object into an event of that kind, which names the connected account and the mode of the history."""
+    """Return a post with one event of that kind, of the history's account and mode; `now` is unix seconds."""
     event_id = f"evt_3{token(rng, 23)}"
     document = {
         "id": event_id,
@@ -60,7 +60,7 @@ def post_of(  # noqa: PLR0913 - what an event is made of
 
 
 def again(post: Post) -> Post:
-    """Return the same event as a later delivery shows it: `pending_webhooks` counts on, all else is equal."""
+    """Return a redelivery: the same event with a higher `pending_webhooks`."""
     document = json.loads(post.body)
     document["pending_webhooks"] += 1
     return Post(post.provider, body_of(document), post.events, post.message_id, post.style, duplicate=True)
@@ -68,7 +68,7 @@ def again(post: Post) -> Post:
 
 @dataclass(slots=True)
 class StripeEvents:
-    """Makes Stripe's events of one history; `now` (unix seconds) goes on with each of them."""
+    """Turns one history into Stripe's events; each advances `now` (unix seconds)."""
 
     rng: Random
     history: PaymentHistory
@@ -77,10 +77,10 @@ class StripeEvents:
     intent_id: str = ""
     method_id: str = ""
     latest_charge: str | None = None
-    """The charge of the latest try that came as far as the bank; none before."""
+    """The charge of the latest attempt that reached the bank; None before the first."""
     order_id: str = ""
     amount: int = 0
-    """What the intent asks for now; an incremental authorization raises it."""
+    """The intent's amount now, in minor units; an incremental authorization raises it."""
 
     def __post_init__(self) -> None:
         self.intent_id = f"pi_3{token(self.rng, 23)}"
@@ -151,7 +151,7 @@ class StripeEvents:
         }
 
     def open(self) -> None:
-        """Post the tries that failed: the customer chooses a card, may have to prove to be its owner, is declined."""
+        """Post the failed attempts: a card is chosen, may need authentication, and is declined."""
         self.say("payment_intent.created", self.intent("requires_payment_method"))
         for _ in range(self.history.failures):
             self.try_to_pay()
@@ -166,7 +166,7 @@ class StripeEvents:
             self.say("charge.failed", self.charge(paid=False, status="failed", failure_code="card_declined"))
 
     def try_to_pay(self) -> None:
-        """Begin a try: a card of its own, and no charge before the customer has done what the bank asks."""
+        """Begin an attempt with a new card; it has no charge before the customer has authenticated."""
         self.method_id = f"pm_1{token(self.rng, 23)}"
         if self.rng.random() < 0.3:  # noqa: PLR2004
             asked = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
@@ -191,7 +191,7 @@ class StripeEvents:
             self.say("payment_intent.succeeded", self.intent("succeeded", received=sum(history.captures)))
 
     def reserve(self, captured: int = 0) -> None:
-        """Post what waits for its capture: all at first, then what a multicapture left; it may be raised before."""
+        """Post the authorization, or what a multicapture left of it; an incremental authorization may come before."""
         kind = "payment_intent.amount_capturable_updated"
         if not captured:
             self.say(kind, self.intent("requires_capture", capturable=self.amount))
@@ -200,7 +200,7 @@ class StripeEvents:
             self.say(kind, self.intent("requires_capture", capturable=self.amount - captured, received=captured))
 
     def bill(self) -> None:
-        """Post which invoice of a subscription was paid by what was taken; other months have invoices of their own."""
+        """Post the subscription's invoice that this capture paid."""
         if not (self.history.subscription and self.history.captures):
             return
         invoice = {
@@ -218,7 +218,7 @@ class StripeEvents:
         self.say("invoice.paid", invoice, version=BILLED)
 
     def moved(self, amount: int) -> dict[str, Any]:
-        """Return what a dispute moved on the account's balance: taken where it is below zero."""
+        """Return a dispute's balance transaction, in minor units: negative where the money was withdrawn."""
         return {
             "id": f"txn_1{token(self.rng, 23)}",
             "object": "balance_transaction",
@@ -247,7 +247,7 @@ class StripeEvents:
         }
 
     def argue(self) -> None:
-        """Post a dispute: the money is taken at once, and comes back where it was won."""
+        """Post a dispute: the money is withdrawn at once, and reinstated if it is won."""
         if not self.history.rounds:
             return
         dispute_id, end, amount = f"dp_1{token(self.rng, 23)}", self.history.rounds[-1], self.history.contested
@@ -285,7 +285,7 @@ class StripeEvents:
 
 
 def live(rng: Random, history: PaymentHistory, now: int) -> Life:
-    """Return a life in Stripe's events."""
+    """Return a history's life in Stripe's events."""
     events = StripeEvents(rng, history, now)
     events.open()
     events.pay()
