@@ -88,7 +88,7 @@ KEPT: Final = (
     ),
     Kept(
         r"(?<![a-z])settle(?:[sd]|ments?)?(?![a-z])",
-        "a provider's own word: its payout, or the taking of what was authorized; kinds, statuses and quotations hold it",
+        "a provider's own word: its payout, or the taking of what was authorized",
         ("providers/", "docs/providers/", "tests/unit/test_interpret_", "tests/unit/test_refetch_objects.py"),
     ),
     Kept(

@@ -1,6 +1,6 @@
 """Compare, inside the network of compose.yaml, what was taken with what the database holds: one JSON document.
 
-`python -m containers.reconcile ANSWERS SEED NOW` in a container of the image, with the folder of the tests on PYTHONPATH.
+`python -m containers.reconcile ANSWERS SEED NOW` in a container of the image, with the tests' folder on PYTHONPATH.
 Nothing leads into that network from outside, so that this runs in it, with the rights of the command line.
 """
 
