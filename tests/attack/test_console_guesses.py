@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.console_stage import PASSWORD, console_settings, serving
+from tests.integration.console_harness import PASSWORD, console_settings, serving
 from tests.integration.test_console_pages import AWAY, DSN_AWAY, Browser
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from consumer_harness import until
-from consumer_stage import Stage, new_database, stage
+from consumer_processes import ConsumerProcesses, consumer_processes, new_database
 
 from runtime.settings import load
 from runtime.stack import Endpoints, Stack, read_state
@@ -76,11 +76,11 @@ async def brokers() -> AsyncIterator[Brokers]:
 
 
 @pytest.fixture
-async def harness(brokers: Brokers, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(brokers: Brokers, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
     """Give a test a migrated database and the consumer's topics from now on, on the fault tests' brokers."""
     async with (
         new_database(brokers.endpoints) as database,
-        stage(brokers.endpoints.kafka, database, tmp_path) as made,
+        consumer_processes(brokers.endpoints.kafka, database, tmp_path) as made,
     ):
         yield made
         for name in brokers.stack.dead():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import bench, lives, records, webhook
+from consumer_harness import batch_harness, lives, records, webhook
 
 from consumer.decode import decoded
 from ops.archive import Archive
@@ -93,7 +93,7 @@ async def test_killed_at_every_step_nothing_is_lost_and_a_second_run_goes_on(
 ) -> None:
     events = [event for life in lives(COUNT) for event in life.events()]
     events += [webhook("customer.updated", f"n{number}") for number in range(3)]
-    async with bench(database.dsn) as consumer:
+    async with batch_harness(database.dsn) as consumer:
         await consumer.processor().write([decoded(record) for record in records(events)])
     owner = await asyncpg.connect(database.owner_dsn)
     newest = "select relay_xid, id from payment_logs order by 1 desc, 2 desc limit 1"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import pytest
-from consumer_harness import bench, lives, records
+from consumer_harness import batch_harness, lives, records
 
 from consumer.decode import decoded
 
@@ -86,7 +86,7 @@ async def test_the_commands_on_a_ledger_of_many_rows(stack: Endpoints, database:
     folder, owner = tmp_path / "archive", await asyncpg.connect(database.owner_dsn)
     folder.mkdir()
     events = [event for life in lives(ROWS // ROWS_A_LIFE) for event in life.events()]
-    async with bench(database.dsn) as consumer:
+    async with batch_harness(database.dsn) as consumer:
         consumer.clock = LongAgo()
         for start in range(0, len(events), BATCH):
             batch = records(events[start : start + BATCH], first=start)

@@ -13,7 +13,7 @@ from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from conftest import Brokers
-    from consumer_stage import Stage
+    from consumer_processes import ConsumerProcesses
 
 pytestmark = pytest.mark.integration
 RUN_MAX = 5
@@ -21,7 +21,7 @@ FEW_SECONDS = 8.0
 CRC_AT, CHECKED_FROM = 17, 21
 
 
-async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_on(harness: Stage) -> None:
+async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_on(harness: ConsumerProcesses) -> None:
     bad = [webhook("payment.created", f"trip-{number}") for number in range(30)]
     child = harness.spawn(limits={"unexpected_run_max": RUN_MAX}, trip="trip-")
     await harness.publish(bad, partition=0)
@@ -66,7 +66,7 @@ async def publish_raw(kafka: str, name: bytes, partition: int) -> None:
         await producer.stop()
 
 
-async def test_a_header_name_that_is_no_utf_8(harness: Stage, brokers: Brokers) -> None:
+async def test_a_header_name_that_is_no_utf_8(harness: ConsumerProcesses, brokers: Brokers) -> None:
     """Kafka's protocol says that header names are UTF-8; the broker does not check it, and aiokafka decodes it."""
     await publish_raw(brokers.endpoints.kafka, b"wire\xff\xfeodd", 0)
     await harness.publish([webhook("payment.created", "behind")], partition=0)
@@ -77,7 +77,7 @@ async def test_a_header_name_that_is_no_utf_8(harness: Stage, brokers: Brokers) 
     assert child.running
 
 
-async def test_a_header_without_a_value(harness: Stage) -> None:
+async def test_a_header_without_a_value(harness: ConsumerProcesses) -> None:
     event = webhook("payment.created", "bare", event_id="bare")
     headers: Any = (*((name, value) for name, value in event.headers if name != "ce_id"), ("ce_id", None))
     await harness.publish([event._replace(headers=headers), webhook("payment.created", "good")], partition=0)

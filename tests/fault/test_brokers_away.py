@@ -12,7 +12,7 @@ from consumer_harness import Event, broken_chains, lives, until, wrong_payments
 
 if TYPE_CHECKING:
     from conftest import Brokers
-    from consumer_stage import Child, Stage
+    from consumer_processes import Child, ConsumerProcesses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 AWAY_SECONDS = 10.0
@@ -27,7 +27,7 @@ def load_of(count: int) -> tuple[list[Event], list[Event]]:
     return events[: len(events) // 2], events[len(events) // 2 :]
 
 
-async def assert_all_processed(harness: Stage, child: Child, count: int) -> None:
+async def assert_all_processed(harness: ConsumerProcesses, child: Child, count: int) -> None:
     async def all_claimed() -> bool:
         return await harness.count("payment_logs") == count * 5
 
@@ -41,7 +41,7 @@ async def assert_all_processed(harness: Stage, child: Child, count: int) -> None
     assert await child.terminate() == 0
 
 
-async def test_postgres_is_shut_down_for_ten_seconds(harness: Stage, brokers: Brokers) -> None:
+async def test_postgres_is_shut_down_for_ten_seconds(harness: ConsumerProcesses, brokers: Brokers) -> None:
     before, during = load_of(300)
     child = harness.spawn(limits=SLOW)
     await harness.publish(before)
@@ -61,7 +61,7 @@ async def test_postgres_is_shut_down_for_ten_seconds(harness: Stage, brokers: Br
     assert child.lines("postgres_back")
 
 
-async def test_postgres_is_frozen_for_ten_seconds(harness: Stage, brokers: Brokers) -> None:
+async def test_postgres_is_frozen_for_ten_seconds(harness: ConsumerProcesses, brokers: Brokers) -> None:
     """Connections stay open and nothing answers."""
     before, during = load_of(300)
     child = harness.spawn(limits=SLOW)
@@ -77,7 +77,7 @@ async def test_postgres_is_frozen_for_ten_seconds(harness: Stage, brokers: Broke
     await assert_all_processed(harness, child, 300)
 
 
-async def test_kafka_is_restarted(harness: Stage, brokers: Brokers) -> None:
+async def test_kafka_is_restarted(harness: ConsumerProcesses, brokers: Brokers) -> None:
     before, during = load_of(300)
     child = harness.spawn(limits=SLOW)
     await harness.publish(before)
@@ -89,7 +89,7 @@ async def test_kafka_is_restarted(harness: Stage, brokers: Brokers) -> None:
     await assert_all_processed(harness, child, 300)
 
 
-async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: Stage, brokers: Brokers) -> None:
+async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: ConsumerProcesses, brokers: Brokers) -> None:
     before, _ = load_of(100)
     child = harness.spawn(limits={**SLOW, "drain_seconds": 1})
     await harness.publish(before)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psutil
 import pytest
 from consumer_harness import until
-from consumer_stage import new_database
+from consumer_processes import new_database
 from load.effects import verdict_of
 from load.journal import CREATE, WEBHOOK, Answer
 from load.posting import LoadedIngress

@@ -10,7 +10,7 @@ import pytest
 from consumer_harness import SOURCE, broken_chains, lives, until, webhook, wrong_payments
 
 if TYPE_CHECKING:
-    from consumer_stage import Stage
+    from consumer_processes import ConsumerProcesses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 KILLS = 4
@@ -20,7 +20,7 @@ IN_TRANSACTION = """select count(*) from pg_stat_activity
     where datname = current_database() and application_name = 'ratchet consumer' and backend_xid is not null"""
 
 
-async def until_in_mid_batch(harness: Stage, more_than: int) -> None:
+async def until_in_mid_batch(harness: ConsumerProcesses, more_than: int) -> None:
     """Wait until the consumer has processed something new and has a transaction open."""
 
     async def in_mid_batch() -> bool:
@@ -29,7 +29,9 @@ async def until_in_mid_batch(harness: Stage, more_than: int) -> None:
     await until(in_mid_batch, "the consumer is in mid-batch")
 
 
-async def test_kill_9_in_mid_batch_again_and_again_processes_everything_exactly_once(harness: Stage) -> None:
+async def test_kill_9_in_mid_batch_again_and_again_processes_everything_exactly_once(
+    harness: ConsumerProcesses,
+) -> None:
     expected = lives(600)
     events = [event for life in expected for event in life.events()]
     random.Random(3).shuffle(events)
@@ -55,7 +57,7 @@ async def test_kill_9_in_mid_batch_again_and_again_processes_everything_exactly_
     assert tables.parked == tables.letters == []
 
 
-async def keep_alive(harness: Stage, enough: Any, **spawning: Any) -> int:
+async def keep_alive(harness: ConsumerProcesses, enough: Any, **spawning: Any) -> int:
     """Start the consumer again whenever it ends, until `enough` says so; return how often it ended."""
     deaths = 0
     child = harness.spawn(**spawning)
@@ -69,7 +71,9 @@ async def keep_alive(harness: Stage, enough: Any, **spawning: Any) -> int:
     return deaths
 
 
-async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbours_process(harness: Stage) -> None:
+async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbours_process(
+    harness: ConsumerProcesses,
+) -> None:
     expected = lives(20)
     events = [event for life in expected for event in life.events()]
     fatal = webhook("payment.created", "magic-killer", event_id="fatal", reference="magic")
@@ -92,7 +96,7 @@ async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbou
     assert await harness.count("consumer_marks") == 0
 
 
-async def test_kills_that_no_record_is_to_blame_for_make_no_letter(harness: Stage) -> None:
+async def test_kills_that_no_record_is_to_blame_for_make_no_letter(harness: ConsumerProcesses) -> None:
     """An operator, or a full memory, ends the process again and again before an offset is committed."""
     expected = lives(100)
     events = [event for life in expected for event in life.events()]

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from consumer_harness import Event, until, webhook
-from consumer_stage import CHILD, member
+from consumer_processes import CHILD, member
 from distance import away
 from pydantic import SecretStr
 
@@ -24,7 +24,7 @@ from schemas.topics import WEBHOOKS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from consumer_stage import Stage
+    from consumer_processes import ConsumerProcesses
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +59,7 @@ class Watched:
 
 @asynccontextmanager
 async def supervised(
-    harness: Stage,
+    harness: ConsumerProcesses,
     environment: dict[str, str],
     *,
     role: RoleSettings | None = None,
@@ -94,7 +94,7 @@ async def supervised(
         print("\n".join(supervisor.log_path("consumer").read_text().splitlines()[-15:]))  # noqa: T201
 
 
-async def two_ends_noted(harness: Stage) -> None:
+async def two_ends_noted(harness: ConsumerProcesses) -> None:
     """Note what two unclean ends at the partition's next record leave behind, the second seen at the next start."""
     await harness.pool.execute(
         "insert into consumer_marks (topic, partition, start_offset, unclean_ends, owner) values ($1, $2, $3, 1, $4)",
@@ -106,19 +106,19 @@ def harmless(count: int) -> list[Event]:
     return [webhook("payment.captured", f"pay_{number}", child=f"c{number}") for number in range(count)]
 
 
-async def committed(harness: Stage) -> int:
+async def committed(harness: ConsumerProcesses) -> int:
     """Return how many records of the partition are committed."""
     async with member(harness.kafka) as reader:
         return int((await reader.committed(PLACE) or 0) - harness.start[PLACE])
 
 
-async def in_hand(harness: Stage) -> int:
+async def in_hand(harness: ConsumerProcesses) -> int:
     """Return the number of the partition's record that was last noted before it was touched, alone."""
     query = "select probing_offset from consumer_marks where topic = $1 and partition = $2"
     return int(await harness.pool.fetchval(query, *PLACE)) - harness.start[PLACE]
 
 
-async def reasons(harness: Stage) -> list[tuple[str, str]]:
+async def reasons(harness: ConsumerProcesses) -> list[tuple[str, str]]:
     return [(row["reason"], row["event_id"]) for row in await harness.pool.fetch("select * from dead_letters")]
 
 
@@ -126,7 +126,9 @@ async def reasons(harness: Stage) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-async def test_an_isolated_batch_longer_than_the_stall_bound_makes_progress_across_restarts(harness: Stage) -> None:
+async def test_an_isolated_batch_longer_than_the_stall_bound_makes_progress_across_restarts(
+    harness: ConsumerProcesses,
+) -> None:
     await two_ends_noted(harness)
     await harness.publish(harmless(400), partition=0)
     async with away(harness.database.dsn, 0.002) as dsn:
@@ -154,7 +156,7 @@ async def test_an_isolated_batch_longer_than_the_stall_bound_makes_progress_acro
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_4000_harmless_events_after_two_unclean_ends_far_from_postgres(harness: Stage) -> None:
+async def test_4000_harmless_events_after_two_unclean_ends_far_from_postgres(harness: ConsumerProcesses) -> None:
     """The defaults, the real supervisor, Postgres 2 ms away: every event is applied, none is blamed, nobody killed."""
     await two_ends_noted(harness)
     await harness.publish(harmless(4000), partition=0)
@@ -169,7 +171,9 @@ async def test_4000_harmless_events_after_two_unclean_ends_far_from_postgres(har
 
 
 @pytest.mark.slow
-async def test_a_real_killer_is_convicted_also_where_it_is_stopped_from_outside_first(harness: Stage) -> None:
+async def test_a_real_killer_is_convicted_also_where_it_is_stopped_from_outside_first(
+    harness: ConsumerProcesses,
+) -> None:
     """A liveness probe or a deploy that stops the consumer in the midst of the hunt sends nobody back to its start."""
     before, fatal = harmless(150), webhook("payment.created", "magic-killer", event_id="fatal")
     await two_ends_noted(harness)
@@ -198,7 +202,9 @@ async def test_a_real_killer_is_convicted_also_where_it_is_stopped_from_outside_
 @pytest.mark.parametrize("fault", ["block", "wait"])
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-async def test_a_record_that_hangs_the_process_is_convicted_by_its_own_watch(harness: Stage, fault: str) -> None:
+async def test_a_record_that_hangs_the_process_is_convicted_by_its_own_watch(
+    harness: ConsumerProcesses, fault: str
+) -> None:
     """Blocking the loop, or never coming back from an await: the supervisor's kills count for nothing, its own do."""
     await harness.publish([*harmless(20), webhook("payment.created", "magic-hang", event_id="hangs")], partition=0)
     await harness.publish(harmless(40)[20:], partition=0)
@@ -209,7 +215,7 @@ async def test_a_record_that_hangs_the_process_is_convicted_by_its_own_watch(har
     assert await reasons(harness) == [("fatal", "hangs")]
 
 
-async def hold_payments(harness: Stage, watched: Watched, seconds: float) -> None:
+async def hold_payments(harness: ConsumerProcesses, watched: Watched, seconds: float) -> None:
     """Hold the lock of an index that is built, for longer than anybody may be found stuck; nothing is killed for it."""
     owner = await asyncpg.connect(harness.database.owner_dsn)
     try:
@@ -229,7 +235,10 @@ async def hold_payments(harness: Stage, watched: Watched, seconds: float) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isolated", [False, True])
-async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(harness: Stage, isolated: bool) -> None:  # noqa: FBT001
+async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(
+    harness: ConsumerProcesses,
+    isolated: bool,  # noqa: FBT001
+) -> None:
     if isolated:
         await two_ends_noted(harness)
     async with supervised(harness, QUICK, role=QUICK_ROLE) as watched:
@@ -240,7 +249,9 @@ async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(harness: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(450)
-async def test_a_lock_on_payments_for_five_minutes_makes_no_letter_under_the_supervisor(harness: Stage) -> None:
+async def test_a_lock_on_payments_for_five_minutes_makes_no_letter_under_the_supervisor(
+    harness: ConsumerProcesses,
+) -> None:
     async with supervised(harness, {}) as watched:
         await until(harness.members, "the consumer is there")
         await hold_payments(harness, watched, 300.0)

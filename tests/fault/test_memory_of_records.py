@@ -10,7 +10,7 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
 from consumer_harness import until, webhook
-from consumer_stage import PARTITIONS
+from consumer_processes import PARTITIONS
 
 from schemas.topics import WEBHOOKS
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from consumer_harness import Event
-    from consumer_stage import Child, Stage
+    from consumer_processes import Child, ConsumerProcesses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -37,7 +37,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-async def publish(harness: Stage, events: Iterable[Event]) -> None:
+async def publish(harness: ConsumerProcesses, events: Iterable[Event]) -> None:
     """Publish events with a megabyte of blanks each, compressed, to all partitions in turn."""
     producer = AIOKafkaProducer(
         bootstrap_servers=harness.kafka, compression_type="zstd", max_request_size=2 * BLANKS, max_batch_size=2 * BLANKS
@@ -73,7 +73,7 @@ async def highest_until(child: Child, condition: Callable[[], Awaitable[bool]], 
     return highest
 
 
-async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(harness: Stage) -> None:
+async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(harness: ConsumerProcesses) -> None:
     await publish(harness, (webhook("payment.created", f"blank-{number}") for number in range(RECORDS)))
     child = harness.spawn()
 
@@ -84,7 +84,7 @@ async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(harness:
     assert (await harness.tables()).letters == []
 
 
-async def test_1200_parked_events_of_a_megabyte_are_woken_within_700_mib(harness: Stage) -> None:
+async def test_1200_parked_events_of_a_megabyte_are_woken_within_700_mib(harness: ConsumerProcesses) -> None:
     """They wait for one payment: the batch that brings it finds more than a batch may have, and wakes them in parts."""
     refunds = (webhook("refund.succeeded", "p", child=f"r{number}", amount=1) for number in range(WAITING))
     await publish(harness, refunds)

@@ -8,7 +8,7 @@ import pytest
 from consumer_harness import broken_chains, until, webhook
 
 if TYPE_CHECKING:
-    from consumer_stage import Stage
+    from consumer_processes import ConsumerProcesses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -16,12 +16,12 @@ SHORT = {"deadline_seconds": 2, "standstill_seconds_min": 1, "sweep_interval_sec
 REFUNDS = 5
 
 
-async def statuses(harness: Stage) -> list[str]:
+async def statuses(harness: ConsumerProcesses) -> list[str]:
     return [row["status"] for row in (await harness.tables()).letters]
 
 
 @pytest.mark.parametrize("moment", ["before", "within"])
-async def test_a_kill_between_an_orphans_payment_and_its_effect(harness: Stage, moment: str) -> None:
+async def test_a_kill_between_an_orphans_payment_and_its_effect(harness: ConsumerProcesses, moment: str) -> None:
     first = harness.spawn(parking=SHORT)
     await harness.publish([webhook("refund.succeeded", "p", child=f"r{n}", amount=100) for n in range(REFUNDS)])
 

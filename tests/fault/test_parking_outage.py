@@ -9,14 +9,14 @@ from consumer_harness import until, webhook
 
 if TYPE_CHECKING:
     from conftest import Brokers
-    from consumer_stage import Stage
+    from consumer_processes import ConsumerProcesses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 DEADLINE_SECONDS = 5
 SHORT = {"deadline_seconds": DEADLINE_SECONDS, "standstill_seconds_min": 1, "sweep_interval_seconds": 0.2}
 
 
-async def test_no_parked_event_is_buried_while_kafka_is_away(harness: Stage, brokers: Brokers) -> None:
+async def test_no_parked_event_is_buried_while_kafka_is_away(harness: ConsumerProcesses, brokers: Brokers) -> None:
     harness.spawn(parking=SHORT)
     await harness.publish([webhook("refund.succeeded", "p", child="r", amount=100)])
 

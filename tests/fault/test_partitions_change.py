@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 from consumer_harness import until, webhook
-from consumer_stage import PARTITIONS, Stage, administration
+from consumer_processes import PARTITIONS, ConsumerProcesses, administration
 
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from consumer_harness import Event
-    from consumer_stage import Child
+    from consumer_processes import Child
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -71,7 +71,7 @@ def events(name: str, count: int) -> list[Event]:
     return [webhook("payment.created", f"{name}-{number}") for number in range(count)]
 
 
-async def publish_to_all(harness: Stage, found: Iterable[Event], partitions: int) -> None:
+async def publish_to_all(harness: ConsumerProcesses, found: Iterable[Event], partitions: int) -> None:
     producer = harness.producer
     await producer.client.force_metadata_update()
     for number, event in enumerate(found):
@@ -79,7 +79,7 @@ async def publish_to_all(harness: Stage, found: Iterable[Event], partitions: int
 
 
 @pytest.mark.parametrize("instance_id", [None, "slot-7"], ids=["dynamic", "static"])
-async def test_partitions_added_after_a_restart_are_read(harness: Stage, instance_id: str | None) -> None:
+async def test_partitions_added_after_a_restart_are_read(harness: ConsumerProcesses, instance_id: str | None) -> None:
     """A static member that came back is not informed that it leads the group, and only a leader looks for new ones."""
     limits: dict[str, Any] = {} if instance_id is None else {"instance_id": instance_id}
     async with topic_to_change(harness.kafka):
@@ -98,7 +98,7 @@ async def test_partitions_added_after_a_restart_are_read(harness: Stage, instanc
         await child.terminate()
 
 
-async def test_a_topic_made_anew_is_read_from_its_beginning(harness: Stage) -> None:
+async def test_a_topic_made_anew_is_read_from_its_beginning(harness: ConsumerProcesses) -> None:
     async with topic_to_change(harness.kafka):
         child = harness.spawn()
         await publish_to_all(harness, events("old", 8), PARTITIONS)
@@ -121,7 +121,7 @@ async def looked(child: Child) -> bool:
     return "standstills" in child.health().get("facts", {})
 
 
-async def test_records_that_were_deleted_before_they_were_read_are_named(harness: Stage) -> None:
+async def test_records_that_were_deleted_before_they_were_read_are_named(harness: ConsumerProcesses) -> None:
     place = TopicPartition(WEBHOOKS.name, 1)
     child = harness.spawn()
     await harness.publish(events("first", 2), partition=1)
@@ -151,7 +151,9 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(harness
     await harness.until_no_lag()
 
 
-async def test_an_open_transaction_is_reported_by_the_consumer_since_when_and_how_many_wait(harness: Stage) -> None:
+async def test_an_open_transaction_is_reported_by_the_consumer_since_when_and_how_many_wait(
+    harness: ConsumerProcesses,
+) -> None:
     child = harness.spawn()
     await harness.publish(events("one", 1), partition=0)
     await harness.until_written(1)

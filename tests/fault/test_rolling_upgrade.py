@@ -22,7 +22,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from consumer_harness import SOURCE, Life, broken_chains, lives, until, wrong_payments
-from consumer_stage import SESSION_TIMEOUT_SECONDS, Child, OwnDatabase, Stage, at_database, stage
+from consumer_processes import (
+    SESSION_TIMEOUT_SECONDS,
+    Child,
+    ConsumerProcesses,
+    OwnDatabase,
+    at_database,
+    consumer_processes,
+)
 
 from ops.audit import walk
 from runtime.migrations import migrate_up, read_files
@@ -61,21 +68,21 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def older(brokers: Brokers, before: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    """Give a stage whose database has the schema of before."""
+async def older(brokers: Brokers, before: Path, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    """Give processes whose database has the schema of before."""
     name, endpoints = f"fault_{uuid.uuid4().hex[:12]}", brokers.endpoints
     owner, app = str(urlsplit(endpoints.owner_dsn).username), str(urlsplit(endpoints.dsn).username)
     superuser = await asyncpg.connect(endpoints.superuser_dsn)
     await superuser.execute(f"create database {name} owner {owner}")
     database = OwnDatabase(at_database(endpoints.dsn, name), at_database(endpoints.owner_dsn, name))
     await migrate_up(database.owner_dsn, app, folder=before / "migrations")
-    async with stage(endpoints.kafka, database, tmp_path) as made:
+    async with consumer_processes(endpoints.kafka, database, tmp_path) as made:
         yield made
     await superuser.execute(f"drop database if exists {name} with (force)")
     await superuser.close()
 
 
-def spawn(given: Stage, code: Path) -> Child:
+def spawn(given: ConsumerProcesses, code: Path) -> Child:
     """Start `ratchet consumer` of a tree."""
     number = len(given.children)
     log = given.folder / f"consumer-{number}.log"
@@ -116,12 +123,12 @@ async def watch_locks(dsn: str, held: dict[str, float]) -> None:
         observer.terminate()
 
 
-async def by_process(given: Stage) -> dict[int, int]:
+async def by_process(given: ConsumerProcesses) -> dict[int, int]:
     """Return how many batches each consumer has applied, by its place among the children."""
     return {at: child.batches() for at, child in enumerate(given.children)}
 
 
-async def check(given: Stage, rows: Any, expected: list[Life]) -> None:
+async def check(given: ConsumerProcesses, rows: Any, expected: list[Life]) -> None:
     """Every event has one ledger row, every payment is what its events come to, and the audit holds."""
     assert rows.claims == sorted((SOURCE, event.event_id) for life in expected for event in life.events())
     assert wrong_payments(rows, expected) == []
@@ -133,7 +140,7 @@ async def check(given: Stage, rows: Any, expected: list[Life]) -> None:
     assert (found.ok, found.broken) == (True, [])
 
 
-async def test_a_rolling_upgrade_loses_and_doubles_nothing(older: Stage, before: Path) -> None:
+async def test_a_rolling_upgrade_loses_and_doubles_nothing(older: ConsumerProcesses, before: Path) -> None:
     given = older
     expected = lives(500)
     events = [event for life in expected for event in life.events()]

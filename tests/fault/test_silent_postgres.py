@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from consumer_stage import new_database
+from consumer_processes import new_database
 
 from runtime.postgres import OUTAGE_ERRORS, open_pool
 from runtime.settings import PostgresSettings

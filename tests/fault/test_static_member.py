@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from consumer_harness import until, webhook
-from consumer_stage import Stage, stage
+from consumer_processes import ConsumerProcesses, consumer_processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ LONG_SESSION_SECONDS = 90.0
 
 
 @pytest.fixture
-async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_a_killed_consumer_gets_its_partitions_back_at_once(harness: Stage) -> None:
+async def test_a_killed_consumer_gets_its_partitions_back_at_once(harness: ConsumerProcesses) -> None:
     limits = {"instance_id": "slot-1", "session_timeout_seconds": LONG_SESSION_SECONDS}
     first = harness.spawn(limits=limits)
     await harness.publish([webhook("payment.created", "before")])
@@ -45,7 +45,7 @@ async def test_a_killed_consumer_gets_its_partitions_back_at_once(harness: Stage
 
 
 @pytest.mark.slow
-async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(harness: Stage) -> None:
+async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(harness: ConsumerProcesses) -> None:
     first = harness.spawn(limits={"instance_id": "slot-2"})
     await harness.publish([webhook("payment.created", "one")])
     await harness.until_written(1)

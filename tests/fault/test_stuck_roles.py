@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from consumer_harness import until, webhook
-from consumer_stage import Stage, stage
+from consumer_processes import ConsumerProcesses, consumer_processes
 
 from ops.status import ask_livez
 from runtime.lifecycle import read_run_file
@@ -92,12 +92,12 @@ async def test_a_frozen_process_and_a_blocked_loop_do_not_answer(tmp_path: Path)
 
 
 @pytest.fixture
-async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_a_consumer_that_processes_nothing_while_there_is_lag_is_seen(harness: Stage) -> None:
+async def test_a_consumer_that_processes_nothing_while_there_is_lag_is_seen(harness: ConsumerProcesses) -> None:
     """Its loop runs, its probe answers, it is a member of the group: only its progress tells."""
     child = harness.spawn(limits={"stall_seconds": 5.0, "batches_in_flight_max": 1}, hang="stuck-here")
     await harness.publish([webhook("payment.created", "normal")])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.integration.console_stage import PASSWORD, Console
+from tests.integration.console_harness import PASSWORD, Console
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

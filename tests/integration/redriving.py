@@ -10,7 +10,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from consumer_harness import until
-from consumer_stage import stage
+from consumer_processes import consumer_processes
 from pydantic import SecretStr
 from relay_rows import relaying
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from conftest import Database
     from consumer_harness import Event
-    from consumer_stage import Stage
+    from consumer_processes import ConsumerProcesses
 
     from ops.redrives import Preview, Progress
     from runtime.stack import Endpoints
@@ -36,9 +36,9 @@ FAST = 2000.0
 
 @dataclass
 class RedriveHarness:
-    """A stage of the consumer, a connection of ops, and the settings of relay and ops."""
+    """Processes of the consumer, a connection of ops, and the settings of relay and ops."""
 
-    stage: Stage
+    consumers: ConsumerProcesses
     connection: asyncpg.Connection[Any]
     settings: Settings
 
@@ -48,7 +48,7 @@ class RedriveHarness:
 
     async def bury(self, events: Iterable[Event], count: int) -> list[dict[str, Any]]:
         """Publish events and wait until so many letters are open; those that wait are sent past their deadline."""
-        await self.stage.publish(events)
+        await self.consumers.publish(events)
 
         async def buried() -> bool:
             await self.connection.execute("update parked_events set deadline = parked_at")
@@ -123,7 +123,7 @@ async def redrive_harness(
 ) -> AsyncIterator[RedriveHarness]:
     connection = await asyncpg.connect(database.dsn)
     try:
-        async with stage(stack.kafka, database, folder) as consumers:
+        async with consumer_processes(stack.kafka, database, folder) as consumers:
             yield RedriveHarness(consumers, connection, settings_of(stack, database.dsn, **bounds))
     finally:
         await connection.close()

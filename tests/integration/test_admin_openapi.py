@@ -15,7 +15,7 @@ from profiles import EXAMPLES, REQUESTS, chosen
 from ops import people, tokens
 from ops.operators import Operator
 from ops.people import Role
-from tests.integration.console_stage import PASSWORD, console_settings, fill, serving
+from tests.integration.console_harness import PASSWORD, console_settings, fill, serving
 
 if TYPE_CHECKING:
     from runtime.stack import Endpoints

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import bench, broken_chains, lives, read_tables, records, webhook, wrong_payments
+from consumer_harness import batch_harness, broken_chains, lives, read_tables, records, webhook, wrong_payments
 from typer.testing import CliRunner
 
 from consumer.decode import decoded
@@ -57,7 +57,7 @@ class At:
 
 async def apply(dsn: str, *batches: list[Record], at: dt.datetime = NOW) -> None:
     """Have a consumer apply batches, at that time."""
-    async with bench(dsn) as consumer:
+    async with batch_harness(dsn) as consumer:
         consumer.clock = At(at)
         for batch in batches:
             await consumer.processor().write([decoded(record) for record in batch])

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from consumer_harness import bench, intent, intent_records, lives, records, webhook
+from consumer_harness import batch_harness, intent, intent_records, lives, records, webhook
 from typer.testing import CliRunner
 
 from consumer.facts_json import dump_joined, load_reported
@@ -63,7 +63,7 @@ class Given:
 @pytest.fixture
 async def given(database: Any) -> AsyncIterator[Given]:
     events = [event for life in lives(COUNT) for event in life.events()]
-    async with bench(database.dsn) as harness:
+    async with batch_harness(database.dsn) as harness:
         for start in range(0, len(events), 7):
             await harness.process(records(events[start : start + 7], first=start))
         await harness.process(records([webhook("customer.updated", "nobody", event_id="loose")], first=1000))
@@ -211,7 +211,7 @@ async def test_columns_and_facts_changed_by_hand_are_found(given: Given, name: s
 
 async def test_money_moved_between_an_intent_and_its_attempts_is_found(database: Any) -> None:
     """An intent's columns show what its attempts hold: neither can be changed, nor the tie between them."""
-    async with bench(database.dsn) as harness:
+    async with batch_harness(database.dsn) as harness:
         await harness.process(intent_records([intent(INTENT_ID, amount=1000, reference="ORD-1")]))
         gift = webhook("payment.captured", "gift", child="c", amount=200, reference="ORD-1")
         card = webhook("payment.captured", "card", child="d", amount=800, reference="ORD-1")
@@ -231,7 +231,7 @@ async def test_money_moved_between_an_intent_and_its_attempts_is_found(database:
 
 
 async def test_merged_payments_follow_from_both_ledgers(database: Any) -> None:
-    async with bench(database.dsn) as harness:
+    async with batch_harness(database.dsn) as harness:
         await harness.process(records([webhook("payment.captured", "one", child="c", amount=500)]))
         await harness.process(intent_records([intent(INTENT_ID, amount=500, provider_ref="one")]))
         await harness.process(records([webhook("refund.succeeded", "one", child="r", amount=100)], first=20))
@@ -358,7 +358,7 @@ async def test_a_chain_rewritten_from_the_first_row_to_the_head_is_seen_by_the_s
 async def test_what_comes_after_the_seal_is_no_matter_and_what_was_cut_off_is(given: Given, tmp_path: Path) -> None:
     path = await make_seal(given, tmp_path / "today.seal")
     row = await given.some_row(0)
-    async with bench(given.database.dsn) as harness:
+    async with batch_harness(given.database.dsn) as harness:
         ref = await given.owner.fetchval("select provider_ref from payments where id = $1", row["payment_id"])
         await harness.process(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
     assert (await held(given, path)).ok
@@ -379,7 +379,7 @@ async def test_a_seal_from_before_retention_verifies_where_retention_signed(give
     found = await held(given, path)
     assert (found.ok, found.broken, found.rows) == (True, [], 0)
     assert (await make_seal(given, tmp_path / "after.seal")).exists()
-    async with bench(given.database.dsn) as harness:
+    async with batch_harness(given.database.dsn) as harness:
         ref = await given.owner.fetchval("select provider_ref from payments order by id limit 1")
         await harness.process(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
     await publish_all(given)
@@ -410,7 +410,7 @@ REWRITTEN = "update payment_logs set event_type = 'customer.deleted', hash = $2 
 
 async def add_rows_without_payment(given: Given, count: int) -> list[dict[str, Any]]:
     """Process events that say nothing of a payment; return all ledger rows of no payment."""
-    async with bench(given.database.dsn) as harness:
+    async with batch_harness(given.database.dsn) as harness:
         first = 3000 + int(await given.owner.fetchval("select count(*) from payment_logs"))
         events = [webhook("customer.updated", f"n{first + number}") for number in range(count)]
         await harness.process(records(events, first=first))

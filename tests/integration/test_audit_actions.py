@@ -20,7 +20,7 @@ from runtime.migrations import migrate_down, migrate_up
 from runtime.settings import Settings
 from schemas.dead_letter import Reason
 from tests.conftest import Database, role_of
-from tests.integration.console_stage import add_letter
+from tests.integration.console_harness import add_letter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

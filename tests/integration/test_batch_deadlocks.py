@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from consumer_harness import bench, broken_chains, intent, intent_records, records, until, webhook
-from consumer_stage import new_database, stage
+from consumer_harness import batch_harness, broken_chains, intent, intent_records, records, until, webhook
+from consumer_processes import consumer_processes, new_database
 
 from schemas.topics import INTENTS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Database
-    from consumer_harness import Bench, Event
+    from consumer_harness import BatchHarness, Event
 
     from runtime.stack import Endpoints
     from schemas.record import Record
@@ -65,7 +65,7 @@ async def deadlocks(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval("select deadlocks from pg_stat_database where datname = current_database()"))
 
 
-async def _write(harness: Bench, seed: int, until: float) -> int:
+async def _write(harness: BatchHarness, seed: int, until: float) -> int:
     dice, batches = random.Random(seed), 0
     while time.monotonic() < until:
         await harness.process(mixed_batch(dice, int(until - time.monotonic()) // 2))
@@ -74,7 +74,7 @@ async def _write(harness: Bench, seed: int, until: float) -> int:
 
 
 async def _load(database: Database, seconds: float) -> None:
-    async with bench(database.dsn, connections=WRITERS) as harness:
+    async with batch_harness(database.dsn, connections=WRITERS) as harness:
         until = time.monotonic() + seconds
         batches = await asyncio.gather(*(_write(harness, seed, until) for seed in range(WRITERS)))
         tables = await harness.tables()
@@ -103,7 +103,7 @@ async def test_a_minute_of_mixed_load_has_no_deadlock(stack: Endpoints) -> None:
 @pytest.mark.timeout(400)
 async def test_a_minute_of_mixed_load_on_three_consumers_has_no_deadlock(stack: Endpoints, tmp_path: Path) -> None:
     """Three processes of one group, each with its workers; events of one order reach all of them."""
-    async with new_database(stack) as database, stage(stack.kafka, database, tmp_path) as given:
+    async with new_database(stack) as database, consumer_processes(stack.kafka, database, tmp_path) as given:
         consumers = [given.spawn() for _ in range(3)]
 
         async def are_there() -> bool:

@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 from consumer_harness import (
     CLIENT,
-    Bench,
+    BatchHarness,
     Event,
     Tables,
-    bench,
+    batch_harness,
     broken_chains,
     intent,
     intent_records,
@@ -27,7 +27,7 @@ from consumer_harness import (
     webhook,
     wrong_payments,
 )
-from consumer_stage import at_database
+from consumer_processes import at_database
 
 from consumer import transaction
 from consumer.decode import decoded
@@ -48,9 +48,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as open_bench:
-        yield open_bench
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def observer(stack: Endpoints, database: Database) -> AsyncIterator[asyncp
 class HeldWriter(BatchWriter):
     """A writer that stops when all is written and nothing is committed."""
 
-    def __init__(self, harness: Bench) -> None:
+    def __init__(self, harness: BatchHarness) -> None:
         super().__init__(harness.pool, harness.settings, harness.clock)
         self.written, self.release = asyncio.Event(), asyncio.Event()
 
@@ -76,7 +76,7 @@ class HeldWriter(BatchWriter):
 
 
 async def overlapped(
-    harness: Bench, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
+    harness: BatchHarness, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
 ) -> Tables:
     """Process `first`, hold it before its commit until `second` waits for its locks, let both end."""
     held = HeldWriter(harness)
@@ -103,7 +103,7 @@ REFUND = webhook("refund.succeeded", "pay", child="r", amount=400)
 
 @pytest.mark.parametrize("order", [(REFUND, CAPTURED), (CAPTURED, REFUND)], ids=["park first", "open first"])
 async def test_an_event_parked_while_its_payment_is_opened_is_woken(
-    harness: Bench, observer: asyncpg.Connection[Any], order: tuple[Any, Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any], order: tuple[Any, Any]
 ) -> None:
     first, second = order
     tables = await overlapped(harness, observer, records([first]), records([second], partition=1))
@@ -113,7 +113,7 @@ async def test_an_event_parked_while_its_payment_is_opened_is_woken(
 
 
 async def test_names_made_meanwhile_are_asked_for_again(
-    harness: Bench, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    harness: BatchHarness, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The statement that waited for another's new name does not see it; the transaction begins anew."""
     monkeypatch.setattr(transaction, "BEGINNINGS_MAX", 1)
@@ -134,7 +134,7 @@ async def test_names_made_meanwhile_are_asked_for_again(
 
 @pytest.mark.parametrize("intent_first", [True, False])
 async def test_intent_and_webhook_open_one_payment_at_once(
-    harness: Bench, observer: asyncpg.Connection[Any], *, intent_first: bool
+    harness: BatchHarness, observer: asyncpg.Connection[Any], *, intent_first: bool
 ) -> None:
     promised = uuid.uuid4()
     wish = intent_records([intent(promised, reference="ORD", amount=2500)])
@@ -152,7 +152,7 @@ async def test_intent_and_webhook_open_one_payment_at_once(
 
 @pytest.mark.parametrize("attempt_first", [True, False])
 async def test_an_order_and_its_attempt_move_at_once(
-    harness: Bench, observer: asyncpg.Connection[Any], *, attempt_first: bool
+    harness: BatchHarness, observer: asyncpg.Connection[Any], *, attempt_first: bool
 ) -> None:
     """The attempt's event names the provider's id alone, the other one the reference: both want the whole group."""
     promised = uuid.uuid4()
@@ -170,7 +170,7 @@ async def test_an_order_and_its_attempt_move_at_once(
 
 
 async def test_a_reference_is_promised_while_a_payment_under_it_moves(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     """The payment's event names no reference; another order is promised already, so groups are looked up at once."""
     promised, other = uuid.uuid4(), uuid.uuid4()
@@ -187,7 +187,7 @@ async def test_a_reference_is_promised_while_a_payment_under_it_moves(
 
 
 async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     """The event's only name has no payment when groups are looked up; once locked, one that stands under an order."""
     promised = uuid.uuid4()
@@ -212,7 +212,7 @@ async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
 
 
 async def test_a_payment_comes_under_a_reference_while_it_is_promised(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     """The reference is known already, so the intent's transaction waits for its lock and does not begin anew."""
     promised = uuid.uuid4()
@@ -227,7 +227,7 @@ async def test_a_payment_comes_under_a_reference_while_it_is_promised(
 
 @pytest.mark.parametrize("proof_first", [True, False])
 async def test_an_intent_claims_a_payment_while_that_still_gets_events(
-    harness: Bench, observer: asyncpg.Connection[Any], *, proof_first: bool
+    harness: BatchHarness, observer: asyncpg.Connection[Any], *, proof_first: bool
 ) -> None:
     """The payment gives way to the intent's row while another batch moves it, and its names are followed."""
     promised = uuid.uuid4()
@@ -250,7 +250,7 @@ async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_a
     expected = lives(30)
     events = [event for life in expected for event in life.events()]
     chance = random.Random(5)
-    async with bench(database.dsn, connections=4) as harness:
+    async with batch_harness(database.dsn, connections=4) as harness:
 
         async def consume(partition: int, share: list[Any]) -> None:
             chance.shuffle(share)
@@ -267,7 +267,7 @@ async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_a
     assert broken_chains(tables) == []
 
 
-async def test_a_deadlock_is_processed_again(harness: Bench, observer: asyncpg.Connection[Any]) -> None:
+async def test_a_deadlock_is_processed_again(harness: BatchHarness, observer: asyncpg.Connection[Any]) -> None:
     """Somebody locks our names in the other order; Postgres ends our transaction, and we come again."""
     await harness.process(records([webhook("payment.created", "a"), webhook("payment.created", "b")]))
     errors: list[str] = []
@@ -300,7 +300,7 @@ async def test_a_deadlock_is_processed_again(harness: Bench, observer: asyncpg.C
 async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
     database: Database, observer: asyncpg.Connection[Any]
 ) -> None:
-    async with bench(database.dsn, twin_retries_max=2) as harness:
+    async with batch_harness(database.dsn, twin_retries_max=2) as harness:
         await harness.process(records([webhook("payment.created", "a")]))
         await harness.pool.expire_connections()
         async with observer.transaction():
@@ -319,7 +319,7 @@ async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
 
 
 async def test_two_promises_of_one_reference_made_at_once_are_one(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     first, second = uuid.uuid4(), uuid.uuid4()
     tables = await overlapped(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, bench
-from consumer_stage import new_database
+from consumer_harness import BatchHarness, batch_harness
+from consumer_processes import new_database
 
 from consumer import rows
 from runtime.postgres_arrays import plain_array
@@ -122,7 +122,7 @@ AUDIT = {
 class Filled(NamedTuple):
     """A filled database, by the consumer's role and by its owner's."""
 
-    harness: Bench
+    harness: BatchHarness
     owner: asyncpg.Connection[Any]
     snapshot: str
 
@@ -136,7 +136,7 @@ async def filled(stack: Endpoints) -> AsyncIterator[Filled]:
             await owner.execute(fill % ROWS)
         snapshot = await owner.fetchval("select pg_current_snapshot()::text")
         await owner.execute(LATE % BATCH)
-        async with bench(database.dsn, connections=1) as fresh:
+        async with batch_harness(database.dsn, connections=1) as fresh:
             yield Filled(fresh, owner, snapshot)
         await owner.close()
 

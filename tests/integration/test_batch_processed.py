@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 from consumer_harness import (
     SOURCE,
-    Bench,
+    BatchHarness,
     Event,
-    bench,
+    batch_harness,
     broken_chains,
     digest,
     intent,
@@ -42,9 +42,9 @@ BATCH = 500
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as open_bench:
-        yield open_bench
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
+        yield opened
 
 
 def five_hundred() -> list[Any]:
@@ -54,7 +54,7 @@ def five_hundred() -> list[Any]:
     return events
 
 
-async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(harness: Bench) -> None:
+async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(harness: BatchHarness) -> None:
     plans = await harness.process(records(five_hundred()))
     tables = await harness.tables()
     assert len(plans) == 1
@@ -64,7 +64,7 @@ async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(harness: Bench) 
     assert broken_chains(tables) == []
 
 
-async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: Bench) -> None:
+async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: BatchHarness) -> None:
     events = [
         webhook("payment.authorized", "p", amount=1000, event_id="e1"),
         webhook("payment.authorized", "p", amount=1000, event_id="e2"),
@@ -94,7 +94,7 @@ async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: Bench)
     assert broken_chains(tables) == []
 
 
-async def test_a_changed_ledger_row_breaks_the_chain(harness: Bench, database: Database) -> None:
+async def test_a_changed_ledger_row_breaks_the_chain(harness: BatchHarness, database: Database) -> None:
     await harness.process(records(lives(1)[0].events()))
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("update payment_logs set amount = amount + 1 where version = 2")
@@ -102,7 +102,7 @@ async def test_a_changed_ledger_row_breaks_the_chain(harness: Bench, database: D
     assert len(broken_chains(await harness.tables())) > 1
 
 
-async def test_an_undecodable_record_among_500_is_a_letter_and_499_process(harness: Bench) -> None:
+async def test_an_undecodable_record_among_500_is_a_letter_and_499_process(harness: BatchHarness) -> None:
     events = five_hundred()
     poison = webhook("payment.captured", "poison", event_id="poison")
     events[217] = poison._replace(value=b'{"type": "payment.captured", "data": \xff')
@@ -117,7 +117,7 @@ async def test_an_undecodable_record_among_500_is_a_letter_and_499_process(harne
 
 @pytest.mark.parametrize("where", [0, 250, 499])
 async def test_a_record_that_postgres_refuses_is_found_by_bisection(
-    harness: Bench, database: Database, where: int
+    harness: BatchHarness, database: Database, where: int
 ) -> None:
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("alter table payments add constraint no_thirteen check (amount <> 13)")
@@ -143,7 +143,7 @@ async def test_a_record_that_postgres_refuses_is_found_by_bisection(
     assert broken_chains(tables) == []
 
 
-async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: Bench, monkeypatch: Any) -> None:
+async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: BatchHarness, monkeypatch: Any) -> None:
     """A sum beyond a bigint: trying again won't help."""
     real = rows.payment_columns
 
@@ -163,7 +163,7 @@ async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: Benc
     assert [(row["reason"], row["event_id"]) for row in tables.letters] == [("data_rejected", "unlucky")]
 
 
-async def test_500_records_with_one_of_each_poison_process_the_rest(harness: Bench) -> None:
+async def test_500_records_with_one_of_each_poison_process_the_rest(harness: BatchHarness) -> None:
     events = five_hundred()
     events[3] = events[3]._replace(value=None, key=None)
     events[77] = webhook("payment.teleported", "poison-kind", event_id="unknown")
@@ -180,7 +180,7 @@ async def test_500_records_with_one_of_each_poison_process_the_rest(harness: Ben
     }
 
 
-async def test_letters_keep_every_byte(harness: Bench) -> None:
+async def test_letters_keep_every_byte(harness: BatchHarness) -> None:
     raw = [
         (None, None, ()),
         (b"", b"", (("", b""),)),
@@ -208,7 +208,7 @@ async def test_letters_keep_every_byte(harness: Bench) -> None:
     ]
 
 
-async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is_none(harness: Bench) -> None:
+async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is_none(harness: BatchHarness) -> None:
     one, other = (
         webhook("payment.captured", "p", event_id="e")._replace(value=value) for value in (b'{"a', b'{"another')
     )
@@ -218,7 +218,7 @@ async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is
     assert [(row["event_id"], row["value"]) for row in letters] == [("e", one.value), ("e", other.value)]
 
 
-async def test_a_header_without_a_value_is_no_end_of_the_world(harness: Bench) -> None:
+async def test_a_header_without_a_value_is_no_end_of_the_world(harness: BatchHarness) -> None:
     """Kafka's header values may be null; aiokafka gives None for them."""
     bare = webhook("payment.created", "bare", event_id="bare")
     headers: Any = (
@@ -233,7 +233,7 @@ async def test_a_header_without_a_value_is_no_end_of_the_world(harness: Bench) -
 
 
 async def test_the_same_event_from_20_connections_at_once_is_one_row(database: Database) -> None:
-    async with bench(database.dsn, connections=20) as harness:
+    async with batch_harness(database.dsn, connections=20) as harness:
         await asyncio.gather(*(harness.pool.execute("select pg_sleep(0)") for _ in range(20)))
         event = webhook("payment.captured", "p", child="c")
         batches = [records([event], partition=number) for number in range(20)]
@@ -247,7 +247,7 @@ async def test_the_same_event_from_20_connections_at_once_is_one_row(database: D
 
 @pytest.mark.parametrize("kind", ["refund.succeeded", "customer.updated"])
 async def test_an_event_that_opens_nothing_comes_20_times_at_once(database: Database, kind: str) -> None:
-    async with bench(database.dsn, connections=20) as harness:
+    async with batch_harness(database.dsn, connections=20) as harness:
         event = webhook(kind, "p", child="r")
         await asyncio.gather(*(harness.process(records([event], partition=number)) for number in range(20)))
         tables = await harness.tables()
@@ -255,7 +255,7 @@ async def test_an_event_that_opens_nothing_comes_20_times_at_once(database: Data
     assert tables.letters == []
 
 
-async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(harness: Bench) -> None:
+async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(harness: BatchHarness) -> None:
     event = webhook("payment.created", "p")
     first = await harness.process(records([event, event]))
     second = await harness.process(records([event], first=2))
@@ -263,7 +263,7 @@ async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(harnes
     assert len((await harness.tables()).ledger) == 1
 
 
-async def test_a_copy_with_other_facts_is_a_conflict_letter_and_the_first_stands(harness: Bench) -> None:
+async def test_a_copy_with_other_facts_is_a_conflict_letter_and_the_first_stands(harness: BatchHarness) -> None:
     first = webhook("payment.authorized", "p", amount=1000, event_id="e")
     second = webhook("payment.authorized", "p", amount=2000, event_id="e")
     await harness.process(records([first, second]))
@@ -274,7 +274,7 @@ async def test_a_copy_with_other_facts_is_a_conflict_letter_and_the_first_stands
     assert [row["reason"] for row in tables.letters] == ["conflict"], "the same bytes again are the same letter"
 
 
-async def test_other_bytes_of_the_same_facts_are_no_conflict(harness: Bench) -> None:
+async def test_other_bytes_of_the_same_facts_are_no_conflict(harness: BatchHarness) -> None:
     event = webhook("payment.created", "p")
     spaced = event._replace(value=event.value.replace(b",", b" ,\n"))
     await harness.process(records([event]))
@@ -298,7 +298,7 @@ def refunded(*, listed: bool, count: int) -> Event:
     return stripe("evt_1", "charge.refunded", pending_webhooks=count, data={"object": charge})
 
 
-async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(harness: Bench) -> None:
+async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(harness: BatchHarness) -> None:
     taken = {"id": "ch_1", "amount": 1000, "captured": True, "currency": "eur", "status": "succeeded"}
     paid = stripe("evt_0", "charge.succeeded", data={"object": taken})
     await harness.process(records([paid, refunded(listed=False, count=2)]))
@@ -313,7 +313,7 @@ async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(harness: Bench
     assert "refund:re_1" in tables.payments[0]["facts"]
 
 
-async def test_a_batch_cut_off_at_its_commit_is_processed_again_without_a_trace(harness: Bench) -> None:
+async def test_a_batch_cut_off_at_its_commit_is_processed_again_without_a_trace(harness: BatchHarness) -> None:
     """The commit went through, its answer did not: the batch comes again."""
     events = [*five_hundred()[:50], webhook("payment.teleported", "x")]
     batch = records(events)
@@ -324,7 +324,7 @@ async def test_a_batch_cut_off_at_its_commit_is_processed_again_without_a_trace(
     assert sum(plan.duplicates for plan in plans) == 50
 
 
-async def test_an_error_nobody_foresaw_is_that_records_own_letter(harness: Bench) -> None:
+async def test_an_error_nobody_foresaw_is_that_records_own_letter(harness: BatchHarness) -> None:
     async def process(items: Sequence[Item]) -> Plan:
         if any(record.offset == 9 and not hasattr(item, "reason") for record, item in items):
             raise ZeroDivisionError
@@ -337,11 +337,11 @@ async def test_an_error_nobody_foresaw_is_that_records_own_letter(harness: Bench
     assert [(row["reason"], row["offset"]) for row in tables.letters] == [("unexpected", 9)]
 
 
-async def flagged_at(harness: Bench) -> Any:
+async def flagged_at(harness: BatchHarness) -> Any:
     return await harness.pool.fetchval("select flagged_at from payments")
 
 
-async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(harness: Bench) -> None:
+async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(harness: BatchHarness) -> None:
     await harness.process(records([webhook("payment.captured", "p", amount=1000, child="c", event_id="e1")]))
     assert await flagged_at(harness) is None
     await harness.process(records([webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2")]))
@@ -354,7 +354,7 @@ async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(harness: Be
     assert (await flagged_at(harness), await harness.pool.fetchval("select flags from payments")) == (None, [])
 
 
-async def test_a_payment_that_opens_with_a_flag_is_dated(harness: Bench) -> None:
+async def test_a_payment_that_opens_with_a_flag_is_dated(harness: BatchHarness) -> None:
     await harness.process(
         records(
             [
@@ -366,7 +366,7 @@ async def test_a_payment_that_opens_with_a_flag_is_dated(harness: Bench) -> None
     assert await flagged_at(harness) is not None
 
 
-async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to_be(harness: Bench) -> None:
+async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to_be(harness: BatchHarness) -> None:
     promised = uuid.uuid4()
     await harness.process(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
     await harness.process(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
@@ -374,7 +374,9 @@ async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to
     assert promised in [row["payment_id"] for row in await harness.pool.fetch(known)]
 
 
-async def test_an_attempt_that_one_order_gives_up_is_taken_by_the_other_under_which_it_stands(harness: Bench) -> None:
+async def test_an_attempt_that_one_order_gives_up_is_taken_by_the_other_under_which_it_stands(
+    harness: BatchHarness,
+) -> None:
     """The event names one order; the other one is found by a payment that its batch holds only as a member."""
     one, other = uuid.UUID(int=1, version=4), uuid.UUID(int=2, version=4)
     await harness.process(intent_records([intent(one, reference="ORD-1"), intent(other, reference="ORD-2")]))
@@ -398,7 +400,7 @@ async def test_the_group_of_a_promise_is_bounded_and_further_payments_are_found_
     promise = intent_records([intent(uuid.UUID("01890000-0000-7000-8000-000000000001"), reference="ORD", amount=5000)])
     names = [f"pay-{number}" for number in range(6)]
     captures = [webhook("payment.captured", name, child=name, amount=100, reference="ORD") for name in names]
-    async with bench(database.dsn, payments_per_promise_max=3) as harness:
+    async with batch_harness(database.dsn, payments_per_promise_max=3) as harness:
         batches = [promise] if first == "promise" else []
         batches += [records([capture], first=number) for number, capture in enumerate(captures)]
         for batch in [*batches, *([] if first == "promise" else [promise])]:

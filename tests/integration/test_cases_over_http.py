@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import running_ingress as running
-from consumer_harness import bench, until
+from consumer_harness import batch_harness, until
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -155,7 +155,7 @@ async def test_a_case_over_http(
     secret = SecretStr(HEX_KEY if provider == "adyen" else KEY)
     changes = {"providers": {provider: ProviderSettings(secrets=(secret,), **more)}}
     async with (
-        bench(database.dsn) as ledger,
+        batch_harness(database.dsn) as ledger,
         running.tail(stack.kafka) as tail,
         running.open_ingress(stack.kafka, database.dsn, changes=changes, **PATIENT) as ingress,
     ):
@@ -190,7 +190,7 @@ async def test_a_dispute_of_two_payments_reaches_both(
     changes = {"providers": {"paypal": ProviderSettings(secrets=(SecretStr(KEY),), trust_roots=roots)}}
     money, kind, event_id = {"currency_code": "EUR", "value": "10.00"}, "PAYMENT.CAPTURE.COMPLETED", f"WH-{tmp_path}"
     async with (
-        bench(database.dsn) as ledger,
+        batch_harness(database.dsn) as ledger,
         running.tail(stack.kafka) as tail,
         running.open_ingress(stack.kafka, database.dsn, changes=changes, **PATIENT) as ingress,
     ):
@@ -253,7 +253,7 @@ async def test_an_order_of_two_merchants_over_http_is_a_payment_of_each(  # noqa
     in_order = list(webhooks) if first == "WH-ORDER" else list(webhooks)[::-1]
     changes = {"kafka": kafka, "providers": {"paypal": paypal}}
     async with (
-        bench(database.dsn) as ledger,
+        batch_harness(database.dsn) as ledger,
         running.open_ingress(stack.kafka, database.dsn, changes=changes, **PATIENT) as ingress,
         consuming(ingress.settings),
     ):

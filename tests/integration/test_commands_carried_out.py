@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, Event, answer, bench, intent_records, records, webhook
+from consumer_harness import BatchHarness, Event, answer, batch_harness, intent_records, records, webhook
 from msgspec.structs import replace
 from relay_rows import reading, relaying
 from relay_rows import settings_for as relay_settings
@@ -48,27 +48,27 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def harness(database: Any) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as opened:
+async def harness(database: Any) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
         yield opened
 
 
-async def process(harness: Bench) -> None:
+async def process(harness: BatchHarness) -> None:
     """Do what relay and consumer do with the spool."""
     found = await harness.fetch("delete from spool returning *")
     await harness.process([record_of(row, row["id"]) for row in sorted(found, key=lambda row: row["id"])])
 
 
-async def tell(harness: Bench, *events: Event) -> None:
+async def tell(harness: BatchHarness, *events: Event) -> None:
     """Do what the consumer does with webhooks."""
     await harness.process(records(events, first=1000 * next(PLACES)))
 
 
-async def answers(harness: Bench, *events: Event) -> None:
+async def answers(harness: BatchHarness, *events: Event) -> None:
     await harness.process(records(events, topic=EVENTS.name, first=1000 * next(PLACES)))
 
 
-async def captured(api: Api, harness: Bench, payment: str) -> str:
+async def captured(api: Api, harness: BatchHarness, payment: str) -> str:
     """Make a payment of 100 of the client's that was captured; return its path."""
     path = f"/payment-intents/{(await api.create(provider_ref=payment)).json['id']}"
     await process(harness)
@@ -83,7 +83,7 @@ def asked_directly(payment_id: object, *, client: str = "shop", name: str = "ref
     return Event(command_id, str(payment_id).encode(), value, (("ce_id", command_id.encode()),))
 
 
-async def publish(harness: Bench, *events: Event) -> None:
+async def publish(harness: BatchHarness, *events: Event) -> None:
     """Do what the consumer does with commands that are published past the API, asked for just now."""
     now_ms = int(harness.clock.now() * 1000)
     found = intent_records(events, first=1_000_000 + 1000 * next(PLACES))
@@ -91,7 +91,7 @@ async def publish(harness: Bench, *events: Event) -> None:
 
 
 async def test_a_command_is_published_with_all_that_its_executor_needs(
-    api: Api, harness: Bench, stack: Any, database: Database
+    api: Api, harness: BatchHarness, stack: Any, database: Database
 ) -> None:
     await ensure_topics(relay_settings(stack, database.dsn).kafka)
     path = await captured(api, harness, "pay-c1")
@@ -116,7 +116,7 @@ async def test_a_command_is_published_with_all_that_its_executor_needs(
 
 
 async def test_commands_of_a_payment_leave_in_the_order_in_which_they_were_checked(
-    api: Api, harness: Bench, stack: Any, database: Database
+    api: Api, harness: BatchHarness, stack: Any, database: Database
 ) -> None:
     await ensure_topics(relay_settings(stack, database.dsn).kafka)
     paths = [await captured(api, harness, f"pay-o{number}") for number in range(3)]
@@ -135,7 +135,7 @@ async def test_commands_of_a_payment_leave_in_the_order_in_which_they_were_check
 
 
 async def test_a_command_that_finds_no_room_any_more_reads_refused_and_is_never_published(
-    api: Api, harness: Bench
+    api: Api, harness: BatchHarness
 ) -> None:
     path = await captured(api, harness, "pay-c2")
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
@@ -150,7 +150,7 @@ async def test_a_command_that_finds_no_room_any_more_reads_refused_and_is_never_
     assert (await api.post(f"{path}/refunds", {"amount": 70})).status == 202, "a refusal holds no money back"
 
 
-async def test_commands_past_the_api_count_there_too_and_are_shown(api: Api, harness: Bench) -> None:
+async def test_commands_past_the_api_count_there_too_and_are_shown(api: Api, harness: BatchHarness) -> None:
     path = await captured(api, harness, "pay-c3")
     payment_id = path.rpartition("/")[2]
     await publish(harness, asked_directly(payment_id, amount=60), asked_directly(payment_id, amount=60))
@@ -163,7 +163,7 @@ async def test_commands_past_the_api_count_there_too_and_are_shown(api: Api, har
 
 
 async def test_silence_frees_the_money_after_the_grace_and_a_late_answer_counts(
-    api: Api, harness: Bench, database: Database
+    api: Api, harness: BatchHarness, database: Database
 ) -> None:
     path = await captured(api, harness, "pay-c4")
     await api.post(f"{path}/refunds", {"amount": 100})
@@ -200,7 +200,7 @@ def database_owner(database: Database) -> Any:
     return asyncpg.create_pool(database.owner_dsn, min_size=1, max_size=1)
 
 
-async def paid_in_two(api: Api, harness: Bench, reference: str) -> str:
+async def paid_in_two(api: Api, harness: BatchHarness, reference: str) -> str:
     """Make an order of 100 that was paid by a gift card of 20 and a card of 80; return its path."""
     path = f"/payment-intents/{(await api.create(reference=reference)).json['id']}"
     await process(harness)
@@ -212,7 +212,7 @@ async def paid_in_two(api: Api, harness: Bench, reference: str) -> str:
     return path
 
 
-async def test_an_order_of_several_attempts_needs_one_named(api: Api, harness: Bench) -> None:
+async def test_an_order_of_several_attempts_needs_one_named(api: Api, harness: BatchHarness) -> None:
     path = await paid_in_two(api, harness, "order-c5")
     shown = (await api.call("GET", path)).json
     attempts = {one["provider_ref"]: one for one in shown["attempts"]}
@@ -233,7 +233,7 @@ async def test_an_order_of_several_attempts_needs_one_named(api: Api, harness: B
     assert (await api.call("GET", f"/payment-intents/{card}")).status == 404
 
 
-async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, harness: Bench) -> None:
+async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, harness: BatchHarness) -> None:
     """A command that was taken on keeps what it is for; one that was not is refused where its attempt is gone."""
     path = await paid_in_two(api, harness, "order-c6")
     attempts = {one["provider_ref"]: one["id"] for one in (await api.call("GET", path)).json["attempts"]}
@@ -248,7 +248,7 @@ async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, 
     assert found[1]["refusal"] is not None
 
 
-async def test_the_consumer_s_figures_are_the_api_s(api: Api, harness: Bench) -> None:
+async def test_the_consumer_s_figures_are_the_api_s(api: Api, harness: BatchHarness) -> None:
     """The same payment by `balance_of` and by read_payment_view.sql: refunds by id and in sum, pending, disputes."""
     path = await captured(api, harness, "pay-c7")
     await tell(
@@ -276,7 +276,7 @@ async def test_the_consumer_s_figures_are_the_api_s(api: Api, harness: Bench) ->
 
 
 async def test_old_commands_are_removed_under_the_lease_once_they_are_published(
-    api: Api, harness: Bench, database: Database
+    api: Api, harness: BatchHarness, database: Database
 ) -> None:
     path = await captured(api, harness, "pay-c8")
     await publish(harness, *(asked_directly(path.rpartition("/")[2], amount=1) for _ in range(4)))
@@ -299,7 +299,7 @@ async def test_old_commands_are_removed_under_the_lease_once_they_are_published(
 
 
 async def test_a_restored_copy_publishes_what_it_had_not_and_nobody_has_answered(
-    api: Api, harness: Bench, database: Database
+    api: Api, harness: BatchHarness, database: Database
 ) -> None:
     path = await captured(api, harness, "pay-c9")
     payment_id = path.rpartition("/")[2]

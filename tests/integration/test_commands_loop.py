@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from consumer_harness import Event, broken_chains, intent, until, webhook
-from consumer_stage import Stage, stage
+from consumer_processes import ConsumerProcesses, consumer_processes
 from relay_rows import relaying
 from relay_rows import settings_for as relay_settings
 
@@ -108,13 +108,13 @@ def refund(payment_id: uuid.UUID, amount: int, client: str) -> Event:
 
 
 @pytest.fixture
-async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as found:
+async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as found:
         yield found
 
 
 async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(
-    harness: Stage, stack: Any, database: Database, tmp_path: Path
+    harness: ConsumerProcesses, stack: Any, database: Database, tmp_path: Path
 ) -> None:
     """Of each payment of 1000: three refunds of 300 that fit, and one of 200 that does not unless one was refused."""
     client = f"loop-{uuid.uuid4().hex[:8]}"
@@ -151,7 +151,7 @@ async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(
     await check(harness, bank)
 
 
-async def check(harness: Stage, bank: Provider) -> None:
+async def check(harness: ConsumerProcesses, bank: Provider) -> None:
     """Compare what the provider did with what the commands say."""
     found = [dict(row) for row in await harness.pool.fetch("select * from commands")]
     done = {row["command_id"]: row for row in found if row["state"] == "done"}

@@ -14,8 +14,8 @@ from ops.operators import Operator
 from ops.passwords import hashed
 from ops.people import Role
 from schemas.errors import RatchetError
-from tests.integration import console_stage
-from tests.integration.console_stage import (
+from tests.integration import console_harness
+from tests.integration.console_harness import (
     CARD,
     PASSWORD,
     PAYMENT_ID,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+place, owner, letters = console_harness.place, console_harness.owner, console_harness.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
 
 BOSS = Operator("boss@host")

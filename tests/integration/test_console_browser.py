@@ -10,9 +10,9 @@ from playwright.async_api import expect
 from ops import redrives
 from ops.redrives import LetterFilter, Order
 from schemas.dead_letter import Reason
-from tests.integration import console_stage
+from tests.integration import console_harness
 from tests.integration.chromium import chromium
-from tests.integration.console_stage import (
+from tests.integration.console_harness import (
     CARD,
     PASSWORD,
     PAYMENT_ID,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
-place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+place, owner, letters = console_harness.place, console_harness.owner, console_harness.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
 
 NARROWEST = 360

@@ -11,8 +11,8 @@ import pytest
 
 from ops.console.outcomes import OutcomeCounter
 from ops.console.reader import Reader
-from tests.integration import console_stage
-from tests.integration.console_stage import add_letter, console_settings, process_one_more
+from tests.integration import console_harness
+from tests.integration.console_harness import add_letter, console_settings, process_one_more
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+place, owner, letters = console_harness.place, console_harness.owner, console_harness.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
 
 

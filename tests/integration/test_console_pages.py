@@ -13,8 +13,8 @@ from ops.console.pages import redrives as redrive_pages
 from ops.console.shield import POLICY
 from ops.redrives import list_redrives, progress
 from schemas.errors import SettingsError
-from tests.integration import console_stage
-from tests.integration.console_stage import (
+from tests.integration import console_harness
+from tests.integration.console_harness import (
     CARD,
     HOSTILE,
     PASSWORD,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+place, owner, letters = console_harness.place, console_harness.owner, console_harness.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
 
 AWAY = "127.0.0.1:9"

@@ -14,8 +14,8 @@ from ops.console.rights import LEAST
 from ops.operators import Operator
 from ops.people import Role
 from schemas.errors import RatchetError, SettingsError
-from tests.integration import console_stage
-from tests.integration.console_stage import (
+from tests.integration import console_harness
+from tests.integration.console_harness import (
     CARD,
     HOSTILE,
     PASSWORD,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+place, owner, letters = console_harness.place, console_harness.owner, console_harness.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
 BOSS = Operator("boss@laptop")
 OWN = "three words and a river"

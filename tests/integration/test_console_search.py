@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration import console_stage
-from tests.integration.console_stage import CARD, Browser, Console, add_letter, console_settings, serving
+from tests.integration import console_harness
+from tests.integration.console_harness import CARD, Browser, Console, add_letter, console_settings, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+place, owner, letters = console_harness.place, console_harness.owner, console_harness.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)

@@ -16,7 +16,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from tests.integration.chromium import chromium
-from tests.integration.console_stage import PASSWORD, Browser, Console, console_settings, serving
+from tests.integration.console_harness import PASSWORD, Browser, Console, console_settings, serving
 from tests.integration.oidc_provider import CLIENT, SECRET, Provider, providing
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from consumer_harness import broken_chains, intent, lives, until, webhook, wrong_payments
-from consumer_stage import Stage, stage
+from consumer_processes import ConsumerProcesses, consumer_processes
 
 from schemas.topics import INTENTS
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Database
-    from consumer_stage import Child
+    from consumer_processes import Child
 
     from runtime.stack import Endpoints
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_what_is_on_the_topics_is_processed_committed_and_drained(harness: Stage) -> None:
+async def test_what_is_on_the_topics_is_processed_committed_and_drained(harness: ConsumerProcesses) -> None:
     expected = lives(60)
     events = [event for life in expected for event in life.events()]
     random.Random(1).shuffle(events)
@@ -59,7 +59,7 @@ async def _shows(child: Child, facts: dict[str, Any]) -> bool:
     return {name: shown.get(name) for name in facts} == facts
 
 
-async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) -> None:
+async def test_a_stop_under_load_commits_only_what_is_durable(harness: ConsumerProcesses) -> None:
     """Everything below the committed offset is in the ledger, and a second start processes the rest once."""
     expected = lives(300)
     events = [event for life in expected for event in life.events()]
@@ -78,7 +78,7 @@ async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) ->
     assert len(tables.claims) == len(set(tables.claims)) == len(events)
 
 
-async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(harness: Stage) -> None:
+async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(harness: ConsumerProcesses) -> None:
     expected = lives(400)
     events = [event for life in expected for event in life.events()]
     random.Random(2).shuffle(events)
@@ -102,9 +102,11 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
     assert second.lines("batch_settled")
 
 
-async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(harness: Stage, tmp_path: Path) -> None:
+async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(
+    harness: ConsumerProcesses, tmp_path: Path
+) -> None:
     """Nobody listens at these addresses; it says so, goes on asking, and stops when asked to."""
-    away = Stage(
+    away = ConsumerProcesses(
         "127.0.0.1:1",
         harness.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"),
         tmp_path,

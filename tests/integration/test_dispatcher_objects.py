@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import bench
+from consumer_harness import batch_harness
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
@@ -187,7 +187,7 @@ async def test_a_subscriptions_sale_and_its_refund_are_asked_about_until_they_en
     token = {"Authorization": "Bearer A21AA-0"}
     harness.world.shown["paypal/v1/payments/sale/S1"] = (token, json.dumps(sale | {"state": "completed"}))
     harness.world.shown["paypal/v1/payments/refund/R1"] = (token, json.dumps(refund | {"state": "completed"}))
-    async with bench(database.dsn) as ledger:
+    async with batch_harness(database.dsn) as ledger:
         for place, (kind, resource) in enumerate((("SALE.PENDING", sale), ("SALE.REFUNDED", refund))):
             body = json.dumps({"event_type": f"PAYMENT.{kind}", "resource": resource}).encode()
             headers = Attributes("paypal", f"e{place}", f"PAYMENT.{kind}", 1.79e9).to_headers()
@@ -220,7 +220,7 @@ async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_it
     done = {**refunds["r2"], "status": "FAILED"}
     reported = {"refund": refunds["r1"] | {"status": "COMPLETED"}}
     harness.world.shown["square/v2/refunds/r1"] = (BEARER, json.dumps(reported))
-    async with bench(database.dsn) as ledger:
+    async with batch_harness(database.dsn) as ledger:
         paid = {"id": "p1", "status": "COMPLETED", "amount_money": EUR}
         await process(ledger, 0, "payment.updated", event("payment.updated", "payment", paid))
         for place, one in enumerate((*refunds.values(), done), start=1):
@@ -242,7 +242,7 @@ async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_it
 
 
 async def test_a_reference_of_two_merchants_is_asked_about_once(harness: Office, database: Database) -> None:
-    async with bench(database.dsn) as ledger:
+    async with batch_harness(database.dsn) as ledger:
         for place, merchant in enumerate(("M1", "M2")):
             pending = {"id": "p1", "status": "PENDING", "amount_money": EUR}
             body = {"type": "payment.updated", "merchant_id": merchant, "data": {"object": {"payment": pending}}}

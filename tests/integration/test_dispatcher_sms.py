@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import bench
+from consumer_harness import batch_harness
 from dispatching import NUMBER, Office, office
 from outside import outside
 from relay_rows import LEDGER, ledger_row
@@ -199,7 +199,7 @@ async def test_a_receipt_is_not_noted_beside_what_was_sent(harness: Office):
     await harness.queue_sms("captured")
     headers = Attributes("twilio", "SM1:delivered", "delivered", time.time()).to_headers()
     receipt = Record(WEBHOOKS.name, 0, 0, 0, b"SM1", b"MessageSid=SM1&MessageStatus=delivered", headers)
-    async with bench(harness.dsn) as tables, harness.pool.acquire() as sender:
+    async with batch_harness(harness.dsn) as tables, harness.pool.acquire() as sender:
         async with sender.transaction():
             await sender.execute(statement("consumer", "lock_receipts"), ["SM1"])
             await sender.execute("update sms_transactions set status = 'sent', provider_sid = 'SM1'")
@@ -271,7 +271,7 @@ async def test_a_try_whose_claim_was_taken_over_finishes_nothing(harness: Office
 async def test_a_receipt_that_comes_late_takes_no_last_word_back(harness: Office):
     await harness.queue_sms("captured")
     await harness.pool.execute("update sms_transactions set status = 'sent', provider_sid = 'SM1'")
-    async with bench(harness.dsn) as tables:
+    async with batch_harness(harness.dsn) as tables:
         for offset, status in enumerate(("delivered", "sent", "failed")):
             headers = Attributes("twilio", f"SM1:{status}", status, time.time()).to_headers()
             body = f"MessageSid=SM1&MessageStatus={status}".encode()

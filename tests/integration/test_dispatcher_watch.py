@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import bench
+from consumer_harness import batch_harness
 from dispatching import Office, office
 from outside import charge, dispute, intent, outside
 from pydantic import SecretStr
@@ -202,7 +202,7 @@ async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
     body = {"resource_type": "payments", "action": "confirmed", "links": {"payment": "PM1"}}
     paid = json.dumps({**body, "created_at": "2026-09-21T10:00:00.000Z"}).encode()
     payment = json.dumps({"payments": {"id": "PM1", "amount": 5000, "currency": "GBP", "status": "submitted"}}).encode()
-    async with bench(database.dsn) as ledger:
+    async with batch_harness(database.dsn) as ledger:
         for place, (kind, value) in enumerate([("refetch.payments", payment), ("payments.confirmed", paid)] * 2):
             headers = Attributes("gocardless", f"e{place % 2}", kind, 1.79e9).to_headers()
             await ledger.process([Record("payments.webhooks", 0, place, 0, b"PM1", value, headers)])
@@ -274,7 +274,7 @@ async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(
         "pi_1", status="succeeded", amount_received=1000, latest_charge=paid | {"disputed": True}
     )
     harness.world.objects["dp_1"] = dispute("dp_1", "pi_1")
-    async with bench(database.dsn) as ledger:
+    async with batch_harness(database.dsn) as ledger:
         headers = Attributes("stripe", "evt_1", "charge.succeeded", 1.79e9).to_headers()
         await ledger.process([Record("payments.webhooks", 0, 0, 0, b"pi_1", event, headers)])
         await harness.pool.execute("update debits set noted_at = noted_at - interval '5 days'")

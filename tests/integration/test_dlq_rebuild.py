@@ -78,15 +78,15 @@ async def put(table: RedriveHarness, events: Iterable[tuple[Event, Headers]]) ->
     """Put records into `payments.dlq` as a plain client does."""
     for event, added in events:
         headers = [*event.headers, *added]
-        await table.stage.producer.send_and_wait(DLQ.name, event.value, key=event.key, headers=headers)
+        await table.consumers.producer.send_and_wait(DLQ.name, event.value, key=event.key, headers=headers)
 
 
 async def run(table: RedriveHarness, folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
     """Run a command of `ratchet dlq` in this process; return its status, its document and what it wrote."""
     own = {name: None for name in os.environ if name.startswith("RATCHET_")} | {
         "RATCHET_HOME": str(folder),
-        "RATCHET_KAFKA__BOOTSTRAP": table.stage.kafka,
-        "RATCHET_POSTGRES__DSN": table.stage.database.dsn,
+        "RATCHET_KAFKA__BOOTSTRAP": table.consumers.kafka,
+        "RATCHET_POSTGRES__DSN": table.consumers.database.dsn,
     }
     done = await asyncio.to_thread(CliRunner().invoke, app, ["dlq", *words, "--json"], env=own)
     begin = done.stdout.find("{\n")  # the relay of this process logs to the same place
@@ -114,7 +114,7 @@ async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, 
     status, listed, reported = await run(table, tmp_path, "list", "--status", "open")
     assert (listed["total"], reported) == (4, "")
 
-    table.stage.spawn()
+    table.consumers.spawn()
     async with reading(stack, WEBHOOKS.name) as reader, relaying(table.settings):
         status, done, reported = await run(table, tmp_path, "redrive", "--yes")
         assert (status, done["matched"], done["published"], done["status"]) == (0, 4, 3, "done"), reported

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 import running_ingress as running
-from consumer_harness import bench, records, webhook
+from consumer_harness import batch_harness, records, webhook
 from pydantic import SecretStr
 
 from runtime.settings import LimitSettings, PostgresSettings, ProviderSettings, RefetchSettings
@@ -72,7 +72,7 @@ async def everything(pool: Any) -> dict[str, list[Any]]:
 
 
 async def test_no_body_of_any_provider_moves_anything_as_a_hint(stack: Any, database: Any, pool: Any) -> None:
-    async with bench(database.dsn) as tables:
+    async with batch_harness(database.dsn) as tables:
         known = [webhook("payment.authorized", ref, amount=100, reference=ref) for ref in ("tr_1", "ws_CO_1", "INV-1")]
         await tables.process(records(known))
     before = await everything(pool)

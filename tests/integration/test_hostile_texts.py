@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from console_stage import console_settings, place, serving
+from console_harness import console_settings, place, serving
 from test_console_pages import Browser
 
 if TYPE_CHECKING:

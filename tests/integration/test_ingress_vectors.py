@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import running_ingress as running
-from consumer_stage import new_database
+from consumer_processes import new_database
 from pydantic import SecretStr, ValidationError
 
 from producers.ingress import app as ingress_app

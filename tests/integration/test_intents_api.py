@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, answer, bench, records, until_waiting, webhook
+from consumer_harness import BatchHarness, answer, batch_harness, records, until_waiting, webhook
 from running_intents import INTENT, KEYS, Api, open_api, record_of
 
 from producers.relay.cleaning import clean_claims
@@ -44,23 +44,23 @@ async def patient_api(stack: Any, database: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def harness(database: Any) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as opened:
+async def harness(database: Any) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
         yield opened
 
 
-async def process(harness: Bench) -> None:
+async def process(harness: BatchHarness) -> None:
     """Do what relay and consumer do with the spool."""
     rows = await harness.fetch("delete from spool returning *")
     await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
-async def tell(harness: Bench, kind: str, payment: str, offset: int, **fields: Any) -> None:
+async def tell(harness: BatchHarness, kind: str, payment: str, offset: int, **fields: Any) -> None:
     """Do what the consumer does with a webhook."""
     await harness.process(records([webhook(kind, payment, **fields)], first=offset))
 
 
-async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harness: Bench) -> None:
+async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harness: BatchHarness) -> None:
     reply = await api.create(reference="order-1", provider_ref="pay-1", phone="+4915112345678", metadata={"a": [1]})
     assert (reply.status, reply.json["status"], reply.json["command"]) == (202, "created", "create")
     payment_id = reply.json["id"]
@@ -75,7 +75,7 @@ async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harnes
     assert reported["body"] | {**INTENT, "phone": "+4915112345678", "metadata": {"a": [1]}} == reported["body"]
 
 
-async def test_the_same_request_gets_the_same_bytes(api: Api, harness: Bench) -> None:
+async def test_the_same_request_gets_the_same_bytes(api: Api, harness: BatchHarness) -> None:
     key = str(uuid.uuid4())
     first = await api.create(key=key)
     again = [await api.create(key=form) for form in (key, f'"{key}"', key.upper(), f'"{key.upper()}"')]
@@ -100,7 +100,7 @@ async def test_a_key_stands_for_one_request_of_one_client(api: Api) -> None:
     assert (rival.status, rival.json["id"] != first.json["id"]) == (202, True)
 
 
-async def test_fifty_requests_of_one_key_make_one_event(api: Api, harness: Bench) -> None:
+async def test_fifty_requests_of_one_key_make_one_event(api: Api, harness: BatchHarness) -> None:
     key = str(uuid.uuid4())
     replies = await asyncio.gather(*(api.create(key=key) for _ in range(50)))
     taken = [reply for reply in replies if reply.status == 202]
@@ -112,7 +112,9 @@ async def test_fifty_requests_of_one_key_make_one_event(api: Api, harness: Bench
     assert await harness.pool.fetchval("select count(*) from intent_claims") == 1
 
 
-async def test_requests_of_one_key_at_two_ingresses_make_one_event(stack: Any, database: Any, harness: Bench) -> None:
+async def test_requests_of_one_key_at_two_ingresses_make_one_event(
+    stack: Any, database: Any, harness: BatchHarness
+) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn) as one, open_api(stack.kafka, database.dsn) as other:
         replies = await asyncio.gather(*(ingress.create(key=key) for _ in range(25) for ingress in (one, other)))
@@ -122,7 +124,7 @@ async def test_requests_of_one_key_at_two_ingresses_make_one_event(stack: Any, d
     assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
-async def test_a_copy_of_a_request_that_hangs_is_answered_so(stack: Any, database: Any, harness: Bench) -> None:
+async def test_a_copy_of_a_request_that_hangs_is_answered_so(stack: Any, database: Any, harness: BatchHarness) -> None:
     """As a second process would hold it: the first one's transaction is open and does not end."""
     key = uuid.uuid4()
     name = f"intent-claim:shop:{key}"
@@ -135,7 +137,7 @@ async def test_a_copy_of_a_request_that_hangs_is_answered_so(stack: Any, databas
         assert (await api.create(key=str(key))).status == 202
 
 
-async def test_what_is_refused_leaves_the_key_free(api: Api, harness: Bench) -> None:
+async def test_what_is_refused_leaves_the_key_free(api: Api, harness: BatchHarness) -> None:
     key = str(uuid.uuid4())
     refused = await api.create(key=key, amount=0)
     assert (refused.status, refused.slug) == (422, "invalid-body")
@@ -188,7 +190,7 @@ async def test_a_key_of_a_client_is_needed(api: Api, authorization: str | None) 
         b'{"amount": 100, "currency": "EUR", "provider": "\xff"}',
     ],
 )
-async def test_a_body_that_is_no_intent_is_refused(api: Api, harness: Bench, body: bytes) -> None:
+async def test_a_body_that_is_no_intent_is_refused(api: Api, harness: BatchHarness, body: bytes) -> None:
     reply = await api.post(body=body)
     assert (reply.status, reply.slug) == (422, "invalid-body")
     assert await harness.pool.fetchval("select count(*) from spool") == 0
@@ -214,7 +216,7 @@ async def test_http_is_taken_at_its_word(api: Api) -> None:
     assert (await api.call("HEAD", path)).status == 404
 
 
-async def test_a_payment_is_seen_by_its_client_alone(api: Api, harness: Bench) -> None:
+async def test_a_payment_is_seen_by_its_client_alone(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(reference="order-2")).json["id"]
     rival = api.of("rival")
     for _ in range(2):
@@ -232,13 +234,13 @@ async def test_a_payment_is_seen_by_its_client_alone(api: Api, harness: Bench) -
     assert (await rival.create(reference="order-2", account="other")).status == 202
 
 
-async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, harness: Bench) -> None:
+async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, harness: BatchHarness) -> None:
     await tell(harness, "payment.authorized", "pay-9", 0, amount=100)
     (row,) = await harness.fetch("select id from payments")
     assert (await api.get(str(row["id"]))).slug == "unknown-intent"
 
 
-async def test_it_is_shown_from_the_claim_and_then_from_the_ledger(api: Api, harness: Bench) -> None:
+async def test_it_is_shown_from_the_claim_and_then_from_the_ledger(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-3", reference="order-3")).json["id"]
     claimed = (await api.get(payment_id)).json
     assert (claimed["id"], claimed["status"], claimed["version"]) == (payment_id, "created", 0)
@@ -255,7 +257,7 @@ async def test_it_is_shown_from_the_claim_and_then_from_the_ledger(api: Api, har
     ]
 
 
-async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api, harness: Bench) -> None:
+async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-30", livemode=False)).json["id"]
     scope = ("merchant_account", "livemode", "flags")
     assert [(await api.get(payment_id)).json[name] for name in scope] == ["", False, []]
@@ -267,7 +269,7 @@ async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api
     assert [shown[name] for name in scope] == ["", True, ["over_captured"]]
 
 
-async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, harness: Bench) -> None:
+async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, harness: BatchHarness) -> None:
     await tell(harness, "payment.authorized", "pay-4", 0, amount=100)
     payment_id = (await api.create(provider_ref="pay-4")).json["id"]
     await process(harness)
@@ -283,7 +285,7 @@ async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api
     ]
 
 
-async def test_names_are_unique_in_their_scope(api: Api, harness: Bench) -> None:
+async def test_names_are_unique_in_their_scope(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(reference="order-5", provider_ref="pay-5")).json["id"]
     for _ in range(2):
         for names in ({"reference": "order-5"}, {"provider_ref": "pay-5"}):
@@ -294,14 +296,14 @@ async def test_names_are_unique_in_their_scope(api: Api, harness: Bench) -> None
     assert (await api.create(provider_ref="pay-5", account="other")).status == 202
 
 
-async def test_requests_under_two_keys_get_one_reference(api: Api, harness: Bench) -> None:
+async def test_requests_under_two_keys_get_one_reference(api: Api, harness: BatchHarness) -> None:
     replies = await asyncio.gather(*(api.create(reference="order-6") for _ in range(20)))
     assert Counter(reply.status for reply in replies) == {202: 1, 409: 19}
     assert {reply.slug for reply in replies if reply.status == 409} == {"reference-taken"}
     assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
-async def test_commands_follow_their_create_under_its_key(api: Api, harness: Bench) -> None:
+async def test_commands_follow_their_create_under_its_key(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-7")).json["id"]
     path = f"/payment-intents/{payment_id}"
     capture = await api.post(f"{path}/capture", {"amount": 60})
@@ -319,11 +321,11 @@ async def test_commands_follow_their_create_under_its_key(api: Api, harness: Ben
     assert len({row["event_id"] for row in ledger}) == 3
 
 
-async def process_answers(harness: Bench, *answers: Event) -> None:
+async def process_answers(harness: BatchHarness, *answers: Event) -> None:
     await harness.process(records(answers, topic=EVENTS.name, first=next(PLACES)))
 
 
-async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: Api, harness: Bench) -> None:
+async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: Api, harness: BatchHarness) -> None:
     """In any order a later state stands: a refund that was carried out is never taken for refused."""
     payment_id = (await api.create(provider_ref="pay-r")).json["id"]
     path = f"/payment-intents/{payment_id}"
@@ -354,7 +356,7 @@ async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: A
 
 
 async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_its_claim(
-    api: Api, harness: Bench
+    api: Api, harness: BatchHarness
 ) -> None:
     """It holds money until it is refused, then none; what was done is not taken back by an answer that is late."""
     payment_id = (await api.create(provider_ref="pay-old")).json["id"]
@@ -376,7 +378,7 @@ async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_it
     assert (await api.post(path, {"amount": 10})).slug == "state-forbids"
 
 
-async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness: Bench) -> None:
+async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-8")).json["id"]
     path, key = f"/payment-intents/{payment_id}/capture", str(uuid.uuid4())
     first = await api.post(path, {"amount": 100}, key=key)
@@ -389,7 +391,7 @@ async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness
     assert "captured" in other.json["detail"]
 
 
-async def test_two_refunds_that_do_not_fit_together_are_one(patient_api: Api, harness: Bench) -> None:
+async def test_two_refunds_that_do_not_fit_together_are_one(patient_api: Api, harness: BatchHarness) -> None:
     """Neither has written its claim when the other looks: the table is held until both have come as far as they can."""
     api = patient_api
     payment_id = (await api.create(provider_ref="pay-10")).json["id"]
@@ -411,7 +413,7 @@ async def test_two_refunds_that_do_not_fit_together_are_one(patient_api: Api, ha
     assert (await api.post(path)).status == 409
 
 
-async def test_what_is_canceled_is_not_captured(api: Api, harness: Bench) -> None:
+async def test_what_is_canceled_is_not_captured(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-11")).json["id"]
     path = f"/payment-intents/{payment_id}"
     assert (await api.post(f"{path}/capture", {"amount": 1, "currency": "USD"})).json["state"] == "created"
@@ -423,7 +425,7 @@ async def test_what_is_canceled_is_not_captured(api: Api, harness: Bench) -> Non
     assert (await api.post(f"{path}/capture")).json["state"] == "canceled"
 
 
-async def test_a_request_that_the_provider_never_served_stops_counting(api: Api, harness: Bench) -> None:
+async def test_a_request_that_the_provider_never_served_stops_counting(api: Api, harness: BatchHarness) -> None:
     path = f"/payment-intents/{(await api.create()).json['id']}/capture"
     assert [(await api.post(path)).status for _ in range(2)] == [202, 409]
     await harness.pool.execute("update intent_claims set created_at = created_at - interval '1 day 1 second'")
@@ -439,7 +441,7 @@ async def test_postgres_away_is_503_and_comes_back(stack: Any, database: Any) ->
 
 
 async def test_a_postgres_that_hangs_is_503_and_nothing_is_left_of_it(
-    stack: Any, database: Any, harness: Bench
+    stack: Any, database: Any, harness: BatchHarness
 ) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn, timeout_seconds=0.5, connections_max=2) as api:
@@ -461,7 +463,7 @@ async def test_the_document_is_served(api: Api) -> None:
     assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
-async def test_connections_that_postgres_dropped_are_made_anew(api: Api, database: Any, harness: Bench) -> None:
+async def test_connections_that_postgres_dropped_are_made_anew(api: Api, database: Any, harness: BatchHarness) -> None:
     key = str(uuid.uuid4())
     await api.create(key=str(uuid.uuid4()))
     await harness.pool.fetch(
@@ -474,7 +476,7 @@ async def test_connections_that_postgres_dropped_are_made_anew(api: Api, databas
 
 
 async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
-    api: Api, harness: Bench, database: Any
+    api: Api, harness: BatchHarness, database: Any
 ) -> None:
     for number in range(3):
         await api.create(provider_ref=f"pay-{number}")

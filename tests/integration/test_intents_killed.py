@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer
-from consumer_harness import bench, records, settings_for, until, webhook
+from consumer_harness import batch_harness, records, settings_for, until, webhook
 from running_intents import Api, IntentsProcess, Reply, open_api, record_of
 
 from producers.relay.role import serve as relay
@@ -22,7 +22,7 @@ from schemas.topics import INTENTS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from consumer_harness import Bench
+    from consumer_harness import BatchHarness
 
 pytestmark = pytest.mark.integration
 
@@ -37,8 +37,8 @@ def points(*names: str) -> list[Any]:
 
 
 @pytest.fixture
-async def harness(database: Any) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as opened:
+async def harness(database: Any) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
         yield opened
 
 
@@ -52,13 +52,13 @@ async def killed(ingress: IntentsProcess, path: str, body: Any, key: str) -> Non
         assert await asyncio.to_thread(ingress.process.wait, 20) == -9
 
 
-async def promised(harness: Bench) -> list[str]:
+async def promised(harness: BatchHarness) -> list[str]:
     return [str(row["payment_id"]) for row in await harness.fetch("select payment_id from intent_claims")]
 
 
 @pytest.mark.parametrize("point", points("find_taken", *BEFORE, *AFTER))
 async def test_a_create_has_one_effect_wherever_the_ingress_dies(
-    stack: Any, database: Any, harness: Bench, point: str
+    stack: Any, database: Any, harness: BatchHarness, point: str
 ) -> None:
     key, intent = str(uuid.uuid4()), {"amount": 5, "currency": "EUR", "provider": "stripe", "reference": "order-1"}
     await killed(IntentsProcess(stack.kafka, database.dsn, point), "/payment-intents", intent, key)
@@ -74,7 +74,7 @@ async def test_a_create_has_one_effect_wherever_the_ingress_dies(
 
 @pytest.mark.parametrize("point", points("read_payment_view", "read_asked", *BEFORE, *AFTER))
 async def test_a_refund_has_one_effect_wherever_the_ingress_dies(
-    stack: Any, database: Any, harness: Bench, point: str
+    stack: Any, database: Any, harness: BatchHarness, point: str
 ) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         payment_id = (await api.create(provider_ref="pay-1")).json["id"]
@@ -92,7 +92,7 @@ async def test_a_refund_has_one_effect_wherever_the_ingress_dies(
 
 
 async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(
-    stack: Any, database: Any, harness: Bench
+    stack: Any, database: Any, harness: BatchHarness
 ) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         await ensure_topics(KafkaSettings(bootstrap=stack.kafka))
@@ -106,7 +106,7 @@ async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(
     assert len({event_id for _, _, event_id in published}) == 2
 
 
-async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: Any, harness: Bench) -> None:
+async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: Any, harness: BatchHarness) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         await api.create(provider_ref="pay-1")
         kept = (await api.create(provider_ref="pay-2")).json["id"]
@@ -133,7 +133,7 @@ async def relaying(kafka: str, dsn: str) -> AsyncIterator[None]:
         await task
 
 
-async def _published(kafka: str, dsn: str, harness: Bench, payment_id: str) -> list[tuple[str, bytes, str]]:
+async def _published(kafka: str, dsn: str, harness: BatchHarness, payment_id: str) -> list[tuple[str, bytes, str]]:
     """Run the relay until the spool is empty; return kind, key and event id of the payment's records."""
     async with relaying(kafka, dsn):
 

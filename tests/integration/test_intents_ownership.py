@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import Bench, bench, records, webhook
+from consumer_harness import BatchHarness, batch_harness, records, webhook
 from running_intents import Api, open_api, record_of
 
 from runtime.settings import ClientSettings, ProviderSettings
@@ -27,18 +27,18 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def harness(database: Any) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as opened:
+async def harness(database: Any) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
         yield opened
 
 
-async def process(harness: Bench) -> None:
+async def process(harness: BatchHarness) -> None:
     """Do what relay and consumer do with the spool."""
     rows = await harness.fetch("delete from spool returning *")
     await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
-async def reports(harness: Bench, *events: Any, first: int = 0) -> None:
+async def reports(harness: BatchHarness, *events: Any, first: int = 0) -> None:
     await harness.process(records(events, first=first))
 
 
@@ -70,7 +70,7 @@ async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
     assert (await api.create(account="other")).status == 202
 
 
-async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness: Bench) -> None:
+async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness: BatchHarness) -> None:
     """Sequence A: a stranger's captured payment, named with an amount of 1."""
     await reports(harness, webhook("payment.captured", "pay-victim", amount=125_000))
     mine = (await api.create(amount=1, provider_ref="pay-victim", phone="+254700000001")).json["id"]
@@ -80,7 +80,7 @@ async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness
     assert await harness.fetch("select from sms_transactions") == []
 
 
-async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: Bench) -> None:
+async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: BatchHarness) -> None:
     """Sequence B: one payment by its id and another by its reference, in one intent."""
     await reports(
         harness,
@@ -94,7 +94,7 @@ async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: Bench) -
     assert [row["captured"] for row in rows] == [1_000, 70_000]
 
 
-async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api, harness: Bench) -> None:
+async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api, harness: BatchHarness) -> None:
     """Sequence C between clients that share the account: the first promise stands, and the second knows it at once."""
     first = await api.of("rival").create(reference="NEXT", amount=1)
     for _ in range(2):
@@ -106,7 +106,9 @@ async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api
         await harness.pool.execute("delete from intent_claims")
 
 
-async def test_of_two_clients_that_promise_one_reference_at_once_one_is_the_second(api: Api, harness: Bench) -> None:
+async def test_of_two_clients_that_promise_one_reference_at_once_one_is_the_second(
+    api: Api, harness: BatchHarness
+) -> None:
     clients = (api, api.of("rival"))
     for order in range(10):
         replies = await asyncio.gather(*(one.create(reference=f"ORD-{order}") for one in clients for _ in range(3)))
@@ -117,7 +119,7 @@ async def test_of_two_clients_that_promise_one_reference_at_once_one_is_the_seco
 async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_other(stack: Any, database: Any) -> None:
     """Sequence C between clients that share nothing."""
     own = {"rival": ClientSettings(accounts=("standard_webhooks/other",)), "shop": ClientSettings(accounts=("stripe",))}
-    async with open_api(stack.kafka, database.dsn, clients=own) as api, bench(database.dsn) as harness:
+    async with open_api(stack.kafka, database.dsn, clients=own) as api, batch_harness(database.dsn) as harness:
         rival = api.of("rival")
         assert (await rival.create(reference="NEXT", amount=1, provider="stripe")).status == 422
         taken = await rival.create(reference="NEXT", amount=1, account="other")
@@ -129,7 +131,9 @@ async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_ot
 
 
 @pytest.mark.parametrize("end", ["payment.canceled", "payment.expired", "payment.failed"])
-async def test_a_payment_that_ended_without_money_gives_its_reference_free(api: Api, harness: Bench, end: str) -> None:
+async def test_a_payment_that_ended_without_money_gives_its_reference_free(
+    api: Api, harness: BatchHarness, end: str
+) -> None:
     assert (await api.create(reference="ORD", provider_ref="pay-1")).status == 202
     await process(harness)
     again = {"reference": "ORD", "provider_ref": "pay-2"}
@@ -156,7 +160,7 @@ async def test_the_same_order_at_another_provider_or_in_another_mode_is_another_
         assert (await api.create(reference="ORD", provider="stripe", livemode=False)).status == 409
 
 
-async def test_merchant_accounts_part_references(stack: Any, database: Any, harness: Bench) -> None:
+async def test_merchant_accounts_part_references(stack: Any, database: Any, harness: BatchHarness) -> None:
     adyen = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"], "merchant_accounts": ["One", "Two"]})}
     async with open_api(stack.kafka, database.dsn, providers=adyen) as api:
         one = await api.create(reference="ORD", provider="adyen", merchant_account="One")
@@ -173,14 +177,14 @@ async def test_merchant_accounts_part_references(stack: Any, database: Any, harn
         assert (await api.create(provider="adyen", merchant_account="Three")).status == 422
 
 
-async def test_the_record_says_the_scope_that_was_promised(api: Api, harness: Bench) -> None:
+async def test_the_record_says_the_scope_that_was_promised(api: Api, harness: BatchHarness) -> None:
     await api.create(reference="ORD")
     (row,) = await harness.fetch("select value from spool")
     body = json.loads(row["value"])["body"]
     assert (body["livemode"], body["merchant_account"]) == (True, "")
 
 
-async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness: Bench) -> None:
+async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness: BatchHarness) -> None:
     await reports(harness, webhook("payment.captured", "pay-nobody", amount=100))
     (nobodys,) = await harness.fetch("select id from payments")
     mine = (await api.create(reference="ORD")).json["id"]
@@ -193,7 +197,7 @@ async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness:
             assert (await other.post(f"/payment-intents/{payment_id}/{command}", {})).status == 404
 
 
-async def test_no_refund_of_money_that_a_dispute_took(api: Api, harness: Bench) -> None:
+async def test_no_refund_of_money_that_a_dispute_took(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-1", amount=5_000)).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
     await process(harness)
@@ -216,7 +220,7 @@ async def found(api: Api, query: str) -> list[str]:
     return [payment["id"] for payment in reply.json["payments"]]
 
 
-async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, harness: Bench) -> None:
+async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, harness: BatchHarness) -> None:
     noted = {"cart": [7, {"note": "é"}], "gift": None}
     mine = (await api.create(provider_ref="pay-noted", metadata=noted)).json["id"]
     bare = (await api.create()).json["id"]
@@ -227,7 +231,7 @@ async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, harness: 
     assert (await api.call("GET", f"/payments?id={mine}")).json["payments"][0]["metadata"] == noted
 
 
-async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(api: Api, harness: Bench) -> None:
+async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(api: Api, harness: BatchHarness) -> None:
     rival = api.of("rival")
     mine = (await api.create(reference="ORD-F", amount=1000)).json["id"]
     named = (await api.create(provider_ref="pay-f2", amount=1000)).json["id"]

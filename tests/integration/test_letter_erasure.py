@@ -22,7 +22,7 @@ from runtime.settings import RetentionSettings
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
 from schemas.record import Record
-from tests.integration import console_stage
+from tests.integration import console_harness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -158,7 +158,7 @@ async def test_a_closed_letter_waits_for_the_end_of_its_redrive_and_goes_then(ap
 
 
 async def test_old_rows_that_name_people_go_by_their_settings(owner: Any, application: Any) -> None:
-    await console_stage.fill(owner)
+    await console_harness.fill(owner)
     await owner.execute(
         "insert into sms_transactions (payment_id, to_number, template, status, created_at)"
         " select id, '+254712345678', n.status, n.status, now() - make_interval(days => days)"

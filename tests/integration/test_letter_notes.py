@@ -19,7 +19,7 @@ from runtime import metrics
 from runtime.postgres import open_pool
 from runtime.settings import PostgresSettings
 from schemas.errors import RatchetError
-from tests.integration.console_stage import Browser, console_settings, serving
+from tests.integration.console_harness import Browser, console_settings, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, bench, intent, intent_records, records, webhook
+from consumer_harness import BatchHarness, batch_harness, intent, intent_records, records, webhook
 from msgspec.structs import replace
 from relay_rows import add_command, add_payment
 
@@ -38,7 +38,7 @@ def linking(payments: Iterable[str], event_id: str, offset: int) -> Item:
     return record, replace(event, meaning=replace(event.meaning, refs=names))
 
 
-async def one_payment_of_many(consumer: Bench) -> list[uuid.UUID]:
+async def one_payment_of_many(consumer: BatchHarness) -> list[uuid.UUID]:
     """Open payments and merge each into the one before, the last first: the way from the last is the longest."""
     names = [f"pay-{number:02}" for number in range(PAYMENTS)]
     for offset, name in enumerate(names):
@@ -53,7 +53,7 @@ async def one_payment_of_many(consumer: Bench) -> list[uuid.UUID]:
 
 
 async def test_a_batch_follows_a_payment_through_all_that_it_turned_out_to_be(database: Database) -> None:
-    async with bench(database.dsn) as consumer:
+    async with batch_harness(database.dsn) as consumer:
         first, *_ = await one_payment_of_many(consumer)
         last = webhook("refund.succeeded", f"pay-{PAYMENTS - 1:02}", child="r2", amount=70)
         plans = await consumer.process(records([last], first=200))
@@ -65,7 +65,7 @@ async def test_a_batch_follows_a_payment_through_all_that_it_turned_out_to_be(da
 
 async def test_a_batch_follows_references_through_all_payments_that_stand_under_two(database: Database) -> None:
     """Each payment names its order and the next one; the batch that promises the first needs what all of them hold."""
-    async with bench(database.dsn) as consumer:
+    async with batch_harness(database.dsn) as consumer:
         for place in range(PAYMENTS):
             [record] = records([webhook("payment.captured", f"p-{place:02}", child=f"c-{place}")], first=place)
             event = decode(record)

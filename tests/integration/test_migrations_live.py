@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from consumer_harness import bench, records, webhook
+from consumer_harness import batch_harness, records, webhook
 
 from runtime.migrations import migrate_down, migrate_up, read_files
 from tests.conftest import Database, role_of, run_as_superuser, with_database
@@ -87,7 +87,7 @@ async def longest_held(dsn: str, seen: dict[str, float], query: str = LOCKS) -> 
 async def write_until(database: Database, stop: asyncio.Event) -> list[float]:
     """Apply batches, as a consumer does; return how long each took."""
     took: list[float] = []
-    async with bench(database.dsn, connections=2) as harness:
+    async with batch_harness(database.dsn, connections=2) as harness:
         while not stop.is_set():
             begun = time.monotonic()
             await harness.process(records([webhook("payment.created", f"pay-{len(took)}-{n}") for n in range(4)]))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import running_ingress as running
-from consumer_harness import Bench, bench
+from consumer_harness import BatchHarness, batch_harness
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
@@ -89,7 +89,7 @@ def pushed() -> Record:
 class Till:
     """The ingress, the dispatcher, the consumer and Daraja, joined by hand."""
 
-    def __init__(self, ingress: running.RunningIngress, jobs: Office, ledger: Bench) -> None:
+    def __init__(self, ingress: running.RunningIngress, jobs: Office, ledger: BatchHarness) -> None:
         self.ingress, self.office, self.ledger, self._applied = ingress, jobs, ledger, 0
 
     async def post(self, body: dict[str, Any], path: str = PATH) -> int:
@@ -147,7 +147,7 @@ async def opened(stack: Any, database: Database) -> AsyncIterator[Till]:
         outside() as world,
         office(database, world) as jobs,
         running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
-        bench(database.dsn) as ledger,
+        batch_harness(database.dsn) as ledger,
     ):
         yield Till(ingress, jobs, ledger)
 

@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import Bench, bench
+from consumer_harness import BatchHarness, batch_harness
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
@@ -62,21 +62,21 @@ APPROVED = "CHECKOUT.ORDER.APPROVED"
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as open_bench:
-        yield open_bench
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
+        yield opened
 
 
-async def take(on: Bench, batch: list[Record]) -> None:
+async def take(on: BatchHarness, batch: list[Record]) -> None:
     """Process a batch as the consumer does."""
     await on.processor().write([decoded(record, SEVERAL) for record in batch])
 
 
-async def alive(harness: Bench | Office) -> list[tuple[Any, ...]]:
+async def alive(harness: BatchHarness | Office) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in await harness.pool.fetch(TAKEN)]
 
 
-async def test_an_order_of_one_payee_takes_in_what_stands_under_it(harness: Bench) -> None:
+async def test_an_order_of_one_payee_takes_in_what_stands_under_it(harness: BatchHarness) -> None:
     """Its captures came in transactions before, one more in its own batch, and one after."""
     for own in ("C1", "C2"):
         await take(harness, capture(own, 10))
@@ -87,7 +87,7 @@ async def test_an_order_of_one_payee_takes_in_what_stands_under_it(harness: Benc
     assert await harness.pool.fetchval("select count(*) from payments where merged_into is not null") == 2
 
 
-async def test_captures_and_their_order_at_once(harness: Bench) -> None:
+async def test_captures_and_their_order_at_once(harness: BatchHarness) -> None:
     """Each in a transaction of its own, all at once: whoever comes later sees the others."""
     batches = [capture(f"C{place}", 10) for place in range(6)]
     batches.insert(3, posted(APPROVED, order("P1"), "WH-1"))
@@ -110,7 +110,7 @@ async def test_an_order_of_two_payees_that_is_read_again_is_an_event_of_each(api
         "api_secret": SecretStr("hidden"),
         "api_base_url": f"{api.world.url}/apis/paypal",
     }
-    async with bench(database.dsn) as ledger:
+    async with batch_harness(database.dsn) as ledger:
         await take(ledger, [*capture("C1", 10), *capture("C2", 20)])
         assert [(row["ref"], row["reason"]) for row in await api.rows("refetches")] == [("O1", "stale")]
         lease = await api.lease()

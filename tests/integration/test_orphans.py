@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import Bench, Event, bench, broken_chains, records, until, until_waiting, webhook
-from consumer_stage import Stage, stage
+from consumer_harness import BatchHarness, Event, batch_harness, broken_chains, records, until, until_waiting, webhook
+from consumer_processes import ConsumerProcesses, consumer_processes
 
 from consumer import planner
 from consumer.decode import decoded
@@ -47,7 +47,7 @@ class Clock:
 
 
 @pytest.fixture
-async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BatchHarness]:
     """Give a writer over one amount of which the fold trips."""
 
     def tripping(payment: Any, meaning: Any, **limits: Any) -> Any:
@@ -56,9 +56,9 @@ async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
         return decide(payment, meaning, **limits)
 
     monkeypatch.setattr(planner, "decide", tripping)
-    async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
-        open_bench.clock = Clock()
-        yield open_bench
+    async with batch_harness(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as opened:
+        opened.clock = Clock()
+        yield opened
 
 
 def refund(payment: str, child: str = "r", amount: int = 100) -> Event:
@@ -69,24 +69,24 @@ def capture(payment: str) -> Event:
     return webhook("payment.captured", payment, child=f"{payment}-c")
 
 
-async def bury(harness: Bench, *events: Event) -> None:
+async def bury(harness: BatchHarness, *events: Event) -> None:
     """Let these events wait in vain."""
     await harness.process(records(events))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     assert await sweep(harness.pool, harness.clock, records_max=1000) == len(events)
 
 
-async def statuses(harness: Bench) -> list[tuple[str, str, str]]:
+async def statuses(harness: BatchHarness) -> list[tuple[str, str, str]]:
     return [(row["event_id"], row["reason"], row["status"]) for row in (await harness.tables()).letters]
 
 
-async def left_waiting(harness: Bench) -> tuple[int, int]:
+async def left_waiting(harness: BatchHarness) -> tuple[int, int]:
     """Return how many marks and how many names of orphans are left."""
     marks, names = "select count(*) from wake_marks", "select count(*) from orphan_refs"
     return int(await harness.pool.fetchval(marks)), int(await harness.pool.fetchval(names))
 
 
-async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(harness: Bench) -> None:
+async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(harness: BatchHarness) -> None:
     await bury(harness, refund("p"), refund("q"))
     (before, _) = (await harness.tables()).letters
     (plan,) = await harness.process(records([capture("p")], first=9))
@@ -104,7 +104,7 @@ async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(harness
     assert (len(plan.applied), await left_waiting(harness), broken_chains(tables)) == (1, (0, 1), [])
 
 
-async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(harness: Bench) -> None:
+async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(harness: BatchHarness) -> None:
     await bury(harness, *(refund("p", f"r{number}", 1) for number in range(50)))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     await writer.process([decoded(one) for one in records([capture("p")], first=99)])
@@ -126,7 +126,7 @@ class PutOffWriter(BatchWriter):
         raise ConnectionRefusedError
 
 
-async def test_the_sweeper_applies_what_a_kill_between_left(harness: Bench) -> None:
+async def test_the_sweeper_applies_what_a_kill_between_left(harness: BatchHarness) -> None:
     await bury(harness, refund("p"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     await writer.process([decoded(one) for one in records([capture("p")], first=9)])
@@ -142,7 +142,7 @@ async def test_the_sweeper_applies_what_a_kill_between_left(harness: Bench) -> N
     assert [row["refunded"] for row in (await harness.tables()).payments] == [100]
 
 
-async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are_applied(harness: Bench) -> None:
+async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are_applied(harness: BatchHarness) -> None:
     await bury(harness, refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"))
     await harness.process(records([capture("p")], first=9))
     assert await statuses(harness) == [
@@ -154,7 +154,7 @@ async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are
     assert (await left_waiting(harness))[0] == 0, "it is tried again when another of its names is bound, not for ever"
 
 
-async def test_a_name_that_is_bound_anew_wakes_its_orphans_from_the_first(harness: Bench) -> None:
+async def test_a_name_that_is_bound_anew_wakes_its_orphans_from_the_first(harness: BatchHarness) -> None:
     """Waking had come past them when the name got another payment: what could not be applied may be now."""
     await bury(harness, refund("p", "r1"), refund("p", "r2"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
@@ -168,7 +168,9 @@ async def test_a_name_that_is_bound_anew_wakes_its_orphans_from_the_first(harnes
 
 
 async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database) -> None:
-    async with bench(database.dsn, batch_records_max=10, parking={"deadline_seconds": DEADLINE_SECONDS}) as harness:
+    async with batch_harness(
+        database.dsn, batch_records_max=10, parking={"deadline_seconds": DEADLINE_SECONDS}
+    ) as harness:
         harness.clock = Clock()
         for first in (0, 10):
             await harness.process(records([refund("p", f"r{n}", 1) for n in range(first, first + 10)], first=first))
@@ -181,7 +183,7 @@ async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database
         assert ({row["status"] for row in tables.letters}, tables.parked) == ({"applied"}, [])
 
 
-async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(harness: Bench) -> None:
+async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(harness: BatchHarness) -> None:
     """It waits a second time; the one that waits is processed, and the letter has its effect by that."""
     await bury(harness, refund("p"))
     await harness.process(records([refund("p")], first=5))
@@ -200,7 +202,9 @@ def razorpay(event_id: str, event: str, name: str, **entity: Any) -> Event:
     return Event(event_id, b"pay_1", value, headers)
 
 
-async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is_processed(harness: Bench) -> None:
+async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is_processed(
+    harness: BatchHarness,
+) -> None:
     """The letter is given up; its body comes again, and then as often as anybody likes."""
 
     def given_back(event_id: str) -> Event:
@@ -214,7 +218,7 @@ async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is
     assert [row["event_id"] for row in (await harness.tables()).ledger] == ["evt_0", "evt_2"]
 
 
-async def test_a_letter_whose_event_says_other_facts_in_the_ledger_stays_open(harness: Bench) -> None:
+async def test_a_letter_whose_event_says_other_facts_in_the_ledger_stays_open(harness: BatchHarness) -> None:
     await bury(harness, refund("p"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     other = webhook("refund.succeeded", "p", child="r", amount=70, event_id="p:refund.succeeded:r")
@@ -225,7 +229,7 @@ async def test_a_letter_whose_event_says_other_facts_in_the_ledger_stays_open(ha
 
 
 @pytest.mark.parametrize("status", ["redriven", "discarded"])
-async def test_a_letter_that_people_dealt_with_is_left_alone(harness: Bench, status: str) -> None:
+async def test_a_letter_that_people_dealt_with_is_left_alone(harness: BatchHarness, status: str) -> None:
     await bury(harness, refund("p"))
     await harness.pool.execute("update dead_letters set status = $1", status)
     await harness.process(records([capture("p")], first=9))
@@ -233,7 +237,7 @@ async def test_a_letter_that_people_dealt_with_is_left_alone(harness: Bench, sta
     assert ([row["refunded"] for row in tables.payments], [row["status"] for row in tables.letters]) == ([0], [status])
 
 
-async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(harness: Bench) -> None:
+async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(harness: BatchHarness) -> None:
     """Whoever holds the letter first wins; the other one finds it closed."""
     await bury(harness, refund("p"))
     async with harness.pool.acquire() as person, harness.pool.acquire() as observer:
@@ -251,7 +255,7 @@ async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(har
     )
 
 
-async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: Bench) -> None:
+async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: BatchHarness) -> None:
     await bury(harness, refund("p"), refund("q"))
     await harness.process(records([capture("p")], first=9))
     applied, waiting = (row["id"] for row in (await harness.tables()).letters)
@@ -271,12 +275,12 @@ async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: Benc
 
 
 @pytest.fixture
-async def running(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def running(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(running: Stage) -> None:
+async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(running: ConsumerProcesses) -> None:
     child = running.spawn(parking=SHORT)
     await running.publish([refund("p")], partition=0)
 

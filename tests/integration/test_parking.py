@@ -7,7 +7,16 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from consumer_harness import Bench, bench, broken_chains, command, intent, intent_records, records, webhook
+from consumer_harness import (
+    BatchHarness,
+    batch_harness,
+    broken_chains,
+    command,
+    intent,
+    intent_records,
+    records,
+    webhook,
+)
 
 import providers
 
@@ -22,9 +31,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as open_bench:
-        yield open_bench
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
+        yield opened
 
 
 def refund(payment: str, child: str, amount: int = 100, reference: str | None = None) -> object:
@@ -34,7 +43,7 @@ def refund(payment: str, child: str, amount: int = 100, reference: str | None = 
 async def test_a_parked_event_keeps_every_byte_and_its_deadline(database: Database) -> None:
     event = webhook("refund.succeeded", "p", child="r", reference="ORD")
     odd = (*event.headers, ("note", b"\xff\x00"), ("x\udcff", b""))
-    async with bench(database.dsn, parking={"deadline_seconds": 60}) as harness:
+    async with batch_harness(database.dsn, parking={"deadline_seconds": 60}) as harness:
         await harness.process(records([event._replace(key=None, headers=odd)], partition=2, first=9))  # type: ignore[arg-type]
         tables = await harness.tables()
         refs = await harness.fetch("select kind, ref from parked_refs order by kind")
@@ -50,7 +59,7 @@ async def test_a_parked_event_keeps_every_byte_and_its_deadline(database: Databa
     assert refs == [{"kind": "payment", "ref": "p"}], "a reference joins nothing, so nothing waits for it"
 
 
-async def test_what_an_event_waits_for_wakes_it(harness: Bench) -> None:
+async def test_what_an_event_waits_for_wakes_it(harness: BatchHarness) -> None:
     await harness.process(records([refund("p", "r")]))
     await harness.process(records([webhook("payment.captured", "p", child="c")], first=1))
     tables = await harness.tables()
@@ -61,7 +70,7 @@ async def test_what_an_event_waits_for_wakes_it(harness: Bench) -> None:
     assert broken_chains(tables) == []
 
 
-async def test_an_intent_brings_what_an_adyen_style_event_waits_for(harness: Bench) -> None:
+async def test_an_intent_brings_what_an_adyen_style_event_waits_for(harness: BatchHarness) -> None:
     promised = uuid.uuid4()
     await harness.process(records([refund("p", "r"), webhook("payment.captured", "p", child="c", event_id="c")]))
     await harness.process(intent_records([intent(promised, provider_ref="p")]))
@@ -71,7 +80,7 @@ async def test_an_intent_brings_what_an_adyen_style_event_waits_for(harness: Ben
     assert tables.parked == []
 
 
-async def test_commands_that_come_before_their_create_wait_for_it_and_follow_it_in_order(harness: Bench) -> None:
+async def test_commands_that_come_before_their_create_wait_for_it_and_follow_it_in_order(harness: BatchHarness) -> None:
     promised = uuid.uuid4()
     await harness.process(intent_records([command(promised, "capture"), command(promised, "refund", amount=5)]))
     tables = await harness.tables()
@@ -87,7 +96,7 @@ async def test_commands_that_come_before_their_create_wait_for_it_and_follow_it_
     assert broken_chains(tables) == []
 
 
-async def test_a_parked_event_comes_again_and_is_parked_once(harness: Bench) -> None:
+async def test_a_parked_event_comes_again_and_is_parked_once(harness: BatchHarness) -> None:
     for first in range(3):
         await harness.process(records([refund("p", "r")], first=first))
     second = webhook("refund.succeeded", "p", child="r", amount=999)
@@ -99,7 +108,7 @@ async def test_a_parked_event_comes_again_and_is_parked_once(harness: Bench) -> 
 
 async def test_more_waiting_events_than_a_batch_holds_are_all_woken(database: Database) -> None:
     """What one read of the parked can't hold must not wait for an event that never comes."""
-    async with bench(database.dsn, batch_records_max=10) as harness:
+    async with batch_harness(database.dsn, batch_records_max=10) as harness:
         for start in range(0, 40, 10):
             children = [refund("p", f"r{number}", 10) for number in range(start, start + 10)]
             await harness.process(records(children, first=start))
@@ -111,7 +120,7 @@ async def test_more_waiting_events_than_a_batch_holds_are_all_woken(database: Da
 
 
 async def test_a_parked_event_that_can_no_longer_be_understood_costs_no_neighbour(
-    harness: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: BatchHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later deploy's interpreter trips over a parked event: the event that woke it is still processed."""
     real = providers.interpret

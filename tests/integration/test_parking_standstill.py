@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from consumer_harness import Bench, Event, bench, records, until, webhook
-from consumer_stage import Stage, stage
+from consumer_harness import BatchHarness, Event, batch_harness, records, until, webhook
+from consumer_processes import ConsumerProcesses, consumer_processes
 
 from consumer.caught_up import Reading
 from consumer.parking_clock import tick
@@ -45,19 +45,19 @@ class Clock:
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn, parking={"deadline_seconds": DEADLINE, "lengthen_records_max": 10}) as made:
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn, parking={"deadline_seconds": DEADLINE, "lengthen_records_max": 10}) as made:
         made.clock = Clock()
         yield made
 
 
-async def turn(harness: Bench, reading: Reading) -> int:
+async def turn(harness: BatchHarness, reading: Reading) -> int:
     """Do what the sweeper does in one turn."""
     before = await tick(harness.pool, harness.clock.now(), reading, harness.settings.parking)
     return 0 if before is None else await sweep(harness.pool, harness.clock, records_max=100, before=before)
 
 
-async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_through(harness: Bench) -> None:
+async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_through(harness: BatchHarness) -> None:
     await turn(harness, Reading(START))
     await harness.process(records([refund(f"p{number}") for number in range(25)]))
     harness.clock.seconds = START + 3600
@@ -78,7 +78,7 @@ async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_th
     assert (await harness.tables()).letters == []
 
 
-async def test_steady_load_buries_at_the_deadline(harness: Bench) -> None:
+async def test_steady_load_buries_at_the_deadline(harness: BatchHarness) -> None:
     await turn(harness, Reading(START))
     await harness.process(records([refund("p")]))
     buried = 0
@@ -88,7 +88,7 @@ async def test_steady_load_buries_at_the_deadline(harness: Bench) -> None:
         assert buried == (second - 2 > DEADLINE)
 
 
-async def test_the_oldest_record_in_the_spool_holds_the_clock(harness: Bench, database: Database) -> None:
+async def test_the_oldest_record_in_the_spool_holds_the_clock(harness: BatchHarness, database: Database) -> None:
     await turn(harness, Reading(START))
     await harness.process(records([refund("p")]))
     for created_at in (START, START + 900):
@@ -103,12 +103,12 @@ async def test_the_oldest_record_in_the_spool_holds_the_clock(harness: Bench, da
 
 
 @pytest.fixture
-async def running(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def running(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def outlive_the_deadline(running: Stage) -> None:
+async def outlive_the_deadline(running: ConsumerProcesses) -> None:
     """Wait until the deadline of all that is parked has passed by twice."""
 
     async def passed() -> bool:
@@ -119,7 +119,7 @@ async def outlive_the_deadline(running: Stage) -> None:
     assert await running.count("dead_letters") == 0
 
 
-async def until_refunded(running: Stage) -> None:
+async def until_refunded(running: ConsumerProcesses) -> None:
     async def applied() -> bool:
         return bool(await running.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
@@ -128,7 +128,7 @@ async def until_refunded(running: Stage) -> None:
     assert tables.letters == tables.parked == []
 
 
-async def parked(running: Stage, count: int = 1) -> None:
+async def parked(running: ConsumerProcesses, count: int = 1) -> None:
     async def there() -> bool:
         return await running.count("parked_events") == count
 
@@ -136,7 +136,9 @@ async def parked(running: Stage, count: int = 1) -> None:
 
 
 @pytest.mark.slow
-async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_are_unread(running: Stage) -> None:
+async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_are_unread(
+    running: ConsumerProcesses,
+) -> None:
     """Consumers stopped for longer than the deadline; the capture waits in the topic behind a backlog."""
     child = running.spawn(parking=SHORT)
     await running.publish([refund("p")], partition=0)
@@ -149,7 +151,7 @@ async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_a
 
 
 @pytest.mark.slow
-async def test_no_parked_event_is_buried_behind_an_open_transaction(running: Stage) -> None:
+async def test_no_parked_event_is_buried_behind_an_open_transaction(running: ConsumerProcesses) -> None:
     running.spawn(parking=SHORT)
     producer = AIOKafkaProducer(bootstrap_servers=running.kafka, transactional_id=f"test-{uuid.uuid4().hex}")
     await producer.start()
@@ -170,7 +172,7 @@ async def test_no_parked_event_is_buried_behind_an_open_transaction(running: Sta
 
 
 @pytest.mark.slow
-async def test_no_parked_event_is_buried_while_a_partition_is_halted(running: Stage) -> None:
+async def test_no_parked_event_is_buried_while_a_partition_is_halted(running: ConsumerProcesses) -> None:
     child = running.spawn(parking=SHORT, limits={"unexpected_run_max": 2}, trip="trip-")
     await running.publish([refund("p")], partition=1)
     await parked(running)
@@ -197,7 +199,7 @@ async def test_no_parked_event_is_buried_while_a_partition_is_halted(running: St
     assert "orphan" not in {row["reason"] for row in (await running.tables()).letters}
 
 
-async def test_an_event_whose_payment_never_comes_is_buried_though(running: Stage) -> None:
+async def test_an_event_whose_payment_never_comes_is_buried_though(running: ConsumerProcesses) -> None:
     running.spawn(parking=SHORT)
     await running.publish([refund("p")], partition=0)
 

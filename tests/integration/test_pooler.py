@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from consumer_harness import until, webhook
-from consumer_stage import stage
+from consumer_processes import consumer_processes
 from pydantic import SecretStr
 
 from ops import availability
@@ -101,7 +101,7 @@ async def test_in_session_mode_all_works_and_every_bound_holds(
                 assert await pool.fetchval("select current_setting($1)", name) == value
         finally:
             await pool.close()
-        async with stage(stack.kafka, database, tmp_path) as harness:
+        async with consumer_processes(stack.kafka, database, tmp_path) as harness:
             harness.spawn(dsn=dsn)
             await harness.publish([webhook("payment.created", f"p{number}") for number in range(20)])
 
@@ -122,7 +122,7 @@ async def test_in_transaction_mode_the_reason_is_reported_at_the_start_and_by_do
         async with connected(settings, as_it_is=True) as connection:
             found = await availability.cluster_findings(settings, connection)
         assert [one.check for one in found if not one.ok] == ["session"]
-        async with stage(stack.kafka, database, tmp_path) as harness:
+        async with consumer_processes(stack.kafka, database, tmp_path) as harness:
             child = harness.spawn(dsn=dsn)
 
             async def says_why() -> bool:

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 from consumer_harness import until
-from consumer_stage import administration
+from consumer_processes import administration
 from pydantic import SecretStr
 
 from consumer.positions import Positions, StoredOffsets

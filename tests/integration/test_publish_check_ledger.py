@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import Bench, bench, command, intent, intent_records
+from consumer_harness import BatchHarness, batch_harness, command, intent, intent_records
 from typer.testing import CliRunner
 
 from ops.cli import app
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn) as open_bench:
-        yield open_bench
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def check(stack: Any, database: Database, tmp_path: Path, monkeypatch: pytest.Mo
     return run
 
 
-async def test_it_says_what_the_record_would_do_now(harness: Bench, check: Check) -> None:
+async def test_it_says_what_the_record_would_do_now(harness: BatchHarness, check: Check) -> None:
     promised = uuid.uuid4()
     create, refund = intent(promised), command(promised, "refund", amount=5)
     before = await harness.tables()

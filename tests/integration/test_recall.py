@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consumer_harness import bench
+from consumer_harness import batch_harness
 from dispatching import Office, office
 from msgspec.structs import replace
 from outside import intent, mollie_payment, outside, stripe_event
@@ -101,7 +101,7 @@ async def spooled(jobs: Office, first: int = 0) -> list[Record]:
 
 
 async def process(jobs: Office, records: list[Record]) -> Plan:
-    async with bench(jobs.dsn) as ledger:
+    async with batch_harness(jobs.dsn) as ledger:
         return await ledger.process(records)
 
 

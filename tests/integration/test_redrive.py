@@ -58,7 +58,7 @@ async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
 
     The orphans are as `dlq rebuild` takes them in, which don't wait: others would be applied by themselves.
     """
-    child = table.stage.spawn(trip="tripme-")
+    child = table.consumers.spawn(trip="tripme-")
     first, other = webhook("payment.created", "pair", event_id="same"), webhook("payment.created", "pair", amount=7)
     await table.bury([first, other._replace(event_id="same", headers=first.headers)], 1)
     events = mixture()
@@ -66,10 +66,10 @@ async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
     assert {row["reason"] for row in await table.letters()} >= {"undecodable", "unknown_kind", "conflict", "unexpected"}
     await child.terminate()
     await table.connection.execute("delete from orphan_refs")
-    table.stage.spawn()
+    table.consumers.spawn()
     arrived = [webhook("payment.captured", f"lost-{n}", child=f"c-{n}", amount=500) for n in (0, 1, 2)]
     again = events[5]  # lost-2: delivered once more, now that its payment is there
-    await table.stage.publish([*arrived, again])
+    await table.consumers.publish([*arrived, again])
     await until(lambda: _count(table, "payment_logs", 5), "the payments are there")
 
     before, known = await table.written(), await table.letters()
@@ -103,7 +103,7 @@ async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
 
 
 async def _count(table: RedriveHarness, name: str, count: int) -> bool:
-    return await table.stage.count(name) == count
+    return await table.consumers.count(name) == count
 
 
 async def _at_rest(table: RedriveHarness) -> bool:
@@ -222,7 +222,7 @@ async def test_stop_and_resume(table: RedriveHarness):
 
 async def test_letters_that_come_back_unforeseen_stop_it(stack: Endpoints, database: Database, tmp_path: Path):
     async with redrive_harness(stack, database, tmp_path, failures_min=5) as table:
-        child = table.stage.spawn(trip="tripme-")
+        child = table.consumers.spawn(trip="tripme-")
         await table.bury([webhook("payment.created", f"tripme-{n}") for n in range(40)], 40)
         seen = await table.preview()
         assert seen.counts()["apply"] == 40, "here nothing trips; the consumer's bug is still deployed"
@@ -334,13 +334,13 @@ async def test_preview_reads_in_parts_what_letters_do_to_each_other(
 
 
 async def test_preview_wakes_what_is_parked_and_changes_nothing(table: RedriveHarness):
-    table.stage.spawn()
-    await table.stage.publish([webhook("refund.succeeded", "p", child="r", amount=100)])
+    table.consumers.spawn()
+    await table.consumers.publish([webhook("refund.succeeded", "p", child="r", amount=100)])
     await until(lambda: _count(table, "parked_events", 1), "the refund waits")
     letter = await keep(table, webhook("payment.captured", "p", child="c", amount=500))
     (one,) = (await table.preview()).messages
     assert (one.id, one.would) == (letter, redrives.Would.APPLY)
-    assert await table.stage.count("parked_events") == 1
+    assert await table.consumers.count("parked_events") == 1
 
 
 async def test_letter_that_trips_the_fold_is_kept_apart_from_its_neighbours(

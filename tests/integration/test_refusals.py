@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, bench, outage_of, records, until, webhook
+from consumer_harness import BatchHarness, batch_harness, outage_of, records, until, webhook
 
 from consumer.decode import decoded
 from runtime.postgres import classify, open_pool
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def table(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn, connections=2) as made:
+async def table(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn, connections=2) as made:
         yield made
 
 
@@ -42,7 +42,7 @@ def captured(number: int) -> list[Record]:
     return records([webhook("payment.captured", f"pay_{number}", child=f"c{number}")], first=number)
 
 
-async def applied(table: Bench) -> list[str]:
+async def applied(table: BatchHarness) -> list[str]:
     tables = await table.tables()
     assert tables.letters == []
     return sorted(str(row["provider_ref"]) for row in tables.payments)
@@ -57,7 +57,7 @@ async def applied(table: Bench) -> list[str]:
     ],
 )
 async def test_a_schema_that_changes_under_cached_statements_costs_no_event(
-    table: Bench, owner: asyncpg.Connection[asyncpg.Record], change: str
+    table: BatchHarness, owner: asyncpg.Connection[asyncpg.Record], change: str
 ) -> None:
     """Single webhooks, as they come at night: each is a batch by itself, on a session that knows the old schema."""
     for number in range(6):
@@ -81,7 +81,7 @@ async def test_a_schema_that_changes_under_cached_statements_costs_no_event(
     ids=["42501", "42703", "42P01"],
 )
 async def test_a_right_or_a_table_that_is_missing_is_waited_for(
-    table: Bench, owner: asyncpg.Connection[asyncpg.Record], spoil: str, mend: str
+    table: BatchHarness, owner: asyncpg.Connection[asyncpg.Record], spoil: str, mend: str
 ) -> None:
     app = await table.pool.fetchval("select current_user")
     await owner.execute(spoil.format(app=app))
@@ -95,7 +95,7 @@ async def test_a_right_or_a_table_that_is_missing_is_waited_for(
 
 
 async def test_sessions_that_were_opened_while_it_was_read_only_are_not_kept(
-    table: Bench, owner: asyncpg.Connection[asyncpg.Record]
+    table: BatchHarness, owner: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     """A primary that was demoted, and is promoted again: what it reported to a new session holds for its life."""
     name = await owner.fetchval("select current_database()")
@@ -127,7 +127,7 @@ async def test_sessions_that_were_opened_while_it_was_read_only_are_not_kept(
         await until(writable, "the sessions are fresh", 10)
         assert 1 <= failures <= 2, "each of them failed once at most"
         assert await applied(table) == []
-        again = Bench(stale, table.settings)
+        again = BatchHarness(stale, table.settings)
         await again.process(captured(1))
         assert await applied(table) == ["pay_1"]
     finally:

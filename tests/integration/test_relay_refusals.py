@@ -294,7 +294,7 @@ async def test_a_compressed_record_above_the_bound_is_a_letter_and_its_neighbour
         await producer.send_and_wait("payments.intents", b"no intent", key=b"small", partition=0)
     finally:
         await producer.stop()
-    table.stage.spawn()
+    table.consumers.spawn()
     async with reading(stack, "payments.dlq") as reader, relaying(table.settings):
         await until(lambda: both(table), "both are letters")
         await eventually(lambda: is_drained(table.connection))

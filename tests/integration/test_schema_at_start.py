@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from consumer_harness import until, webhook
-from consumer_stage import Stage, stage
+from consumer_processes import ConsumerProcesses, consumer_processes
 from pydantic import SecretStr
 from relay_rows import relaying, settings_for
 
@@ -43,8 +43,8 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 
 @pytest.fixture
-async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
@@ -59,7 +59,7 @@ async def test_status_says_which_schema_it_met(
 
 
 async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
-    harness: Stage, owner: asyncpg.Connection[Any]
+    harness: ConsumerProcesses, owner: asyncpg.Connection[Any]
 ) -> None:
     await owner.execute(FORGET, newest_known())
     child = harness.spawn()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from consumer_harness import (
     SOURCE,
-    Bench,
+    BatchHarness,
     Event,
-    bench,
+    batch_harness,
     broken_chains,
     intent,
     intent_records,
@@ -122,26 +122,26 @@ async def tables_of(shard: Any) -> Any:
         return await read_tables(connection)
 
 
-async def apply(shard: Bench, sent: Sequence[Sent]) -> None:
+async def apply(shard: BatchHarness, sent: Sequence[Sent]) -> None:
     """Have a shard's consumer apply what came to its topics."""
     batch = [*intent_records(one.event for one in sent if one.of_intents)]
     batch += records(one.event for one in sent if not one.of_intents)
     await shard.processor().write([decoded(record) for record in batch])
 
 
-async def shown(shard: Bench) -> list[tuple[Any, ...]]:
+async def shown(shard: BatchHarness) -> list[tuple[Any, ...]]:
     rows = await shard.fetch("select * from payments where merged_into is null")
     return sorted(tuple(map(str, (row[name] for name in SHOWN))) for row in rows)
 
 
 @pytest.fixture
-async def shards(database: Database, second_server: Endpoints) -> AsyncIterator[list[Bench]]:
+async def shards(database: Database, second_server: Endpoints) -> AsyncIterator[list[BatchHarness]]:
     """Give the consumers of two Ratchets, each on a Postgres server of its own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     await run_as_superuser(second_server, f"create database {name} owner {role_of(second_server.owner_dsn)}")
     owner_dsn = with_database(second_server.owner_dsn, name)
     await migrate_up(owner_dsn, role_of(second_server.dsn))
-    async with bench(database.dsn) as first, bench(with_database(second_server.dsn, name)) as second:
+    async with batch_harness(database.dsn) as first, batch_harness(with_database(second_server.dsn, name)) as second:
         servers = [
             await shard.pool.fetchval("select system_identifier from pg_control_system()") for shard in (first, second)
         ]
@@ -151,18 +151,20 @@ async def shards(database: Database, second_server: Endpoints) -> AsyncIterator[
 
 
 @pytest.fixture
-async def alone(stack: Endpoints, template_database: str) -> AsyncIterator[Bench]:
+async def alone(stack: Endpoints, template_database: str) -> AsyncIterator[BatchHarness]:
     """Give the consumer of one Ratchet that has all of it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     await run_as_superuser(
         stack, f"create database {name} template {template_database} owner {role_of(stack.owner_dsn)}"
     )
-    async with bench(with_database(stack.dsn, name)) as shard:
+    async with batch_harness(with_database(stack.dsn, name)) as shard:
         yield shard
     await run_as_superuser(stack, f"drop database {name} with (force)")
 
 
-async def test_routed_by_account_two_ratchets_come_to_what_one_does(shards: list[Bench], alone: Bench) -> None:
+async def test_routed_by_account_two_ratchets_come_to_what_one_does(
+    shards: list[BatchHarness], alone: BatchHarness
+) -> None:
     sent = year()
     homes = [[one for one in sent if by_account(one) == number] for number in range(SHARDS)]
     assert all({one.account for one in mine} for mine in homes), "both have accounts"
@@ -181,7 +183,9 @@ async def test_routed_by_account_two_ratchets_come_to_what_one_does(shards: list
             assert (await walk(connection, 10)).ok
 
 
-async def test_routed_by_the_records_key_an_order_and_its_money_do_not_meet(shards: list[Bench], alone: Bench) -> None:
+async def test_routed_by_the_records_key_an_order_and_its_money_do_not_meet(
+    shards: list[BatchHarness], alone: BatchHarness
+) -> None:
     """So that key may not be used: an intent is keyed by what it promises, the money by the provider's id."""
     card = webhook("payment.captured", "card", child="c", amount=1000, reference="ORD-7")
     order = next(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, bench, records, until_waiting, webhook
+from consumer_harness import BatchHarness, batch_harness, records, until_waiting, webhook
 
 from consumer.decode import decoded
 from consumer.sweeper import sweep
@@ -36,10 +36,10 @@ class Clock:
 
 
 @pytest.fixture
-async def harness(database: Database) -> AsyncIterator[Bench]:
-    async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
-        open_bench.clock = Clock()
-        yield open_bench
+async def harness(database: Database) -> AsyncIterator[BatchHarness]:
+    async with batch_harness(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as opened:
+        opened.clock = Clock()
+        yield opened
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def refund(payment: str, child: str = "r", amount: int = 100) -> Any:
     return webhook("refund.succeeded", payment, child=child, amount=amount)
 
 
-async def test_events_past_their_deadline_become_letters_byte_for_byte(harness: Bench) -> None:
+async def test_events_past_their_deadline_become_letters_byte_for_byte(harness: BatchHarness) -> None:
     await harness.process(records([refund("p"), refund("q", "r2")]))
     parked = (await harness.tables()).parked
     harness.clock.seconds += DEADLINE_SECONDS
@@ -71,7 +71,7 @@ async def test_events_past_their_deadline_become_letters_byte_for_byte(harness: 
     assert await harness.fetch("select * from parked_refs") == []
 
 
-async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(harness: Bench) -> None:
+async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(harness: BatchHarness) -> None:
     """By the clock it is over; records of before it are still unread, and one of them may bring the payment."""
     await harness.process(records([refund("p")]))
     (deadline,) = [row["deadline"] for row in (await harness.tables()).parked]
@@ -82,7 +82,7 @@ async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(harness:
     assert await sweep(harness.pool, harness.clock, records_max=10, before=deadline + moment) == 1
 
 
-async def test_one_sweep_is_bounded_and_the_next_goes_on(harness: Bench) -> None:
+async def test_one_sweep_is_bounded_and_the_next_goes_on(harness: BatchHarness) -> None:
     await harness.process(records([refund(f"p{number}") for number in range(25)]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     assert [await sweep(harness.pool, harness.clock, records_max=10) for _ in range(4)] == [10, 10, 5, 0]
@@ -90,7 +90,7 @@ async def test_one_sweep_is_bounded_and_the_next_goes_on(harness: Bench) -> None
     assert (len(tables.letters), len(tables.parked)) == (25, 0)
 
 
-async def test_one_sweep_is_bounded_in_bytes_too(harness: Bench) -> None:
+async def test_one_sweep_is_bounded_in_bytes_too(harness: BatchHarness) -> None:
     """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
     events = [refund(f"p{number}") for number in range(7)]
     await harness.process(records([one._replace(value=one.value + b" " * 50_000) for one in events]))
@@ -99,14 +99,14 @@ async def test_one_sweep_is_bounded_in_bytes_too(harness: Bench) -> None:
     assert taken == [3, 3, 1, 0], "the event that passes the bound is the last one"
 
 
-async def test_two_sweepers_at_once_bury_each_event_once(harness: Bench) -> None:
+async def test_two_sweepers_at_once_bury_each_event_once(harness: BatchHarness) -> None:
     await harness.process(records([refund(f"p{number}") for number in range(20)]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     counts = await asyncio.gather(*(sweep(harness.pool, harness.clock, records_max=50) for _ in range(4)))
     assert sum(counts) == len((await harness.tables()).letters) == 20
 
 
-async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: Bench) -> None:
+async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: BatchHarness) -> None:
     await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     leases = PostgresLeases(harness.pool)
@@ -121,7 +121,7 @@ async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: Bench) -> N
 
 
 async def test_an_event_whose_deadline_is_lengthened_while_its_names_are_waited_for_stays(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     """The deadline that counts is the one that stands when the names are the sweeper's."""
     await harness.process(records([refund("p"), refund("q", "r2")]))
@@ -140,7 +140,7 @@ async def test_an_event_whose_deadline_is_lengthened_while_its_names_are_waited_
 
 
 async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
@@ -165,7 +165,7 @@ async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
 
 
 async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
-    harness: Bench, observer: asyncpg.Connection[Any]
+    harness: BatchHarness, observer: asyncpg.Connection[Any]
 ) -> None:
     """The sweeper is stopped on the payment's name; whoever comes after it finds the letter, and applies that."""
     await harness.process(records([refund("p")]))
@@ -187,7 +187,7 @@ async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
     assert (tables.parked, tables.payments[0]["refunded"], len(tables.ledger)) == ([], 100, 2)
 
 
-async def test_a_buried_event_that_comes_again_is_processed(harness: Bench) -> None:
+async def test_a_buried_event_that_comes_again_is_processed(harness: BatchHarness) -> None:
     await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     await sweep(harness.pool, harness.clock, records_max=10)

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from consumer_harness import command, intent, until
-from consumer_stage import from_now_on, member, places
+from consumer_processes import from_now_on, member, places
 from relay_rows import reading, relaying
 from running_consumer import consuming
 from running_ingress import event, ingress_settings, open_ingress

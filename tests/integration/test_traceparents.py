@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from consumer_stage import from_now_on
+from consumer_processes import from_now_on
 from relay_rows import Reader, reading, relaying
 from running_consumer import consuming
 from running_ingress import event, open_ingress

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 from aiokafka.errors import NoOffsetForPartitionError
 from consumer_harness import Event, intent, until, webhook
-from consumer_stage import PARTITIONS, Stage, administration, stage
+from consumer_processes import PARTITIONS, ConsumerProcesses, administration, consumer_processes
 from pydantic import SecretStr
 
 from consumer.role import make_consumer
@@ -46,8 +46,8 @@ class Record(NamedTuple):
 
 
 @pytest.fixture
-async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as made:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as made:
         yield made
 
 
@@ -97,7 +97,7 @@ def ids(found: Sequence[Record]) -> set[str]:
     return {one.event.event_id for one in found}
 
 
-async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind(harness: Stage) -> None:
+async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind(harness: ConsumerProcesses) -> None:
     committed: list[Record] = []
     aborted: list[Record] = []
     child = harness.spawn()
@@ -125,7 +125,7 @@ async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind
     assert len(child.lines("partitions_assigned")) == 1
 
 
-async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(harness: Stage) -> None:
+async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(harness: ConsumerProcesses) -> None:
     """Where it stopped last is in the middle of a transaction, or before one that has nothing but its end."""
     async with transactional(harness.kafka) as producer:
         first, lost, last = (one_of_each_partition(name) for name in ("first", "lost", "last"))
@@ -141,7 +141,7 @@ async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(harness: Sta
     assert child.running
 
 
-async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once(harness: Stage) -> None:
+async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once(harness: ConsumerProcesses) -> None:
     child = harness.spawn()
     async with transactional(harness.kafka) as producer:
         held = [Record(INTENTS.name, 1, intent(uuid.uuid4(), reference=f"held-{n}")) for n in range(3)]
@@ -161,7 +161,7 @@ async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once
     assert child.running
 
 
-async def named(harness: Stage) -> bool:
+async def named(harness: ConsumerProcesses) -> bool:
     """Tell whether status and doctor name the open transaction and how many offsets wait."""
     settings = Settings(
         kafka=KafkaSettings(bootstrap=harness.kafka),
@@ -177,7 +177,7 @@ async def named(harness: Stage) -> bool:
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
-async def test_large_batches_in_a_transaction(harness: Stage, codec: str | None) -> None:
+async def test_large_batches_in_a_transaction(harness: ConsumerProcesses, codec: str | None) -> None:
     """Records of 400 kB, in batches as large as a producer may send, and one batch of many small ones."""
     big = [Record(WEBHOOKS.name, 0, large(f"big-{codec}-{n}", 400_000)) for n in range(10)]
     small = [Record(WEBHOOKS.name, 0, webhook("payment.created", f"small-{codec}-{n}")) for n in range(1000)]
@@ -197,7 +197,7 @@ def large(payment: str, length: int) -> Event:
     return event._replace(value=event.value[:-1] + b" " * length + b"}")
 
 
-async def test_offsets_with_gaps_of_deleted_records(harness: Stage) -> None:
+async def test_offsets_with_gaps_of_deleted_records(harness: ConsumerProcesses) -> None:
     """Records deleted behind a running consumer, and markers around them, are no end and no repetition."""
     child = harness.spawn()
     place = TopicPartition(WEBHOOKS.name, 2)

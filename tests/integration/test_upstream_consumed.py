@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from consumer_harness import Event, broken_chains
-from consumer_stage import Stage, stage
+from consumer_processes import ConsumerProcesses, consumer_processes
 
 from schemas.topics import EVENTS
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(stack.kafka, database, tmp_path) as found:
+async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[ConsumerProcesses]:
+    async with consumer_processes(stack.kafka, database, tmp_path) as found:
         yield found
 
 
@@ -47,7 +47,7 @@ def life(payment: str) -> list[Event]:
     ]
 
 
-async def test_what_services_tell_is_in_the_ledger_once_under_their_names(harness: Stage) -> None:
+async def test_what_services_tell_is_in_the_ledger_once_under_their_names(harness: ConsumerProcesses) -> None:
     """Each event twice, in any order, over all partitions, the consumer killed in the middle."""
     lives = [life(f"b-{number}") for number in range(60)]
     events = [one for events in lives for one in events] * 2
@@ -71,7 +71,9 @@ async def test_what_services_tell_is_in_the_ledger_once_under_their_names(harnes
     assert {row["source"] for row in tables.ledger} == {"events/billing"}
 
 
-async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_neighbours_stand(harness: Stage) -> None:
+async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_neighbours_stand(
+    harness: ConsumerProcesses,
+) -> None:
     harness.spawn(sources=["billing"])
     money = {"payment_id": "b-1", "currency": "EUR", "amount": 100}
     wrong = [
@@ -96,7 +98,7 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
     assert [(row["provider_ref"], row["captured"]) for row in tables.payments] == [("b-2", 1000)]
 
 
-async def test_a_source_with_a_provider_s_name_refuses_to_start(harness: Stage) -> None:
+async def test_a_source_with_a_provider_s_name_refuses_to_start(harness: ConsumerProcesses) -> None:
     child = harness.spawn(sources=["stripe"])
     assert await asyncio.to_thread(child.process.wait, 30) != 0
     assert "RATCHET_SOURCES: stripe is the name of a provider" in child.log.read_text()

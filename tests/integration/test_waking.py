@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, Event, bench, broken_chains, intent, intent_records, records, webhook
+from consumer_harness import BatchHarness, Event, batch_harness, broken_chains, intent, intent_records, records, webhook
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -41,7 +41,7 @@ TRIPS = 666
 
 
 @pytest.fixture
-async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BatchHarness]:
     """Give a writer for which `a+b` names the payments a and b, and over one amount of which the fold trips."""
 
     def naming(record: Record, endpoints: Any) -> Any:
@@ -62,8 +62,8 @@ async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setattr(planner, "decode", naming)
     monkeypatch.setattr("consumer.decode.decode", naming)
     monkeypatch.setattr(planner, "decide", tripping)
-    async with bench(database.dsn) as open_bench:
-        yield open_bench
+    async with batch_harness(database.dsn) as opened:
+        yield opened
 
 
 def refund(payment: str, child: str, amount: int = 100) -> Event:
@@ -73,7 +73,7 @@ def refund(payment: str, child: str, amount: int = 100) -> Event:
 CAPTURE = webhook("payment.captured", "p", child="c")
 
 
-async def process_one_by_one(harness: Bench, *events: Event) -> list[Plan]:
+async def process_one_by_one(harness: BatchHarness, *events: Event) -> list[Plan]:
     plans = []
     with capture_logs() as lines:
         for first, event in enumerate(events):
@@ -81,7 +81,7 @@ async def process_one_by_one(harness: Bench, *events: Event) -> list[Plan]:
     return plans + await what_an_outage_put_off(harness, lines)
 
 
-async def what_an_outage_put_off(harness: Bench, lines: list[Any]) -> list[Plan]:
+async def what_an_outage_put_off(harness: BatchHarness, lines: list[Any]) -> list[Plan]:
     """Do what the sweeper does where a server under load let a batch wait for too long; nothing else is left to it."""
     put_off = [line for line in lines if line["event"] == "waking_put_off"]
     assert all(line["failure"] in PASSING or line["error"] == "UnavailableError" for line in put_off)
@@ -92,7 +92,7 @@ async def what_an_outage_put_off(harness: Bench, lines: list[Any]) -> list[Plan]
     return plans
 
 
-async def marks(harness: Bench) -> int:
+async def marks(harness: BatchHarness) -> int:
     return int(await harness.pool.fetchval("select count(*) from wake_marks"))
 
 
@@ -101,7 +101,7 @@ async def all_processed(now: float) -> Reading:
     return Reading(now)
 
 
-async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(harness: Bench) -> None:
+async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(harness: BatchHarness) -> None:
     """The second refund names the payment and, so only it tells, what the first one waits for."""
     await process_one_by_one(harness, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
     tables = await harness.tables()
@@ -110,7 +110,7 @@ async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(h
     assert broken_chains(tables) == []
 
 
-async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(harness: Bench) -> None:
+async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(harness: BatchHarness) -> None:
     """It waited on the payment alone; its reference, on which nothing waits, is locked and worked out all the same."""
     await harness.process(intent_records([intent(uuid.uuid4(), reference="ORD", amount=1000)]))
     await process_one_by_one(harness, webhook("refund.succeeded", "p", child="r", amount=100, reference="ORD"), CAPTURE)
@@ -120,7 +120,7 @@ async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(ha
     assert tables.parked == tables.letters == []
 
 
-async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(harness: Bench) -> None:
+async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(harness: BatchHarness) -> None:
     """Of the one that gave way only the names of the event that showed it are bound anew; others are followed."""
     await process_one_by_one(
         harness,
@@ -136,7 +136,7 @@ async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(harness
     assert broken_chains(tables) == []
 
 
-async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(harness: Bench) -> None:
+async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(harness: BatchHarness) -> None:
     waiting = [refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"), refund("p", "r3")]
     plans = await process_one_by_one(harness, *waiting, CAPTURE)
     tables = await harness.tables()
@@ -149,7 +149,7 @@ async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(harness: B
     assert sum(len(plan.woken) for plan in plans) == 4
 
 
-async def test_a_failing_wake_up_makes_no_letter_of_what_is_processed(harness: Bench) -> None:
+async def test_a_failing_wake_up_makes_no_letter_of_what_is_processed(harness: BatchHarness) -> None:
     """The bad one is reached through a woken event; no run of bad records may halt the partition for it either."""
     processor = harness.processor()
     processor._poison = PoisonRun(0)
@@ -172,7 +172,7 @@ class FailingWriter(BatchWriter):
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "past the deadline"])
-async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(harness: Bench, *, late: bool) -> None:
+async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(harness: BatchHarness, *, late: bool) -> None:
     await process_one_by_one(harness, refund("p", "r1"), refund("p", "bad", TRIPS))
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
     (plan,) = await harness.processor(writer.process).write([decoded(one) for one in records([CAPTURE], first=2)])
@@ -192,7 +192,7 @@ async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(harness: Bench, 
     assert broken_chains(tables) == []
 
 
-async def test_what_is_about_to_be_woken_is_not_buried(harness: Bench) -> None:
+async def test_what_is_about_to_be_woken_is_not_buried(harness: BatchHarness) -> None:
     """Two at once: one that woke lost its lease after it had read that nothing is marked."""
     await process_one_by_one(harness, refund("p", "r1"))
     await harness.pool.execute("update parked_events set parked_at = now() - '99 days'::interval, deadline = parked_at")
@@ -204,7 +204,7 @@ async def test_what_is_about_to_be_woken_is_not_buried(harness: Bench) -> None:
     assert ([row["refunded"] for row in tables.payments], tables.letters) == ([100], [])
 
 
-async def test_an_outage_while_waking_is_waited_for_and_marks_stay(harness: Bench) -> None:
+async def test_an_outage_while_waking_is_waited_for_and_marks_stay(harness: BatchHarness) -> None:
     await process_one_by_one(harness, refund("p", "r1"), CAPTURE)
     await process_one_by_one(harness, refund("q", "r2"))
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
@@ -221,7 +221,7 @@ class RefusedWriter(BatchWriter):
         raise asyncpg.DataError
 
 
-async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(harness: Bench) -> None:
+async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(harness: BatchHarness) -> None:
     await process_one_by_one(harness, refund("p", "r1"), refund("p", "r2"))
     writer = RefusedWriter(harness.pool, harness.settings, harness.clock)
     (plan,) = await harness.processor(writer.process).write([decoded(one) for one in records([CAPTURE], first=2)])
@@ -231,7 +231,7 @@ async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(harn
 
 async def test_what_a_batch_has_no_turns_for_the_sweeper_wakes(database: Database) -> None:
     waiting = 10 * TURNS_MAX + 5
-    async with bench(database.dsn, batch_records_max=10) as harness:
+    async with batch_harness(database.dsn, batch_records_max=10) as harness:
         await harness.process(records([refund("p", f"r{number}", 1) for number in range(waiting)]))
         await harness.process(records([CAPTURE], first=waiting))
         assert (len((await harness.tables()).parked), await marks(harness)) == (5, 1)
@@ -240,7 +240,7 @@ async def test_what_a_batch_has_no_turns_for_the_sweeper_wakes(database: Databas
         assert ([row["refunded"] for row in tables.payments], tables.parked, await marks(harness)) == ([waiting], [], 0)
 
 
-async def test_two_who_wake_the_same_at_once_process_it_once(harness: Bench) -> None:
+async def test_two_who_wake_the_same_at_once_process_it_once(harness: BatchHarness) -> None:
     await harness.process(records([refund("p", f"r{number}", 1) for number in range(50)]))
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
     await writer.process([decoded(one) for one in records([CAPTURE], first=50)])
@@ -250,7 +250,7 @@ async def test_two_who_wake_the_same_at_once_process_it_once(harness: Bench) -> 
     assert broken_chains(tables) == []
 
 
-async def test_a_copy_processed_under_other_names_buries_the_parked_one(harness: Bench) -> None:
+async def test_a_copy_processed_under_other_names_buries_the_parked_one(harness: BatchHarness) -> None:
     """Two transactions at once, of which one parks and one processes an event id: neither sees the other."""
     copied = webhook("refund.succeeded", "other", child="r", amount=5, event_id="same")
     waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="same")
@@ -269,7 +269,7 @@ async def test_a_copy_processed_under_other_names_buries_the_parked_one(harness:
 
 
 @pytest.mark.slow
-async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_waiting(harness: Bench) -> None:
+async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_waiting(harness: BatchHarness) -> None:
     """Both are measured in turn, so that what else the machine does slows both down."""
 
     async def cost(payment: str, number: int) -> float:
@@ -290,7 +290,7 @@ async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_wait
 class WeighedWriter(BatchWriter):
     """A writer that notes how many bytes of values each transaction that wakes takes at once."""
 
-    def __init__(self, harness: Bench) -> None:
+    def __init__(self, harness: BatchHarness) -> None:
         super().__init__(harness.pool, harness.settings, harness.clock)
         self.sizes: list[int] = []
 
@@ -311,7 +311,7 @@ class WeighedWriter(BatchWriter):
 async def test_what_is_woken_at_once_is_bounded_in_bytes(database: Database, *, late: bool) -> None:
     """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
     blanks, bound, waiting = 20_000, 100_000, 40
-    async with bench(database.dsn, batch_bytes_max=bound) as harness:
+    async with batch_harness(database.dsn, batch_bytes_max=bound) as harness:
         events = [refund("p", f"r{number}", 1) for number in range(waiting)]
         large = events[7]._replace(value=events[7].value + b" " * 3 * bound)
         padded = [one._replace(value=one.value + b" " * blanks) for one in events]
@@ -330,7 +330,7 @@ async def test_what_is_woken_at_once_is_bounded_in_bytes(database: Database, *, 
     assert len(writer.sizes) < waiting / 3, "and several that fit go together"
 
 
-async def test_of_what_was_buried_while_waking_no_bytes_are_held(harness: Bench) -> None:
+async def test_of_what_was_buried_while_waking_no_bytes_are_held(harness: BatchHarness) -> None:
     await process_one_by_one(harness, refund("p", "bad", TRIPS), refund("p", "bad too", TRIPS))
     with capture_logs() as lines:
         (plan,) = await harness.process(records([CAPTURE], first=9))

@@ -217,7 +217,7 @@ async def outage_of(processing: Processor, items: Sequence[Item]) -> str:
 
 
 @dataclass
-class Bench:
+class BatchHarness:
     """A batch writer on a database, its pool and its settings."""
 
     pool: Pool
@@ -242,12 +242,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(dsn: str, *, connections: int = 4, **limits: Any) -> AsyncIterator[Bench]:
+async def batch_harness(dsn: str, *, connections: int = 4, **limits: Any) -> AsyncIterator[BatchHarness]:
     """Open a pool as the consumer does and give a writer on it."""
     settings = settings_for(dsn, **limits)
     pool = await open_pool(settings.postgres, role="consumer", connections=connections, parameters=PLANNER)
     try:
-        yield Bench(pool, settings)
+        yield BatchHarness(pool, settings)
     finally:
         await pool.close()
 
