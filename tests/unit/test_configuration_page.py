@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-NO_SETTINGS = {"RATCHET_IMAGE", "RATCHET_DOOR"}
+NO_SETTINGS = {"RATCHET_IMAGE", "RATCHET_DOOR", "RATCHET_CONSOLE_DOOR"}
 """What compose.yaml takes from its environment."""
 PAGES = [name for name in markdown.pages() if name != "CHANGELOG.md"]
 """The changelog alone may name a setting that is gone."""
