@@ -182,15 +182,3 @@ async def reading(stack: Endpoints, topic: str, partitions: int = 4) -> AsyncIte
         yield Reader(consumer)
     finally:
         await consumer.stop()
-
-
-async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until the condition, sync or async, holds."""
-    async with asyncio.timeout(seconds):
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            await asyncio.sleep(0.01)

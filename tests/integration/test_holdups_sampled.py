@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from relay_rows import eventually, relaying, settings_for
+from relay_rows import relaying, settings_for
+from waiting import until
 
 from ops import availability
 from ops.status import gather
@@ -39,12 +40,12 @@ async def test_a_strangers_transaction_is_shown_while_it_is_open(stack: Endpoint
 
     try:
         async with relaying(settings) as probe:
-            await eventually(lambda: probe.facts.get("leading"))
+            await until(lambda: probe.facts.get("leading"))
             async with stranger.transaction():
                 await stranger.fetchval("select pg_current_xact_id()")
-                await eventually(lambda: shown(probe))
+                await until(lambda: shown(probe))
                 assert seen_for() >= 1
-            await eventually(lambda: not shown(probe) and seen_for() < 1)
+            await until(lambda: not shown(probe) and seen_for() < 1)
     finally:
         await stranger.close()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 from consumer_harness import until
-from relay_rows import eventually, relaying, settings_for
+from relay_rows import relaying, settings_for
 
 from ops import doctor, postgres_disk
 from ops.status import gather
@@ -108,6 +108,6 @@ async def test_doctor_status_and_the_relay_name_the_disk(
     assert (found.ok, found == postgres_disk.UNKNOWN) == (not low, disk_bytes is None)
     assert any(line.startswith("postgres disk: ") for line in (await gather(settings)).problems) == low
     async with relaying(settings):
-        await eventually(lambda: value("ratchet_lease_held", lease="relay") == 1)
-        await eventually(lambda: value("ratchet_postgres_disk_low") == low)
+        await until(lambda: value("ratchet_lease_held", lease="relay") == 1)
+        await until(lambda: value("ratchet_postgres_disk_low") == low)
     assert value("ratchet_postgres_disk_low") == 0, "who leads now tells it"

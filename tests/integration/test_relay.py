@@ -15,13 +15,13 @@ from relay_rows import (
     add_letter,
     add_payment,
     change,
-    eventually,
     ledger_row,
     reading,
     relaying,
     settings_for,
     spool,
 )
+from waiting import until
 
 from ops.database import fetch
 from producers.relay import outbox_depth
@@ -89,7 +89,7 @@ async def test_change_is_published_as_the_contract_says(
         assert headers["ce_specversion"] == b"1.0"
         filters = {name: headers[name] for name in ("ce_status", "ce_provider", "ce_livemode")}
         assert filters == {"ce_status": b"created", "ce_provider": b"stripe", "ce_livemode": b"true"}
-        await eventually(lambda: depth_is_zero(first))
+        await until(lambda: depth_is_zero(first))
 
 
 async def depth_is_zero(connection: asyncpg.Connection) -> bool:
@@ -121,7 +121,7 @@ async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(
             lambda records: all(len(versions_of(records, payment)) >= len(wanted[payment]) for payment in wanted)
         )
         assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
-        await eventually(lambda: depth_is_zero(fast))
+        await until(lambda: depth_is_zero(fast))
 
 
 @pytest.mark.parametrize("lane", ["changes", "states", "letters"])
@@ -142,7 +142,7 @@ async def test_nothing_is_read_that_a_slow_transaction_may_still_overtake(
     async def one_is_read() -> bool:
         return len(await fast.fetch(statement("producers", f"read_{lane}"), *bounds)) == 1
 
-    await eventually(one_is_read)
+    await until(one_is_read)
 
 
 async def test_a_strangers_open_transaction_holds_up_no_spooled_record(connections: list[asyncpg.Connection]):
@@ -180,14 +180,14 @@ async def test_the_newest_state_is_published_of_what_stood_before_and_of_a_loser
         await change(first, old, versions=3)
     settings = settings_for(stack, database.dsn)
     async with relaying(settings):
-        await eventually(lambda: depth_is_zero(first))
+        await until(lambda: depth_is_zero(first))
         await first.execute("update payments set metadata = '{\"cart\": [7]}' where id = $1", kept)
         async with first.transaction():
             await change(first, kept)
         async with first.transaction():
             await first.execute("update payments set merged_into = $2 where id = $1", lost, kept)
             await change(first, lost)
-        await eventually(lambda: depth_is_zero(first))
+        await until(lambda: depth_is_zero(first))
     states = await read_states(stack, [old, lost, kept])
     assert [one["version"] for one in states[str(old)]] == [3], "once, at its newest version"
     assert states[str(lost)][-1]["merged_into"] == str(kept)
@@ -196,7 +196,7 @@ async def test_the_newest_state_is_published_of_what_stood_before_and_of_a_loser
     query = """select (epoch, id) = ((select max(epoch) from epochs), (select max(id) from payment_logs))
         from relay_cursors where name = 'state'"""
     async with relaying(settings):
-        await eventually(lambda: is_equal(first, query, True))
+        await until(lambda: is_equal(first, query, True))
     states = await read_states(stack, [old, lost, kept])
     assert [len({one["epoch"] for one in states[str(payment)]}) for payment in (old, lost, kept)] == [2, 2, 2]
 
@@ -247,7 +247,7 @@ async def test_dead_letter_of_a_mebibyte_is_published_byte_for_byte(
             "ratchet-dlq-reason": b"undecodable",
             "ratchet-redrive-count": b"1",
         }
-        await eventually(lambda: depth_is_zero(first))
+        await until(lambda: depth_is_zero(first))
 
 
 def letters(records: Sequence[ConsumerRecord], offset: bytes):
@@ -283,7 +283,7 @@ async def test_spool_keeps_the_order_of_a_key_and_is_emptied(
             mine = [record for record in reader.records if record.key == key]
             assert [record.value for record in mine] == [b"0", b"1", b"2", b"3", b"4"]
             assert mine[0].headers == (("ce_id", b"1"), ("null", None))
-            await eventually(lambda: depth_is_zero(first))
+            await until(lambda: depth_is_zero(first))
     assert await first.fetchval("select count(*) from spool") == 0
 
 
@@ -354,7 +354,7 @@ async def test_rows_without_a_version_move_the_cursor_and_publish_nothing(
     async with relaying(settings_for(stack, database.dsn, batch_records_max=10)) as probe:
         query = "select id from relay_cursors where name = 'changes'"
         last = await first.fetchval("select max(id) from payment_logs")
-        await eventually(lambda: is_equal(first, query, last))
+        await until(lambda: is_equal(first, query, last))
         assert probe.facts["published"]["changes"] == 0
 
 
@@ -383,7 +383,7 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
     settings = settings_for(stack, database.dsn)
     async with reading(stack, "payments.changes") as reader:
         async with relaying(settings) as probe:
-            await eventually(lambda: probe.state == "halted")
+            await until(lambda: probe.state == "halted")
             assert "restored from a dump" in str(probe.unready())
             assert "ratchet migrate rebase" in str(probe.unready())
             assert probe.facts["published"]["changes"] == 0
@@ -400,7 +400,7 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
             wanted = {pending: [1, 2], written_since: [1], published: []}
             await reader.until(lambda records: len(versions_of(records, pending)) == 2)
             assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
-            await eventually(lambda: depth_is_zero(first))
+            await until(lambda: depth_is_zero(first))
 
 
 async def test_what_came_between_a_restore_and_its_rebase_is_published_in_every_lane(
@@ -488,11 +488,11 @@ async def test_a_relay_that_is_halted_does_not_keep_a_rebase_from_its_work(
     payment_id = await add_payment(first)
     await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, 10**12)], columns=LEDGER)
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)) as probe:
-        await eventually(lambda: probe.state == "halted")
+        await until(lambda: probe.state == "halted")
         outbox = await rebase_if_restored(database.owner_dsn)
         assert outbox == {"changes": 1, "state": 1, "dead_letters": 0, "commands": 0, "spool": 0}
         await reader.until(lambda records: versions_of(records, payment_id) == [1])
-        await eventually(lambda: probe.state == "running")
+        await until(lambda: probe.state == "running")
         with pytest.raises(RatchetError, match="a relay is at work"):
             await rebase(database.owner_dsn)
 
@@ -514,7 +514,7 @@ async def test_a_promoted_replica_begins_an_epoch_that_changes_carry(
         async with relaying(settings_for(stack, database.dsn)):
             async with first.transaction():
                 await change(first, payment_id)
-            await eventually(lambda: is_equal(first, "select count(*) from epochs", 2))
+            await until(lambda: is_equal(first, "select count(*) from epochs", 2))
             async with first.transaction():
                 await change(first, payment_id)
             await reader.until(lambda records: versions_of(records, payment_id) == [1, 2, 3])

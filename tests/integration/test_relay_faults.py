@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from relay_rows import LEDGER, add_payment, change, eventually, ledger_row, reading, relaying, settings_for, spool
+from relay_rows import LEDGER, add_payment, change, ledger_row, reading, relaying, settings_for, spool
+from waiting import until
 
 from producers.relay import destination, outbox_depth
 from runtime.kafka import ensure_topics
@@ -120,14 +121,14 @@ async def test_kill_in_mid_batch_loses_nothing_and_keeps_order(
         for round_number in range(3):
             async with relay_process(stack, database.dsn) as process:
                 begun_at = await published_up_to(connection)
-                await eventually(lambda start=begun_at: has_moved(connection, start), 30)
+                await until(lambda start=begun_at: has_moved(connection, start), within_seconds=30)
                 await add_history(connection, payments, range(21 + round_number * 5, 26 + round_number * 5))
                 assert any((await outbox_depth(connection)).values()), "the relay was killed with nothing under way"
                 process.send_signal(signal.SIGKILL)
                 await process.wait()
                 kills += 1
         async with relay_process(stack, database.dsn) as process:
-            await eventually(lambda: is_drained(connection), 60)
+            await until(lambda: is_drained(connection), within_seconds=60)
             process.terminate()
             assert await asyncio.wait_for(process.wait(), 10) == 0
         wanted = list(range(1, 36))
@@ -162,14 +163,14 @@ async def test_successor_takes_over_within_the_lease_after_a_kill_and_at_once_af
     stack: Endpoints, database: Database, connection: asyncpg.Connection
 ):
     async with relay_process(stack, database.dsn) as first:
-        await eventually(lambda: holder(connection), 30)
+        await until(lambda: holder(connection), within_seconds=30)
         held = await holder(connection)
         async with relaying(settings_for(stack, database.dsn, lease_seconds=LEASE_SECONDS)) as probe:
-            await eventually(lambda: probe.state == "running")
+            await until(lambda: probe.state == "running")
             assert not probe.facts["leading"]
             first.kill()
             killed_at = time.monotonic()
-            await eventually(lambda: probe.facts["leading"])
+            await until(lambda: probe.facts["leading"])
             assert time.monotonic() - killed_at <= LEASE_SECONDS + 0.5
             taken = await holder(connection)
             assert held is not None
@@ -196,20 +197,20 @@ async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(
     ):
         async with connection.transaction():
             await change(connection, payment_id)
-        await eventually(lambda: probe.unready() is not None)
+        await until(lambda: probe.unready() is not None)
         assert "KafkaConnectionError" in str(probe.unready())
         assert probe.stuck() is None
         key = str(payment_id).encode()
         await reader.until(lambda records: sum(record.key == key for record in records) == 4)
-        await eventually(lambda: is_drained(connection))
-        await eventually(lambda: probe.unready() is None)
+        await until(lambda: is_drained(connection))
+        await until(lambda: probe.unready() is None)
 
 
 async def test_brokers_away_at_the_start_are_waited_for_until_the_stop(database: Database, stack: Endpoints):
     settings = settings_for(stack, database.dsn)
     nowhere = settings.model_copy(update={"kafka": KafkaSettings(bootstrap="127.0.0.1:1")})
     async with relaying(nowhere) as probe:
-        await eventually(lambda: probe.unready() is not None)
+        await until(lambda: probe.unready() is not None)
         assert str(probe.unready()).startswith("starting: UnavailableError")
         assert probe.state == "starting"
 
@@ -218,14 +219,14 @@ async def test_lane_that_fails_does_not_stop_the_others(
     stack: Endpoints, database: Database, connection: asyncpg.Connection
 ):
     async with relaying(settings_for(stack, database.dsn)) as probe:
-        await eventually(lambda: probe.facts.get("leading"))
+        await until(lambda: probe.facts.get("leading"))
         await connection.execute("alter table payments rename to hidden")
-        await eventually(lambda: probe.unready() is not None)
+        await until(lambda: probe.unready() is not None)
         assert str(probe.unready()).startswith("changes: UndefinedTableError")
         await spool(connection, "payments.webhooks", b"k", b"v")
-        await eventually(lambda: probe.facts["published"]["spool"] == 1)
+        await until(lambda: probe.facts["published"]["spool"] == 1)
         await connection.execute("alter table hidden rename to payments")
-        await eventually(lambda: probe.unready() is None)
+        await until(lambda: probe.unready() is None)
 
 
 async def test_postgres_connections_cut_are_opened_again(
@@ -233,7 +234,7 @@ async def test_postgres_connections_cut_are_opened_again(
 ):
     payment_id = await add_payment(connection)
     async with relaying(settings_for(stack, database.dsn)) as probe:
-        await eventually(lambda: probe.facts.get("leading"))
+        await until(lambda: probe.facts.get("leading"))
         superuser = await asyncpg.connect(f"{stack.superuser_dsn}")
         cut = await superuser.fetchval(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity "
@@ -246,4 +247,4 @@ async def test_postgres_connections_cut_are_opened_again(
             async with connection.transaction():
                 await change(connection, payment_id)
             await reader.until(lambda records: any(record.key == str(payment_id).encode() for record in records))
-        await eventually(lambda: probe.unready() is None)
+        await until(lambda: probe.unready() is None)

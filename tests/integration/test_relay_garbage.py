@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from relay_rows import add_payment, change, eventually, relaying, settings_for
+from relay_rows import add_payment, change, relaying, settings_for
+from waiting import until
 
 if TYPE_CHECKING:
     from conftest import Database
@@ -35,7 +36,7 @@ async def test_a_batch_leaves_nothing_behind(stack: Endpoints, database: Databas
                 nonlocal done
                 await change(connection, payment, versions=BATCHES)
                 done += BATCHES
-                await eventually(lambda: probe.facts.get("published", {}).get("changes") == done)
+                await until(lambda: probe.facts.get("published", {}).get("changes") == done)
                 await asyncio.sleep(0.2)  # the answer of the last batch is let go of
 
             await carry()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from relay_rows import NOW, add_letter, add_payment, eventually, relaying, settings_for, spool
+from relay_rows import NOW, add_letter, add_payment, relaying, settings_for, spool
+from waiting import until
 
 from runtime import metrics
 from runtime.kafka import ensure_topics
@@ -62,11 +63,9 @@ async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, databas
     await flag(connection, ["underpaid"], "9 days", livemode=False)
     before = {lane: value("ratchet_relay_records_total", lane=lane) or 0.0 for lane in ("dead_letters", "spool")}
     async with relaying(settings):
-        await eventually(
-            lambda: value("ratchet_relay_records_total", lane="dead_letters") == before["dead_letters"] + 3
-        )
-        await eventually(lambda: value("ratchet_relay_records_total", lane="spool") == before["spool"] + 2)
-        await eventually(lambda: value("ratchet_outbox_rows", lane="dead_letters") == 0)
+        await until(lambda: value("ratchet_relay_records_total", lane="dead_letters") == before["dead_letters"] + 3)
+        await until(lambda: value("ratchet_relay_records_total", lane="spool") == before["spool"] + 2)
+        await until(lambda: value("ratchet_outbox_rows", lane="dead_letters") == 0)
         assert value("ratchet_outbox_rows", lane="changes") == 0
         assert value("ratchet_dead_letters_open", reason="orphan") == 2
         assert value("ratchet_dead_letters_open", reason="fatal") == 0, "a discarded one is not open"
@@ -81,7 +80,7 @@ async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, databas
         assert (value("ratchet_postgres_pool_connections", state="in_use") or 0) >= 3, "one connection a lane"
         for number in range(2, 6):
             await park(connection, f"evt_{number}")
-        await eventually(lambda: value("ratchet_parked_events", reason="orphan") == 3)  # counted no further than that
+        await until(lambda: value("ratchet_parked_events", reason="orphan") == 3)  # counted no further than that
     assert value("ratchet_lease_held", lease="relay") == 0
     assert value("ratchet_outbox_rows", lane="changes") is None, "another relay tells now"
     assert value("ratchet_parked_events", reason="orphan") is None

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from consumer_harness import until
 from redriving import RedriveHarness, redrive_harness
-from relay_rows import add_command, add_letter, add_payment, change, eventually, reading, relaying, settings_for, spool
+from relay_rows import add_command, add_letter, add_payment, change, reading, relaying, settings_for, spool
 
 from consumer.plan import Letter
 from ops import redrives
@@ -272,13 +272,13 @@ async def test_a_change_that_kafka_refuses_is_passed_by_and_a_run_of_them_stops_
             async with connection.transaction():
                 await change(connection, payment_id)
         async with relaying(settings) as probe:
-            await eventually(lambda: is_drained(connection))
+            await until(lambda: is_drained(connection))
             await reader.until(lambda records: len(records) == 2)
             assert {record.key for record in reader.records} == {str(small_one).encode()}
             for _ in range(3):
                 async with connection.transaction():
                     await change(connection, large)
-            await eventually(lambda: "max.message.bytes" in str(probe.unready()))
+            await until(lambda: "max.message.bytes" in str(probe.unready()))
     assert (await outbox_depth(connection))["changes"] >= 1, "they wait for the topic to be mended"
 
 
@@ -297,7 +297,7 @@ async def test_a_compressed_record_above_the_bound_is_a_letter_and_its_neighbour
     table.consumers.spawn()
     async with reading(stack, "payments.dlq") as reader, relaying(table.settings):
         await until(lambda: both(table), "both are letters")
-        await eventually(lambda: is_drained(table.connection))
+        await until(lambda: is_drained(table.connection))
         await reader.until(lambda records: {record.key for record in records} >= {b"big", b"small"})
         large = next(record for record in reader.records if record.key == b"big")
     assert (large.value, dict(large.headers)["ratchet-dlq-truncated"]) == (None, b"value")
