@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+DOUBLINGS_MAX: Final = 64
+"""After so many tries every pause is capped by any maximum; more are not counted up to."""
 
 
 def delays(initial_seconds: float, max_seconds: float) -> Iterator[float]:
@@ -19,3 +23,8 @@ def delays(initial_seconds: float, max_seconds: float) -> Iterator[float]:
     for delay in backoff.expo(base=2, factor=initial_seconds, max_value=max_seconds):
         if delay is not None:
             yield max(backoff.full_jitter(delay), delay / 10)
+
+
+def pause_seconds(tries: int, initial_seconds: float, max_seconds: float) -> float:
+    """Return how long to wait after so many tries (from 1 on): exponential, capped, jittered."""
+    return next(islice(delays(initial_seconds, max_seconds), min(tries, DOUBLINGS_MAX) - 1, None))

@@ -16,9 +16,10 @@ import structlog
 
 from consumer.dispatcher.apis import Again, Refused
 from consumer.dispatcher.recall_rows import shown_of
-from consumer.dispatcher.worker import CALLS_PART, pause_seconds
+from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
 from runtime import metrics
+from runtime.retry import pause_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,9 +20,10 @@ from consumer.dispatcher.lists import ADVICE, ASK_AGAIN
 from consumer.dispatcher.recall import ERROR_LENGTH_MAX
 from consumer.dispatcher.recall_found import Found
 from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
-from consumer.dispatcher.worker import CALLS_PART, pause_seconds
+from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
 from runtime import metrics
+from runtime.retry import pause_seconds
 from runtime.sql import statement
 from schemas.record import source_of
 

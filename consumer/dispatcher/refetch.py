@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from consumer.dispatcher.apis import Absent, Again, Answered, Api, Awaited, Refused
-from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
+from consumer.dispatcher.worker import CALLS_PART, GuardedRows
 from runtime import metrics
+from runtime.retry import pause_seconds
 from schemas.record import answer_of_api
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.sms import SmsJob
 from consumer.dispatcher.stale import WatchJob
 from consumer.dispatcher.twilio import TwilioSender
-from consumer.dispatcher.worker import GuardedRows, Health, pause_seconds, work
+from consumer.dispatcher.worker import GuardedRows, Health, work
 from runtime import metrics
 from runtime.background import keep_running
 from runtime.breaker import Breaker
@@ -26,6 +26,7 @@ from runtime.http import HttpClient
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.retry import pause_seconds
 from runtime.sql import statement
 from runtime.topic_binding import bound
 from schemas.errors import UnavailableError

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from consumer.dispatcher.sender import AccountRefusedError, Message, Rejected, Taken
-from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
+from consumer.dispatcher.worker import CALLS_PART, GuardedRows
 from runtime import metrics
 from runtime.http import HttpUnavailableError
+from runtime.retry import pause_seconds
 from schemas.currencies import exponent
 from schemas.payment import Status
 from schemas.sms import SmsStatus, Template, is_true, mark_of, text_for

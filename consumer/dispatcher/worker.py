@@ -9,7 +9,6 @@ import datetime as dt
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -17,7 +16,7 @@ import structlog
 from consumer.dispatcher.recall_rows import spool_new
 from runtime.lease import guard, wait_for_event
 from runtime.postgres import CONFLICT_ERRORS, OUTAGE_ERRORS
-from runtime.retry import delays
+from runtime.retry import pause_seconds
 from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.record import source_of
@@ -70,11 +69,6 @@ class Health:
         """Note a turn that did not."""
         self.ended_at, self.failure = time.monotonic(), reason
         self.failures_in_row += 1
-
-
-def pause_seconds(tries: int, initial_seconds: float, max_seconds: float) -> float:
-    """Return how long to wait after so many tries (from 1 on): exponential, capped, jittered."""
-    return next(islice(delays(initial_seconds, max_seconds), tries - 1, None))
 
 
 async def work(job: Job, lease: Lease, ending: asyncio.Event, limits: DispatcherSettings, health: Health) -> None:

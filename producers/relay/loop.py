@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from producers.relay.lanes import SpoolLane
 from runtime import metrics, telemetry
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
+from runtime.retry import pause_seconds
 from schemas.errors import LeaseLostError, UnavailableError
 
 if TYPE_CHECKING:
@@ -59,11 +59,6 @@ class LaneHealth:
     def rest(self) -> None:
         """Forget what failed: another relay may lead from now on, and this one has nothing to be unready for."""
         self.failure, self.halted, self.failures_in_row = None, False, 0
-
-
-def backoff_seconds(failures_in_row: int, initial: float, most: float) -> float:
-    """Return how long to wait at most after so many failures in a row: doubled each time, up to `most`."""
-    return float(min(most, initial * 2 ** min(failures_in_row - 1, 32)))
 
 
 class LaneLoop:
@@ -183,14 +178,14 @@ class LaneLoop:
         return refusals
 
     async def _recover(self, error: Exception, ending: asyncio.Event) -> None:
-        """Say what failed and wait a random part of the backoff; what is not marked is read again."""
+        """Say what failed and wait; what is not marked is read again."""
         halted = isinstance(error, RelayHaltedError)
         foreseen = isinstance(error, (UnavailableError, *OUTAGE_ERRORS))
         reason = f"{self._lane.name}: {type(error).__name__}: {error}"
         self._health.failed(reason, halted=halted)
         metrics.RELAY_FAILURES.labels(self._lane.name).inc()
         relay = self._settings.relay
-        pause = backoff_seconds(self._health.failures_in_row, relay.backoff_initial_seconds, relay.backoff_max_seconds)
+        pause = pause_seconds(self._health.failures_in_row, relay.backoff_initial_seconds, relay.backoff_max_seconds)
         write = _log.warning if foreseen else _log.error
         write(
             "relay_halted" if halted else "relay_failed",
@@ -199,4 +194,4 @@ class LaneLoop:
             failures_in_row=self._health.failures_in_row,
             exc_info=not (foreseen or halted),
         )
-        await wait_for_event(ending, pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+        await wait_for_event(ending, pause)

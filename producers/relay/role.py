@@ -10,7 +10,7 @@ import structlog
 
 from producers.relay.cleaning import keep_clean
 from producers.relay.lanes import open_lanes
-from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
+from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.redrive import NAME, RedriveLane
 from producers.relay.sampling import keep_sampling
 from runtime import metrics
@@ -19,6 +19,7 @@ from runtime.kafka import ensure_topics
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.retry import pause_seconds
 from runtime.topic_binding import bound
 from schemas.errors import UnavailableError
 
@@ -110,7 +111,7 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event, waiting: dic
             failures += 1
             waiting["starting"] = f"starting: {type(error).__name__}: {error}"
             _log.warning("relay_waits", error=waiting["starting"], failures_in_row=failures)
-            pause = backoff_seconds(failures, relay.backoff_initial_seconds, relay.backoff_max_seconds)
+            pause = pause_seconds(failures, relay.backoff_initial_seconds, relay.backoff_max_seconds)
             await wait_for_event(stop, pause)
         else:
             waiting.clear()

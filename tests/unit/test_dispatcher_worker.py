@@ -13,7 +13,7 @@ from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
 from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
 from consumer.dispatcher.sms import SmsJob, Unknown
-from consumer.dispatcher.worker import Health, pause_seconds, work
+from consumer.dispatcher.worker import Health, work
 from providers.core.refetch import Fetched
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
@@ -73,11 +73,6 @@ async def test_lost_lease_ends_all_workers():
             await dispatch(jobs, settings, watch, LEASE, ending)
     assert watch.workers == {}
     assert not ending.is_set()
-
-
-def test_pauses_grow_up_to_their_bound():
-    for tries, most in ((1, 1.0), (2, 2.0), (3, 4.0), (10, 10.0), (500, 10.0)):
-        assert most / 10 <= pause_seconds(tries, 1.0, 10.0) <= most
 
 
 def test_probe_tells_failing_and_hanging_workers():

@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2 as reference
 from producers.relay.cluster import find_mismatch
 from producers.relay.destination import _divide
 from producers.relay.lanes import cut
-from producers.relay.loop import LaneHealth, backoff_seconds
+from producers.relay.loop import LaneHealth
 from producers.relay.records import (
     CHANGE_FIELDS,
     COMMAND_FIELDS,
@@ -262,10 +262,6 @@ def test_only_ids_of_this_cluster_are_let_pass():
     assert "restored from a dump" in str(find_mismatch([cursor(), cursor(known=2)]))
     assert "transaction id 9" in str(find_mismatch([cursor(highest_xid=9)]))
     assert "only reached 9" in str(find_mismatch([cursor(relay_xid=50, highest_xid=None)]))
-
-
-def test_backoff_doubles_up_to_its_bound():
-    assert [backoff_seconds(failures, 0.1, 1.0) for failures in (1, 2, 3, 5, 10_000)] == [0.1, 0.2, 0.4, 1.0, 1.0]
 
 
 def test_probe_tells_waiting_failing_and_hanging_lanes():

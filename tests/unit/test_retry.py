@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from runtime.retry import delays
+from runtime.retry import delays, pause_seconds
 
 pytestmark = pytest.mark.unit
 
@@ -26,3 +26,8 @@ def test_delays_grow_from_the_initial_to_the_bound_with_full_jitter() -> None:
 
 def test_delays_never_end() -> None:
     assert len(list(islice(delays(0.001, 0.002), 5000))) == 5000
+
+
+def test_pauses_grow_up_to_their_bound_however_many_tries_there_were() -> None:
+    for tries, most in ((1, 1.0), (2, 2.0), (3, 4.0), (10, 10.0), (500, 10.0), (1 << 60, 10.0)):
+        assert most / 10 <= pause_seconds(tries, 1.0, 10.0) <= most
