@@ -31,6 +31,7 @@ INSTEAD: Final = {
     "judge": "decide",
     "lane": "worker, row, contender",
     "lookout": "poller",
+    "outlet": "destination",
     "rehearsal": "dry run",
     "said": "reported, logged, answered",
     "scene": "given, setup",

@@ -1,4 +1,4 @@
-"""One account's API at a provider: its credentials, its pace, its breaker and its access token."""
+"""One account's API at a provider: its credentials, its rate limit, its breaker and its access token."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ _SETTINGS: Final = {"answers_url": "public_url and a secret that is live"}
 """What to set for a field of `Credentials` that is no setting itself."""
 
 
-class Pace:
+class CallRateLimiter:
     """Spreads calls: at most so many a second."""
 
     def __init__(self, per_second: float) -> None:
@@ -122,7 +122,7 @@ class Pace:
 
 
 class Calls:
-    """The calls of one account's API: at its pace, behind its breaker, with its access token where it wants one."""
+    """The calls of one account's API: within its rate, behind its breaker, with its access token where it wants one."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Calls:
         per_second_max: float,
     ) -> None:
         self.host = urlsplit(credentials.base_url).netloc
-        self.pace = Pace(per_second_max)
+        self.rate_limiter = CallRateLimiter(per_second_max)
         self.breaker = Breaker(settings.dispatcher.breaker_seconds, settings.dispatcher.breaker_failures_max)
         self._configured = credentials
         self._grant = grant
@@ -187,7 +187,7 @@ class Calls:
 
     async def send(self, request: ApiRequest) -> HttpAnswer:
         """Send one request when its turn has come."""
-        await self.pace.wait()
+        await self.rate_limiter.wait()
         return await self._client.send(HttpRequest(request.method, request.url, request.headers, request.body))
 
 
@@ -235,8 +235,8 @@ class Api:
         return self._refetch.watches
 
     def ready(self, now: float) -> bool:
-        """Tell whether a call could leave now: the API is well, and its pace allows one."""
-        return self.breaker.would_allow(now) and self._calls.pace.free_at <= now
+        """Tell whether a call could leave now: the API is well, and its rate allows one."""
+        return self.breaker.would_allow(now) and self._calls.rate_limiter.free_at <= now
 
     async def ask(self, ref: str, unix_seconds: float, about: str | None = None) -> Outcome | None:
         """Ask for one payment, `about` being what its id belongs to.

@@ -1,4 +1,4 @@
-"""One account's lists at a provider: what is asked for what never came, at its pace and behind its breaker."""
+"""One account's lists at a provider: what is asked for what never came, within its rate and behind its breaker."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def open_for_orders(
 ) -> dict[tuple[str, str], Lists | str]:
     """Return of every account that is configured its lists, or why it can't be asked.
 
-    What is asked `regularly` anyway keeps one pace and one breaker.
+    What is asked `regularly` anyway keeps one rate limit and one breaker.
     """
     return {
         (provider, account): regularly.get((provider, account))

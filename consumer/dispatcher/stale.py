@@ -1,7 +1,7 @@
 """The watch job: queues payments again of which nothing may ever tell the end.
 
 Which states those are, and how often they are asked about, is each provider's own schedule (`Refetch.watches`). The
-questions themselves are refetches like all others: under the lease, at the API's pace, answered into the ledger.
+questions themselves are refetches like all others: under the lease, within the API's rate, answered into the ledger.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class RedriveLane:
         self._checked_at = -float("inf")
 
     async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
-        """Take the next letters as the pace allows and mark them `redriven`; None where there are none now."""
+        """Take the next letters as the rate allows and mark them `redriven`; None where there are none now."""
         if behind is not None:
             return None
         order = await connection.fetchrow(statement("producers", "read_redrive"))
@@ -160,8 +160,8 @@ class RedriveLane:
         return await connection.fetch(statement("producers", name), redrive_id, *bounds)
 
     async def _claim(self, connection: Connection, order: Row) -> Batch | None:
-        pace = self._limiter_of(order)
-        allowed = pace.allowed(self._monotonic())
+        limiter = self._limiter_of(order)
+        allowed = limiter.allowed(self._monotonic())
         if not allowed:
             return None
         rows_max = min(allowed, self._relay.batch_records_max)
@@ -181,7 +181,7 @@ class RedriveLane:
             await self._end(connection, order["id"], "done", None)
         if not found.going:
             return None
-        pace.take(len(found.going))
+        limiter.take(len(found.going))
         return self._batch(order, found.going, more=allowed > rows_max)
 
     def _limiter_of(self, order: Row) -> RateLimiter:

@@ -7,12 +7,12 @@ from producers.relay.rate_limiter import RateLimiter
 pytestmark = pytest.mark.unit
 
 
-def played(pace: RateLimiter, moments: list[float]) -> int:
+def played(limiter: RateLimiter, moments: list[float]) -> int:
     """Take all that is allowed at each moment; return the sum."""
     total = 0
     for moment in moments:
-        allowed = pace.allowed(moment)
-        pace.take(allowed)
+        allowed = limiter.allowed(moment)
+        limiter.take(allowed)
         total += allowed
     return total
 
@@ -25,18 +25,18 @@ def test_rate_is_exact_whatever_the_turns(rate: float, turn: float):
 
 
 def test_begins_empty_and_a_pause_is_caught_up_within_the_bound():
-    pace = RateLimiter(100.0, 1.0, 10.0)
-    assert pace.allowed(10.0) == 0
-    assert pace.allowed(10.5) == 50
-    pace.take(50)
-    assert pace.allowed(20.0) == 101, "ten seconds of silence are worth one"
-    pace.take(101)
-    assert pace.allowed(19.0) == 0, "a clock that goes back gives nothing"
+    limiter = RateLimiter(100.0, 1.0, 10.0)
+    assert limiter.allowed(10.0) == 0
+    assert limiter.allowed(10.5) == 50
+    limiter.take(50)
+    assert limiter.allowed(20.0) == 101, "ten seconds of silence are worth one"
+    limiter.take(101)
+    assert limiter.allowed(19.0) == 0, "a clock that goes back gives nothing"
 
 
 def test_slow_rate_lets_one_through():
-    pace = RateLimiter(0.1, 1.0, 0.0)
-    assert [pace.allowed(moment) for moment in (1.0, 9.0, 10.0, 30.0)] == [0, 0, 1, 1]
+    limiter = RateLimiter(0.1, 1.0, 0.0)
+    assert [limiter.allowed(moment) for moment in (1.0, 9.0, 10.0, 30.0)] == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0])

@@ -11,7 +11,7 @@ import pytest
 from outside import Outside, intent, mollie_payment, outside, stk_answer
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Absent, Again, Answered, Api, Pace, Refused, open_apis, outcome_of
+from consumer.dispatcher.apis import Absent, Again, Answered, Api, CallRateLimiter, Refused, open_apis, outcome_of
 from providers.core.refetch import Fetched, Gone, Later
 from runtime.http import HttpAnswer, HttpClient, HttpUnavailableError
 from runtime.settings import AccountSettings, ProviderSettings, Settings
@@ -212,6 +212,6 @@ async def test_token_that_is_refused(world: Outside, apis: dict[tuple[str, str],
 
 
 async def test_calls_are_spread():
-    pace, begun = Pace(50), time.monotonic()
-    await asyncio.gather(*(pace.wait() for _ in range(6)))
+    limiter, begun = CallRateLimiter(50), time.monotonic()
+    await asyncio.gather(*(limiter.wait() for _ in range(6)))
     assert time.monotonic() - begun >= 0.099
