@@ -22,13 +22,13 @@ from load.effects import verdict_of
 from load.traffic import Traffic
 
 from cluster import scenarios
+from cluster.given import API_KEY, given, point_at
 from cluster.page import page_of
-from cluster.stage import API_KEY, point_at, stage
 from cluster.watching import LoadedIngresses, Watch, figures_of, stopped
 
 if TYPE_CHECKING:
+    from cluster.given import Given
     from cluster.scenarios import Scenario
-    from cluster.stage import Stage
 
 WEBHOOKS_PER_SECOND, WISHES_PER_SECOND = 40.0, 3.0
 BEFORE_SECONDS = 6.0
@@ -72,7 +72,7 @@ class Seen:
         return not self.problems and not self.letters
 
 
-async def records_in(found: Stage) -> int:
+async def records_in(found: Given) -> int:
     """Return how many records the webhooks' topic holds."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -87,7 +87,7 @@ async def records_in(found: Stage) -> int:
 
 async def play(one: Scenario, home: Path) -> Seen:
     """Start everything, load it, break it, mend it, and compare with what was taken."""
-    async with stage(home) as found:
+    async with given(home) as found:
         traffic = Traffic(seed=int(time.time()), now=int(time.time()))
         urls = tuple(f"http://127.0.0.1:{found.ports[name]}" for name in ("ingress1", "ingress2"))
         ingresses = LoadedIngresses(urls[0], traffic, found.signers, API_KEY, urls=urls)
@@ -151,7 +151,7 @@ def not_ready(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     }
 
 
-async def ask_later(found: Stage) -> dict[str, Any]:
+async def ask_later(found: Given) -> dict[str, Any]:
     """Wait for a while after the fault, then ask what an operator would ask."""
     begun = time.monotonic()
     await asyncio.sleep(LOOK_SECONDS)
@@ -171,7 +171,7 @@ def away_of(found: dict[str, dict[str, Any]]) -> list[str]:
     return sorted({one for reported in found.values() for one in reported.get("facts", {}).get("away", [])})
 
 
-def keep_logs(found: Stage, name: str) -> None:
+def keep_logs(found: Given, name: str) -> None:
     """Keep what the roles logged."""
     for member in found.fleet.members.values():
         folder = LOGS / name

@@ -12,9 +12,9 @@ from cluster.servers import NODES, serves, until_up
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from cluster.stage import Stage
+    from cluster.given import Given
 
-    Deed = Callable[[Stage], Awaitable[None]]
+    Deed = Callable[[Given], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -28,135 +28,135 @@ class Scenario:
     seconds: float = 20.0
 
 
-async def nothing(stage: Stage) -> None:
+async def nothing(given: Given) -> None:
     """Do nothing."""
 
 
-async def kill_leader(stage: Stage) -> None:
-    stage.hurt = await stage.leader_of(0)
-    await asyncio.to_thread(stage.nodes[stage.hurt].kill)
+async def kill_leader(given: Given) -> None:
+    given.hurt = await given.leader_of(0)
+    await asyncio.to_thread(given.nodes[given.hurt].kill)
 
 
-async def start_node(stage: Stage) -> None:
-    server = stage.nodes[stage.hurt]
+async def start_node(given: Given) -> None:
+    server = given.nodes[given.hurt]
     await asyncio.to_thread(server.start)
-    await until_up(lambda: serves(server), stage.hurt)
+    await until_up(lambda: serves(server), given.hurt)
 
 
-async def freeze_leader(stage: Stage) -> None:
-    stage.hurt = await stage.leader_of(0)
-    stage.nodes[stage.hurt].freeze()
+async def freeze_leader(given: Given) -> None:
+    given.hurt = await given.leader_of(0)
+    given.nodes[given.hurt].freeze()
 
 
-async def thaw_node(stage: Stage) -> None:
-    stage.nodes[stage.hurt].thaw()
+async def thaw_node(given: Given) -> None:
+    given.nodes[given.hurt].thaw()
 
 
 def way_to_leader(way: Way, seconds: float = 0.0) -> Deed:
     """Break the clients' way to the leader of partition 0; brokers reach each other."""
 
-    async def begin(stage: Stage) -> None:
-        stage.hurt = await stage.leader_of(0)
-        stage.network.set(f"proxy_{stage.hurt}", way, seconds)
+    async def begin(given: Given) -> None:
+        given.hurt = await given.leader_of(0)
+        given.network.set(f"proxy_{given.hurt}", way, seconds)
 
     return begin
 
 
-async def open_way(stage: Stage) -> None:
-    stage.network.set(f"proxy_{stage.hurt}", Way.OPEN)
+async def open_way(given: Given) -> None:
+    given.network.set(f"proxy_{given.hurt}", Way.OPEN)
 
 
-async def kill_two_nodes(stage: Stage) -> None:
+async def kill_two_nodes(given: Given) -> None:
     for number in range(2, NODES + 1):
-        await asyncio.to_thread(stage.nodes[f"kafka{number}"].kill)
+        await asyncio.to_thread(given.nodes[f"kafka{number}"].kill)
 
 
-async def start_two_nodes(stage: Stage) -> None:
+async def start_two_nodes(given: Given) -> None:
     for number in range(2, NODES + 1):
-        await asyncio.to_thread(stage.nodes[f"kafka{number}"].start)
+        await asyncio.to_thread(given.nodes[f"kafka{number}"].start)
     for number in range(2, NODES + 1):
-        server = stage.nodes[f"kafka{number}"]
+        server = given.nodes[f"kafka{number}"]
         await until_up(lambda server=server: serves(server), server.broker.folder.name)  # type: ignore[misc]
 
 
-async def kill_primary(stage: Stage) -> None:
-    await asyncio.to_thread(stage.databases.a.kill)
+async def kill_primary(given: Given) -> None:
+    await asyncio.to_thread(given.databases.a.kill)
     await asyncio.sleep(3)
-    await stage.databases.promote()
-    stage.healed()
+    await given.databases.promote()
+    given.healed()
 
 
-async def freeze_primary(stage: Stage) -> None:
-    stage.databases.a.freeze()
+async def freeze_primary(given: Given) -> None:
+    given.databases.a.freeze()
     await asyncio.sleep(3)
-    await stage.databases.promote()
-    stage.healed()
+    await given.databases.promote()
+    given.healed()
 
 
-async def fence_primary(stage: Stage) -> None:
+async def fence_primary(given: Given) -> None:
     """End the old primary without letting it run again, as whoever promotes another one has to."""
-    await asyncio.to_thread(stage.databases.a.kill)
+    await asyncio.to_thread(given.databases.a.kill)
 
 
 def way_to_primary(way: Way, seconds: float = 0.0) -> Deed:
     """Break the way from the roles to the primary; nobody is promoted."""
 
-    async def begin(stage: Stage) -> None:
-        stage.hurt = "pg_a"
-        stage.network.set("proxy_pg_a", way, seconds)
+    async def begin(given: Given) -> None:
+        given.hurt = "pg_a"
+        given.network.set("proxy_pg_a", way, seconds)
 
     return begin
 
 
-async def kill_standby(stage: Stage) -> None:
-    await asyncio.to_thread(stage.databases.b.kill)
+async def kill_standby(given: Given) -> None:
+    await asyncio.to_thread(given.databases.b.kill)
 
 
-async def start_standby(stage: Stage) -> None:
-    await asyncio.to_thread(stage.databases.b.start)
-    await until_up(stage.databases.synchronous, "the standby is synchronous again")
+async def start_standby(given: Given) -> None:
+    await asyncio.to_thread(given.databases.b.start)
+    await until_up(given.databases.synchronous, "the standby is synchronous again")
 
 
 def kill_role(name: str) -> Deed:
     """Kill one process; whoever supervises it starts it again after a second."""
 
-    async def begin(stage: Stage) -> None:
-        process = stage.fleet.members[name].process
+    async def begin(given: Given) -> None:
+        process = given.fleet.members[name].process
         assert process is not None
         process.kill()
 
     return begin
 
 
-async def roll_consumers(stage: Stage) -> None:
+async def roll_consumers(given: Given) -> None:
     for name in ("consumer1", "consumer2"):
-        member = stage.fleet.members[name]
+        member = given.fleet.members[name]
         assert member.process is not None
         member.process.terminate()
         await asyncio.sleep(8)
 
 
-async def open_transaction(stage: Stage) -> None:
+async def open_transaction(given: Given) -> None:
     """Let a stranger's transaction with an id of its own stand open."""
-    stage.stranger = await stage.as_superuser()
-    await stage.stranger.execute("begin")
-    await stage.stranger.fetchval("select pg_current_xact_id()")
+    given.stranger = await given.as_superuser()
+    await given.stranger.execute("begin")
+    await given.stranger.fetchval("select pg_current_xact_id()")
 
 
-async def end_transaction(stage: Stage) -> None:
-    assert stage.stranger is not None
-    await stage.stranger.execute("rollback")
-    await stage.stranger.close()
+async def end_transaction(given: Given) -> None:
+    assert given.stranger is not None
+    await given.stranger.execute("rollback")
+    await given.stranger.close()
 
 
-async def kill_leader_and_open_transaction(stage: Stage) -> None:
+async def kill_leader_and_open_transaction(given: Given) -> None:
     """Open a stranger's transaction and let webhooks go to the spool for a while."""
-    await open_transaction(stage)
-    for node in stage.nodes:
-        stage.network.set(f"proxy_{node}", Way.RESET)
+    await open_transaction(given)
+    for node in given.nodes:
+        given.network.set(f"proxy_{node}", Way.RESET)
     await asyncio.sleep(5)
-    for node in stage.nodes:
-        stage.network.set(f"proxy_{node}", Way.OPEN)
+    for node in given.nodes:
+        given.network.set(f"proxy_{node}", Way.OPEN)
 
 
 ALL = (

@@ -38,7 +38,7 @@ COMMAND_SECONDS_MAX = 90.0
 
 
 @dataclass
-class Stage:
+class Given:
     """All that a scenario may touch."""
 
     home: Path
@@ -143,7 +143,7 @@ async def start_nodes(nodes: dict[str, Server]) -> None:
 
 
 @asynccontextmanager
-async def stage(home: Path) -> AsyncIterator[Stage]:
+async def given(home: Path) -> AsyncIterator[Given]:
     """Start everything in a new folder, wait until it is ready, and end everything."""
     ports = choose_ports()
     ways = {
@@ -179,7 +179,7 @@ async def stage(home: Path) -> AsyncIterator[Stage]:
             kafka = Settings().kafka.model_copy(update={"bootstrap": bootstrap, "replication_factor": NODES})
             settings = Settings().model_copy(update={"home": home / "ops", "kafka": kafka})
             fleet = fleet_of(home, environment, ports)
-            found = Stage(home, ports, nodes, databases, net, fleet, settings, signers, environment)
+            found = Given(home, ports, nodes, databases, net, fleet, settings, signers, environment)
             point_at(found, "pg_a")
             await fleet.start()
             await fleet.until_ready(READY_SECONDS_MAX)
@@ -190,7 +190,7 @@ async def stage(home: Path) -> AsyncIterator[Stage]:
             await asyncio.gather(*(asyncio.to_thread(one.stop) for one in servers))
 
 
-def point_at(found: Stage, name: str) -> None:
+def point_at(found: Given, name: str) -> None:
     """Let the ledger be read from this server, not through a proxy."""
     kept = found.databases.of(name)
     dsn = postgres.dsn(postgres.APP_ROLE, kept.app_password, kept.ports["postgres"])
