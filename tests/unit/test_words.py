@@ -111,6 +111,16 @@ def test_a_name_that_stays_hides_no_other_word() -> None:
     assert "place" in words.words_in(words.counted(path))
 
 
+def test_what_a_test_is_given_is_called_so_or_a_harness_or_a_client() -> None:
+    found = [
+        f"{path}: {name}"
+        for path in words.files()
+        if path.startswith("tests/")
+        for name in re.findall(r"(?m)^class (\w*(?:Bench|Desk|Scene|Stage))\b", words.counted(path))
+    ]
+    assert found == [], "bench is what measures, and stage a part of a dispute"
+
+
 def test_the_list_is_lowered_and_never_raised() -> None:
     before = {"told": {"docs": 3, "deploy": 1}, "desk": {"docs": 1}}
     now = {"told": words.Counter(docs=2, deploy=4)}
