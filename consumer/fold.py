@@ -60,7 +60,7 @@ def _join(held: State, fact: Fact) -> State:
         later = ranks[name] > ranks[held.name]
     else:
         later = amount != held.amount and (held.amount is None or (amount is not None and amount > held.amount))
-    if amount != held.amount or low is not None:
+    if amount != held.amount:
         low = _lower(held, amount, later=later) if fact.kind is _TERMS else None
     if later:
         return State(name, amount, parent, version, replaces, low)
