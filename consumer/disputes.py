@@ -27,24 +27,26 @@ def money_held(outs: Mapping[str, State], ins: Mapping[str, State], captured: in
     """
     if not outs:
         return 0
-    taken, given = _by_round(outs, whole=captured), _by_round(ins, whole=-1)
+    taken, given = _by_round(outs), _by_round(ins)
     last: dict[str, int] = {}
     for dispute, number in (*taken, *given):
         last[dispute] = max(last.get(dispute, 0), number)
     total = 0
     for (dispute, number), amount in taken.items():
-        back = given.get((dispute, number), amount if number < last[dispute] else 0)
-        total += 0 if back < 0 else max(amount - back, 0)
+        took = captured if amount is None else amount
+        back = given.get((dispute, number), took if number < last[dispute] else 0)
+        total += 0 if back is None else max(took - back, 0)
     return total
 
 
-def _by_round(parts: Mapping[str, State], *, whole: int) -> dict[tuple[str, int], int]:
-    """Return the parts of disputes' money added up by dispute and round; `whole` stands for a part without amount."""
-    sums: dict[tuple[str, int], int] = {}
+def _by_round(parts: Mapping[str, State]) -> dict[tuple[str, int], int | None]:
+    """Return the parts of disputes' money added up by dispute and round.
+
+    None is all of it: a part without an amount is, so that parts beside it add nothing.
+    """
+    sums: dict[tuple[str, int], int | None] = {}
     for key, state in parts.items():
         place = (state.parent or key, state.version)
-        if state.amount is None or sums.get(place, 0) < 0:
-            sums[place] = whole
-        else:
-            sums[place] = sums.get(place, 0) + state.amount
+        held = sums.get(place, 0)
+        sums[place] = None if held is None or state.amount is None else held + state.amount
     return sums

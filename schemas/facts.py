@@ -76,7 +76,7 @@ class FactKind(StrEnum):
     question."""
     DISPUTE_OUT = "dispute_out"
     """Money that a dispute took. Key: the part's id; parent: the dispute; version: the round. No amount: all that was
-    captured."""
+    captured, parts of the same round included."""
     DISPUTE_IN = "dispute_in"
     """Money that a dispute gave back. Key, parent and version as of DISPUTE_OUT. No amount: all of its round."""
     VOID = "void"

@@ -51,8 +51,11 @@ def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(name: str, o
         ({"d": out(40)}, {"e": back(40)}, 40),
         ({"d": out(40), "e": out(30)}, {"d": back(50)}, 30),
         ({"a": out(40, 0, "d"), "b": out(2, 0, "d")}, {}, 42),
-        ({"a": out(None, 0, "d"), "b": out(2, 0, "d")}, {}, CAPTURED + 2),
+        ({"a": out(None, 0, "d"), "b": out(2, 0, "d")}, {}, CAPTURED),
+        ({"a": out(2, 0, "d"), "b": out(None, 0, "d")}, {}, CAPTURED),
+        ({"a": out(None, 0, "d"), "b": out(2, 0, "d")}, {"d": back(2)}, CAPTURED - 2),
         ({"d": out(40)}, {"a": back(None, 0, "d"), "b": back(5, 0, "d")}, 0),
+        ({"d": out(40)}, {"a": back(5, 0, "d"), "b": back(None, 0, "d")}, 0),
         ({"d": out(40)}, {"a": back(5, 0, "d"), "b": back(7, 0, "d")}, 28),
         ({"d": out(40), "d#1": out(30, 1, "d")}, {}, 30),
         ({"d": out(40), "d#1": out(30, 1, "d")}, {"d": back(15)}, 55),
@@ -62,7 +65,8 @@ def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(name: str, o
     ids=[
         *("nothing", "given without taken", "taken", "all that was captured", "given back", "in part", "nothing back"),
         *("more than taken", "all of it", "another dispute's", "each dispute alone", "two parts", "a part is all"),
-        *("of two parts back one is all", "two parts back", "a later round", "a later round and a part"),
+        *("the other part is all", "a part is all, some came back", "of two parts back one is all"),
+        *("of two parts back the other is all", "two parts back", "a later round", "a later round and a part"),
         *("given back in a later round", "an earlier round's"),
     ],
 )
