@@ -40,7 +40,7 @@ from runtime.refusals import PASSING
 from runtime.retry import delays
 from runtime.settings.scopes import scopes_of
 from runtime.topic_binding import bound
-from schemas.errors import RatchetError, UnavailableError
+from schemas.errors import RatchetError, SchemaMismatchError, SharedSessionsError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -203,7 +203,7 @@ async def _patiently(
             part = await open_part()
         except UnavailableError as error:
             waiting = f"starting: {error}"
-            log.warning("broker_away_at_start", detail=str(error))
+            log.warning(_waiting_event(error), detail=str(error))
         else:
             waiting = None
             return part
@@ -213,6 +213,13 @@ async def _patiently(
             continue
         return None
     return None
+
+
+def _waiting_event(error: UnavailableError) -> str:
+    """Return the log event that says for what the start waits: Postgres may answer and be unfit."""
+    if isinstance(error, SchemaMismatchError):
+        return "schema_differs_at_start"
+    return "sessions_shared_at_start" if isinstance(error, SharedSessionsError) else "broker_away_at_start"
 
 
 def _show(probe: Probe, loop: ConsumerLoop, processor: Processor, settings: Settings) -> None:

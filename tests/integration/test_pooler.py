@@ -126,7 +126,7 @@ async def test_in_transaction_mode_the_reason_is_reported_at_the_start_and_by_do
             child = harness.spawn(dsn=dsn)
 
             async def says_why() -> bool:
-                return any("transaction mode" in line["detail"] for line in child.lines("broker_away_at_start"))
+                return any("transaction mode" in line["detail"] for line in child.lines("sessions_shared_at_start"))
 
             await until(says_why, "the consumer says why it does not start")
         await (await open_pool(settings_of(dsn), role="ingress", any_schema=True)).close()

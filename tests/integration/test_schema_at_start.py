@@ -65,7 +65,7 @@ async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
     child = harness.spawn()
 
     async def found() -> bool:
-        return any("migrate up" in line["detail"] for line in child.lines("broker_away_at_start"))
+        return any("migrate up" in line["detail"] for line in child.lines("schema_differs_at_start"))
 
     await until(found, "the consumer says what to do")
     await harness.publish([webhook("payment.created", "p")])
