@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from consumer.plan import Letter
@@ -49,14 +50,16 @@ from (values ('old', 121), ('kept', 119)) as n (topic, days)
 """A note is kept for longer than the letters are: the topic still holds what is erased here."""
 
 
-async def add(connection: Any, status: str = "open", days: int = 0, offset: int = 7) -> int:
-    digest = Letter(RECORD, Reason.CONFLICT, "why").digest
-    place = RECORD.topic, RECORD.partition, offset, digest, RECORD.key, RECORD.value
+async def add(
+    connection: Any, status: str = "open", days: int = 0, offset: int = 7, key: bytes | None = RECORD.key
+) -> int:
+    digest = Letter(replace(RECORD, key=key), Reason.CONFLICT, "why").digest
+    place = RECORD.topic, RECORD.partition, offset, digest, key, RECORD.value
     return int(await connection.fetchval(LETTER, *place, status, days))
 
 
-def published(value: bytes, offset: int = 7) -> Found:
-    record = Record(RECORD.topic, RECORD.partition, offset, 1, RECORD.key, value, RECORD.headers)
+def published(value: bytes, offset: int = 7, key: bytes | None = RECORD.key) -> Found:
+    record = Record(RECORD.topic, RECORD.partition, offset, 1, key, value, RECORD.headers)
     return Found(record=record, reason=Reason.CONFLICT, message="why", ours=True, delivery_count=1)
 
 
@@ -111,11 +114,13 @@ async def test_what_can_t_be_redacted_says_why(application: Any) -> None:
     assert await application.fetchval("select count(*) from operator_actions") == 1
 
 
-async def test_a_rebuild_brings_nothing_of_it_back(application: Any, owner: Any) -> None:
-    letter_id = await add(application)
+@pytest.mark.parametrize("key", [b"pi_1", b"", None])
+async def test_a_rebuild_brings_nothing_of_it_back(application: Any, owner: Any, key: bytes | None) -> None:
+    """Also of a record without a key, whose digest is another one than that of an empty key."""
+    letter_id = await add(application, key=key)
     await redact(application, letter_id, ALICE, "a CVC")
     emptied = await application.fetchval("select value from dead_letters where id = $1", letter_id)
-    asked = [published(BODY), published(emptied), published(b"a topic made anew")]
+    asked = [published(value, key=key) for value in (BODY, emptied, b"a topic made anew")]
     assert [one.record.value for one in await _unknown(application, asked)] == [b"a topic made anew"]
     await application.execute("update dead_letters set created_at = now() - interval '40 days'")
     assert await remove_old(owner, 30, 120) == 1

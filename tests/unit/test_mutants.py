@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 FAULTS = planted.load()
-SHIPPED = {"schemas", "providers", "runtime", "producers", "consumer", "ops"}
+SHIPPED = {"schemas", "providers", "runtime", "producers", "consumer", "ops", "migrations"}
 TEXT = """\
 Harm: Money is counted
     twice.
