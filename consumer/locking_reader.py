@@ -101,22 +101,14 @@ class LockingReader:
         wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
         missing, beyond = wanted - known.payments.keys(), rows.references_from(locked["beyond"])
         if missing or beyond:
-            raise GrewError(await self._all_beyond(beyond), await self._followed(missing))
+            raise await self._grew(beyond, missing)
         return locked["snapshot"] if known.payments.keys() <= set(locked["looked_up"] or ()) else None
 
-    async def _followed(self, payments: Collection[UUID]) -> set[UUID]:
-        """Return payments and all that they lead to: each beginning locks one more, and there may be more of them."""
-        if not payments:
-            return set()
-        found = await self._connection.fetch(_sql("follow_payments"), plain_array(sorted(payments)))
-        return {row["id"] for row in found}
-
-    async def _all_beyond(self, references: Collection[RefKey]) -> set[RefKey]:
-        """Return references and all that lead on from who stands under them, for the same reason."""
-        if not references:
-            return set()
-        arguments = *rows.group_arrays(references), self._group_max
-        return rows.references_from(await self._connection.fetchval(_sql("follow_references"), *arguments))
+    async def _grew(self, references: Collection[RefKey], payments: Collection[UUID]) -> GrewError:
+        """Return what is missing with all that it leads to: each beginning alone would lock one more of a chain."""
+        arguments = plain_array(sorted(payments)), *rows.group_arrays(references), self._group_max
+        found = await self._connection.fetchrow(_sql("follow_chains"), *arguments)
+        return GrewError(rows.references_from(found["refs"]), found["payments"] or ())
 
     async def _read_claims(
         self, known: Known, events: Sequence[Event], promised: frozenset[RefKey], snapshot: str | None
@@ -133,15 +125,16 @@ class LockingReader:
         await read_copies(self._connection, known, events)
         known.groups |= {key: {} for key in promised - known.groups.keys()}
         members = {payment_id for group in known.groups.values() for payment_id in group}
-        if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
-            raise GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
+        references, payments = known.groups.keys() - known.names.keys(), members - known.payments.keys()
+        if references or payments:
+            raise await self._grew(references, payments)
 
     async def _read_under(self, known: Known, orders: Collection[RefKey]) -> None:
         """Read who stands under orders; each of them locks the order's name first, so nobody comes meanwhile."""
         await read_under(self._connection, known, orders)
         missing = {one for held in known.under.values() for one in held} - known.payments.keys()
         if missing:
-            raise GrewError((), missing)
+            raise await self._grew((), missing)
 
     async def _read_parked(self, known: Known, needs: Needs) -> bool:
         """Read the parked events that are still there; tell whether any is a command, or an answer to one.

@@ -91,7 +91,7 @@ def groups_from(text: str | None) -> dict[RefKey, dict[UUID, Member]]:
 
 
 def references_from(text: str | None) -> set[RefKey]:
-    """Read references as lock_refs.sql and follow_references.sql give them: a row of JSON each."""
+    """Read references as lock_refs.sql and follow_chains.sql give them: a row of JSON each."""
     return {_reference_key(*place) for place in json.loads(text or "[]")}
 
 

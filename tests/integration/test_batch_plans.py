@@ -107,8 +107,7 @@ STATEMENTS = {
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
     "copy_members": lambda: [ids(), ids()[::-1]],
     "lock_names": refs,
-    "follow_payments": lambda: [plain_array(ids())],
-    "follow_references": lambda: [*rows.group_arrays(orders()), BATCH],
+    "follow_chains": lambda: [plain_array(ids()), *rows.group_arrays(orders()), BATCH],
     "delete_parked": lambda: [list(range(1, BATCH))],
 }
 

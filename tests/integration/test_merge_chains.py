@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from relay_rows import add_command, add_payment
 
 from consumer.decode import Event, decode
+from consumer.locking_reader import LockingReader
 from runtime.sql import statement
 from schemas.facts import Ref, RefKind
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from conftest import Database
 
-    from consumer.plan import Item
+    from consumer.ledger_reader import Needs
+    from consumer.plan import Item, Known
+    from schemas.record import Record
 
 pytestmark = pytest.mark.integration
 
@@ -63,21 +66,94 @@ async def test_a_batch_follows_a_payment_through_all_that_it_turned_out_to_be(da
         assert await consumer.pool.fetchval("select count(*) from dead_letters") == 0
 
 
+def naming(payment: str, references: Iterable[str], offset: int) -> Item:
+    """Return a capture of a payment that stands under several references."""
+    [record] = records([webhook("payment.captured", payment, child=f"c-{payment}")], first=offset)
+    event = decode(record)
+    assert isinstance(event, Event)
+    names = (*event.meaning.refs, *(Ref(RefKind.REFERENCE, one) for one in references))
+    return record, replace(event, meaning=replace(event.meaning, refs=names))
+
+
+async def payments_under_two_orders(consumer: BatchHarness) -> None:
+    """Open payments each of which names its order and the next one: what stands under any leads on to all others."""
+    for place in range(PAYMENTS):
+        await consumer.processor().write(
+            [naming(f"p-{place:02}", (f"order-{place:02}", f"order-{place + 1:02}"), offset=place)]
+        )
+
+
+def promising(order: int) -> list[Record]:
+    return intent_records([intent(uuid.uuid4(), reference=f"order-{order:02}")], first=order)
+
+
 async def test_a_batch_follows_references_through_all_payments_that_stand_under_two(database: Database) -> None:
-    """Each payment names its order and the next one; the batch that promises the first needs what all of them hold."""
+    """The batch that promises the first needs what all of them hold."""
     async with batch_harness(database.dsn) as consumer:
-        for place in range(PAYMENTS):
-            [record] = records([webhook("payment.captured", f"p-{place:02}", child=f"c-{place}")], first=place)
-            event = decode(record)
-            assert isinstance(event, Event)
-            orders = (Ref(RefKind.REFERENCE, f"order-{number}") for number in (place, place + 1))
-            named = replace(event.meaning, refs=(*event.meaning.refs, *orders))
-            await consumer.processor().write([(record, replace(event, meaning=named))])
+        await payments_under_two_orders(consumer)
         for place in range(PAYMENTS, -1, -1):
-            promise = intent(uuid.uuid4(), reference=f"order-{place}")
-            [plan] = await consumer.process(intent_records([promise], first=PAYMENTS - place))
+            [plan] = await consumer.process(promising(place))
             assert {row.outcome.value for row in plan.rows} == {"applied"}
         assert await consumer.pool.fetchval("select count(*) from dead_letters") == 0
+
+
+@pytest.fixture
+def beginnings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give how many payments were known to be needed at each beginning of a batch."""
+    found: list[int] = []
+    read = LockingReader.read
+
+    async def counted(self: LockingReader, needs: Needs) -> Known:
+        found.append(len(needs.payments))
+        return await read(self, needs)
+
+    monkeypatch.setattr(LockingReader, "read", counted)
+    return found
+
+
+@pytest.mark.parametrize("orders", [range(PAYMENTS + 1), range(PAYMENTS, -1, -1)], ids=["from the first", "from the last"])
+async def test_a_batch_begins_anew_once_however_many_references_lead_on(
+    database: Database, beginnings: list[int], orders: range
+) -> None:
+    async with batch_harness(database.dsn) as consumer:
+        await payments_under_two_orders(consumer)
+        for place in orders:
+            beginnings.clear()
+            await consumer.process(promising(place))
+            assert len(beginnings) <= 2, f"order {place}"
+        for place, payment in enumerate(("p-00", f"p-{PAYMENTS // 2:02}", f"p-{PAYMENTS - 1:02}")):
+            beginnings.clear()
+            refund = webhook("refund.succeeded", payment, child=f"r-{payment}", amount=1)
+            [plan] = await consumer.process(records([refund], first=300 + place))
+            assert [row.outcome.value for row in plan.rows if row.source != "ratchet"] == ["applied"]
+            assert len(beginnings) <= 2, payment
+
+
+STANDING = """insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
+    select provider, account, livemode, $1, $2, id from payments where id = $3"""
+
+
+@pytest.mark.parametrize("order", [None, "O1"], ids=["by its own name", "by the order under which it stands"])
+async def test_a_batch_begins_anew_once_where_payments_and_references_lead_on_in_turn(
+    database: Database, beginnings: list[int], order: str | None
+) -> None:
+    """What a payment turned out to be stands under a reference of its own, and that leads on to many others."""
+    async with batch_harness(database.dsn) as consumer:
+        first, *_, last = await one_payment_of_many(consumer)
+        await payments_under_two_orders(consumer)
+        await consumer.pool.execute(STANDING, "reference", "order-00", first)
+        await consumer.pool.execute(STANDING, "shared", "O1", last)
+        for place in range(PAYMENTS + 1):
+            await consumer.process(promising(place))
+        beginnings.clear()
+        name = "pay-x" if order else f"pay-{PAYMENTS - 1:02}"
+        [record] = records([webhook("refund.succeeded", name, child="r2", amount=70)], first=400)
+        event = decode(record)
+        assert isinstance(event, Event)
+        meaning = replace(event.meaning, order=order, sole=order is not None)
+        [plan] = await consumer.processor().write([(record, replace(event, meaning=meaning))])
+        assert [row.outcome.value for row in plan.rows if row.source != "ratchet"] == ["applied"]
+        assert len(beginnings) == 2
 
 
 @pytest.mark.parametrize("hops", [0, 1, 3])
