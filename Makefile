@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow test-archive coverage mutants mutation model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow test-archive coverage mutants mutation mutation-sql model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale bench-console load containers test-containers forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -85,13 +85,14 @@ test-archive: brokers $(ARROW) ## the ledger's archive, with pyarrow, which `mak
 		tests/fault/test_archive_scale.py \
 		$(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
-nightly: brokers $(ARROW) ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation, containers
+nightly: brokers $(ARROW) ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, both mutations, containers
 	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 	@$(MAKE) fuzz SECONDS=600
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --page
 	@$(MAKE) mutation
+	@$(MAKE) mutation-sql
 	@$(MAKE) containers
 	@$(MAKE) test-containers ARGS=
 
@@ -121,6 +122,9 @@ $(COSMIC_RAY): requirements-mutation.txt | $(UV)
 
 mutation: $(STAMP) $(COSMIC_RAY) ## small changes of the pure modules, each of which a test must notice; MODULE=consumer/fold.py
 	@PYTHONPATH=$(HELPERS):$(COSMIC_RAY) $(BIN)/python -m mutation.run $(if $(MODULE),$(MODULE),--page) $(ARGS)
+
+mutation-sql: brokers $(ARROW) $(COSMIC_RAY) ## small changes of the SQL statements, each of which a test must notice; PLACE=consumer/sql
+	@PYTHONPATH=$(HELPERS):$(COSMIC_RAY) $(BIN)/python -m sqlmutation.run $(if $(PLACE),$(PLACE),--record --page) $(ARGS)
 
 coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test` measured: 90 % of all branches, 100 % of the pure modules
 	@$(BIN)/coverage report

@@ -2,7 +2,8 @@
 
 The brokers are the embedded ones, started once a session: with pytest-xdist each worker is one, so it has brokers of
 its own, which end with it. RATCHET_TEST_STACK=containers takes testcontainers instead;
-TESTS_BROKERS_HOME names the folder of embedded ones that run already, as `make mutants` does;
+TESTS_BROKERS_HOME names the folder of embedded ones that run already, as `make mutants` does, and
+TESTS_TEMPLATE_DATABASE a migrated database there;
 with endpoints configured (RATCHET_KAFKA__BOOTSTRAP, ...) neither starts, and the owner's role must be allowed to create
 databases.
 """
@@ -236,6 +237,9 @@ async def template_database(stack: Endpoints) -> AsyncIterator[str]:
     """Name a migrated database that nobody is connected to, of which each test gets a copy."""
     from runtime.migrations import migrate_up
 
+    if kept := os.environ.get("TESTS_TEMPLATE_DATABASE"):
+        yield kept
+        return
     name = f"template_{uuid.uuid4().hex[:12]}"
     await run_as_superuser(stack, f"create database {name} owner {role_of(stack.owner_dsn)}")
     await migrate_up(with_database(stack.owner_dsn, name), role_of(stack.dsn))
