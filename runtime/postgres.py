@@ -115,7 +115,8 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     pool = await asyncpg.create_pool(
         dsn,
         connect=silence.watched(Hosts(dsn).connect),
-        min_size=1,
+        init_size=1,
+        min_size=0,  # else the pool opens lost sessions by itself: holding their places, with a traceback a failure
         max_size=connections or settings.pool_connections_max,
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.statement_timeout_seconds + settings.connect_timeout_seconds,
