@@ -36,6 +36,7 @@ from runtime.kafka_security import client_arguments
 from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
 from runtime.postgres import classify, open_pool
+from runtime.postgres_looks import commits_wait, keep_looking
 from runtime.refusals import PASSING
 from runtime.retry import delays
 from runtime.settings.scopes import scopes_of
@@ -57,7 +58,7 @@ LAG_TIMEOUT_SECONDS = 5.0
 STACK_FRAMES = 3
 """Frames of each task that are shown when the role is stuck."""
 EXTRA_CONNECTIONS = 3
-"""Connections beside the workers': the sweeper's, the marks' and the instance lock's."""
+"""Connections beside the workers': the sweeper's, the marks' and the instance lock's. Looks take what is free."""
 
 PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 """Every statement of a batch looks rows up by key: plans made on empty or un-analyzed tables must not stay bad."""
@@ -87,6 +88,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         watches = [
             _watch_lag(loop, probe, processor, settings),
             _keep_sweeping(pool, settings, stop),
+            keep_looking(pool, probe.facts),
             processor.quarantine.hand.keep(lambda: processor.outages.since is not None),
         ]
         if lock is not None:
@@ -225,6 +227,7 @@ def _waiting_event(error: UnavailableError) -> str:
 def _show(probe: Probe, loop: ConsumerLoop, processor: Processor, settings: Settings) -> None:
     """Let the probe tell what holds the loop up: an outage is waited for, a stall wants a restart.
 
+    A commit that waits for a standby is neither at first, and no restart ends it.
     While one record is in hand, alone, the process watches over itself, and ends before anybody else finds it stuck.
     """
     hand = processor.quarantine.hand
@@ -232,12 +235,14 @@ def _show(probe: Probe, loop: ConsumerLoop, processor: Processor, settings: Sett
     def stuck() -> str | None:
         quiet = time.monotonic() - max(loop.progress_at, processor.outages.activity.at)
         patience = settings.consumer.stall_seconds + hand.acts_after_seconds * hand.held
-        if processor.outages.since is None and quiet > patience:
+        if processor.outages.since is None and quiet > patience and commits_wait(probe.facts) is None:
             return f"lag {loop.lag}, {loop.batches_open} batches open and nothing attempted for {quiet:.0f} s"
         return None
 
     def unready() -> str | None:
-        return None if processor.outages.since is None else f"Postgres can't be used: {processor.outages.why}"
+        if processor.outages.since is not None:
+            return f"Postgres can't be used: {processor.outages.why}"
+        return commits_wait(probe.facts)
 
     probe.stuck, probe.unready, probe.state = stuck, unready, "running"
 

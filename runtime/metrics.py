@@ -326,7 +326,11 @@ DISKS_LOW: Final = gauge(
 )
 CLOCK_AHEAD: Final = gauge(
     "ratchet_postgres_clock_ahead_seconds",
-    "Seconds that Postgres's clock is surely ahead of this ingress's, below 0 where it is behind.",
+    "Seconds that Postgres's clock is surely ahead of this process's, below 0 where it is behind.",
+)
+COMMITS_WAITING: Final = gauge(
+    "ratchet_commits_waiting",
+    "Sessions shown to this process's role whose COMMIT has waited for a synchronous standby for two seconds.",
 )
 OLDEST_TRANSACTION_SECONDS: Final = gauge(
     "ratchet_oldest_transaction_seconds",

@@ -26,6 +26,7 @@ from runtime.http import HttpClient
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.postgres_looks import keep_looking
 from runtime.retry import pause_seconds
 from runtime.sql import statement
 from runtime.topic_binding import bound
@@ -80,11 +81,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             reporter = asyncio.ensure_future(
                 keep_running("dispatcher report", lambda: _report(probe, pool, leader, apis, settings))
             )
+            looks = asyncio.ensure_future(keep_looking(pool, probe.facts))
             try:
                 await leader.run(stop, lambda lease, ending: dispatch(jobs, settings, watch, lease, ending))
             finally:
                 reporter.cancel()
-                await asyncio.gather(reporter, return_exceptions=True)
+                looks.cancel()
+                await asyncio.gather(reporter, looks, return_exceptions=True)
     finally:
         await _close(pool, settings.postgres.connect_timeout_seconds)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from producers.ingress.answers import Refusal
 from providers.core.contract import TOLERANCE_SECONDS
 from runtime import metrics
+from runtime.postgres_looks import ahead_seconds
 from schemas import problems
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ClockCheck:
 
     def look(self, before: float, theirs: float, after: float) -> None:
         """Note Postgres's time, and ours before it was asked and after it answered; a slow answer proves little."""
-        ahead = theirs - after if theirs > after else min(0.0, theirs - before)
+        ahead = ahead_seconds(before, theirs, after)
         self._ahead, self._looked_at = ahead, self.monotonic()
         self._proven = self._proven and abs(ahead) > APART_SECONDS
         metrics.CLOCK_AHEAD.set(ahead)

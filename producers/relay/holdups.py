@@ -34,7 +34,7 @@ class Holdups:
             oldest = await connection.fetchrow(statement("runtime", "read_oldest_transaction"))
             (replication,) = await connection.fetch(statement("runtime", "read_replication"))
         self.note(None if oldest is None else dict(oldest))
-        metrics.STANDBY_LAG_BYTES.set(replication["lag_bytes"] or 0)
+        self.note_standby(dict(replication))
 
     def note(self, oldest: Mapping[str, Any] | None) -> None:
         """Take the oldest transaction of a look; another one than before has been seen for no time."""
@@ -49,7 +49,17 @@ class Holdups:
         who = {name: oldest[name] for name in ("pid", "role", "application", "gid") if oldest[name]}
         self.facts["held_up_by"] = who | {"seen_for_seconds": round(seconds)}
 
+    def note_standby(self, replication: Mapping[str, Any]) -> None:
+        """Take what `read_replication.sql` found; `lag_bytes` is None where it is not shown to us."""
+        metrics.STANDBY_LAG_BYTES.set(replication["lag_bytes"] or 0)
+        if not replication["standbys"] and not replication["names"]:
+            self.facts.pop("standby", None)
+            return
+        shown = ("names", "standbys", "furthest", "lag_bytes")
+        self.facts["standby"] = {name: replication[name] for name in shown}
+
     def clear(self) -> None:
         """Show nothing: another relay looks from now on."""
         self.note(None)
+        self.facts.pop("standby", None)
         metrics.STANDBY_LAG_BYTES.set(0)

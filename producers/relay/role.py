@@ -19,6 +19,7 @@ from runtime.kafka import ensure_topics
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.postgres_looks import keep_looking
 from runtime.retry import pause_seconds
 from runtime.topic_binding import bound
 from schemas.errors import UnavailableError
@@ -60,10 +61,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
                     "relay report", lambda: _report(probe, health, leader, settings.relay.poll_interval_seconds)
                 )
             )
+            looks = asyncio.ensure_future(keep_looking(pool, probe.facts))
             try:
                 await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, probe.facts, lease, ending))
             finally:
                 reporter.cancel()
+                looks.cancel()
+                await asyncio.gather(reporter, looks, return_exceptions=True)
     finally:
         await _close(pool, settings.postgres.connect_timeout_seconds)
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[None]:
+async def consuming(settings: Settings) -> AsyncIterator[Probe]:
     """Run a consumer until the context ends."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(role.serve(settings, stop, Probe("consumer")))
+    stop, probe = asyncio.Event(), Probe("consumer")
+    task = asyncio.create_task(role.serve(settings, stop, probe))
     try:
-        yield
+        yield probe
     finally:
         stop.set()
         await asyncio.wait_for(task, 30)
