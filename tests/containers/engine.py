@@ -1,4 +1,4 @@
-"""Whichever container engine answers on this machine, Docker or podman, and Compose on top of it."""
+"""Whichever container engine answers on this machine, Docker or podman, and Compose on top of it for who asks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +35,18 @@ class AbsentError(Exception):
     """There is no engine, or nothing that speaks Compose with it; the message says what to install."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Engine:
-    """A container engine that answers. `program` is its command line, `compose` that of Compose."""
+    """A container engine that answers. `program` is its command line."""
 
     program: str
     version: str
-    compose: tuple[str, ...]
     environment: Mapping[str, str]
+
+    @cached_property
+    def compose(self) -> tuple[str, ...]:
+        """Return the words that Compose is called by, which may have to be built first. Raises AbsentError."""
+        return compose_for(self.environment)
 
     def run(self, *words: str, seconds_max: float = COMMAND_SECONDS_MAX) -> str:
         """Run a command of the engine; return what it printed. Raises RuntimeError, with its last words."""
@@ -114,7 +119,7 @@ def compose_for(environment: Mapping[str, str]) -> tuple[str, ...]:
 def engine() -> Iterator[Engine]:
     """Find Docker where its daemon answers, else podman with its service for Compose. Raises AbsentError."""
     if version := answers("docker", "info", "--format", "{{.ServerVersion}}"):
-        yield Engine("docker", f"Docker {version}", compose_for(os.environ), os.environ)
+        yield Engine("docker", f"Docker {version}", os.environ)
         return
     version = answers("podman", "info", "--format", "{{.Version.Version}} with {{.Host.OCIRuntime.Name}}")
     if version is None:
@@ -132,7 +137,7 @@ def engine() -> Iterator[Engine]:
                 raise AbsentError("podman is there, but its service does not start: podman system service")
             time.sleep(0.1)
         environment = dict(os.environ) | {"DOCKER_HOST": f"unix://{socket}"}
-        yield Engine("podman", f"podman {version}", compose_for(environment), environment)
+        yield Engine("podman", f"podman {version}", environment)
     finally:
         service.terminate()
         service.wait(SERVICE_SECONDS_MAX)
