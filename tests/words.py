@@ -1,26 +1,22 @@
-"""Words of our own that the field has a plain word for: how many files of each folder still use them.
+"""Words of our own that the field has a plain word for: none is used, but in names that stay.
 
-    .venv/bin/python tests/words.py [--anew]
+    .venv/bin/python tests/words.py
 
-lowers the figures of words.toml to what is there. It raises none, for new code uses the field's word, unless `--anew`
-says so: that is for merging what was begun before. A file counts where the word stands in it as a word or as a part of
-a name, in code, SQL, texts, comments, pages or templates.
+prints each line that uses one, and what to write instead. A word counts by itself and in a name, in code, SQL, texts,
+comments, pages and templates.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-import sys
-import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-LIST: Final = Path(__file__).with_name("words.toml")
 INSTEAD: Final = {
     "books": "ledger; reconciliation",
     "calm": "normal",
@@ -48,7 +44,7 @@ INSTEAD: Final = {
 }
 """Each word, and what to write instead."""
 ENDINGS: Final = frozenset({".py", ".sql", ".html", ".md", ".sh", ".toml", ".yaml"})
-UNTOUCHED: Final = ("CHANGELOG.md", "migrations/", "tests/words.", "tests/unit/test_words.py", "clients/", "uv.lock")
+UNTOUCHED: Final = ("CHANGELOG.md", "migrations/", "tests/words.py", "tests/unit/test_words.py", "clients/", "uv.lock")
 """What is history, keeps these words by its job, or is made by a tool."""
 
 
@@ -111,13 +107,6 @@ def words_in(text: str) -> set[str]:
     return words | {word[:-1] for word in words if word.endswith("s")}
 
 
-def folder_of(path: str) -> str:
-    """Return the folder that a file is counted in: two levels of tests and ops, one of all else."""
-    parts = path.split("/")
-    depth = 2 if parts[0] in {"tests", "ops"} else 1
-    return "/".join(parts[: min(depth, len(parts) - 1)]) or "."
-
-
 def files() -> list[str]:
     """Return the files that are read, by their paths from the top."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -131,45 +120,36 @@ def _left_out(path: str) -> re.Pattern[str] | None:
     return re.compile(kept, re.IGNORECASE) if kept else None
 
 
+def _as_lines(kept: re.Match[str]) -> str:
+    """Return what stands in place of a kept text: its line ends, so that lines keep their numbers."""
+    return "\n" * kept[0].count("\n") or " "
+
+
 def counted(path: str) -> str:
     """Return the text of a file without what stays as it is."""
     text = (ROOT / path).read_text(encoding="utf-8")
-    return left_out.sub(" ", text) if (left_out := _left_out(path)) else text
+    return left_out.sub(_as_lines, text) if (left_out := _left_out(path)) else text
 
 
-@lru_cache
-def used() -> dict[str, Counter[str]]:
-    """Return for each word how many files of each folder use it."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+@cache
+def used() -> dict[str, list[str]]:
+    """Return for each word the lines that use it, as `path:line: text`."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for path in files():
-        for word in words_in(counted(path)) & INSTEAD.keys():
-            found[word][folder_of(path)] += 1
+        text = counted(path)
+        if not words_in(text) & INSTEAD.keys():
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in words_in(line) & INSTEAD.keys():
+                found[word].append(f"{path}:{number}: {line.strip()}")
     return dict(found)
 
 
-def allowed() -> dict[str, dict[str, int]]:
-    """Return for each word how many files of each folder may still use it."""
-    return tomllib.loads(LIST.read_text(encoding="utf-8"))
-
-
-def lowered(now: dict[str, Counter[str]], before: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """Return what is left of the list, no figure higher than before."""
-    left = {
-        word: {folder: min(most, now.get(word, Counter())[folder]) for folder, most in folders.items()}
-        for word, folders in before.items()
-    }
-    return {word: kept for word, folders in left.items() if (kept := {f: most for f, most in folders.items() if most})}
-
-
-def main(*, anew: bool) -> None:
-    """Write the list anew; only `anew` raises a figure."""
-    head = "# How many files of a folder still use a word that new code does not; tests/words.py lowers the figures.\n"
-    tables = [
-        f"\n[{word}]\n" + "".join(f'"{folder}" = {most}\n' for folder, most in sorted(folders.items()))
-        for word, folders in sorted((used() if anew else lowered(used(), allowed())).items())
-    ]
-    LIST.write_text(head + "".join(tables), encoding="utf-8")
+def main() -> None:
+    """Print each use of a word, and what to write instead."""
+    for word, lines in sorted(used().items()):
+        print(f"{word} (write {INSTEAD[word]!r}):", *lines, sep="\n  ")  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(anew="--anew" in sys.argv[1:])
+    main()
