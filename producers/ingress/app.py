@@ -46,7 +46,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     """
     clock = SystemClock()
     clocks = ClockCheck(clock)
-    spool, transactions = Spool(settings, clocks), Transactions(settings)
+    spool, transactions = Spool(settings, clocks, probe.facts), Transactions(settings)
     hint_transactions = Transactions(settings, role="ingress hints", connections=settings.ingress.hint_connections_max)
     publisher = Publisher(settings, spool)
     stores: dict[str, Checked] = {"kafka": publisher, "postgres": spool}

@@ -67,7 +67,7 @@ class IngressSettings(Group):
     spool_timeout_seconds: Seconds = 3.0
     """How long the spool has to take a record; then the answer is 503."""
     spool_connections_max: Count = 4
-    """Connections to Postgres for the spool."""
+    """Connections to Postgres that may write into the spool at a time; one more looks after it."""
     hint_connections_max: Count = 2
     """Connections to Postgres for hints, so that a flood of them holds up nothing else."""
     spool_group_records_max: Count = 500

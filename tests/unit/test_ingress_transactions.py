@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from producers.ingress.clock_check import ClockCheck
+from producers.ingress.publishing.records import Outgoing
+from producers.ingress.publishing.spool import Spool
 from producers.ingress.transactions import Transactions
-from runtime.settings import IntentsSettings, Settings
+from runtime.clock import SystemClock
+from runtime.settings import IngressSettings, IntentsSettings, Settings
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -39,6 +43,11 @@ class PaperPool:
     async def acquire(self) -> AsyncIterator[PaperPool]:
         async with self.place:
             yield self
+
+    async def copy_records_to_table(self, *_: Any, **__: Any) -> None:
+        """Copy, which commits by itself."""
+        await self.standby.wait()
+        self.committed += 1
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -70,6 +79,23 @@ async def test_a_commit_that_waits_for_a_standby_keeps_its_place_and_no_other_is
     pool.standby.set()
     assert await transactions.run(one) == 1
     assert pool.committed == 2, "what was waited for, and the last one; the second was never begun"
+
+
+async def test_a_copy_into_the_spool_that_waits_for_a_standby_keeps_its_place_too() -> None:
+    pool = PaperPool()
+    ingress = IngressSettings(spool_timeout_seconds=0.05, spool_connections_max=1)
+    spool = Spool(Settings().model_copy(update={"ingress": ingress}), ClockCheck(SystemClock()))
+    spool._pool = pool  # type: ignore[assignment]
+    record = Outgoing("payments.webhooks", b"key", b"value", ())
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match=r"took no record in 0\.05 s"):
+            await spool.store([record])
+    assert pool.place.locked(), "the session is in use still"
+    assert pool.terminated == 0
+    pool.standby.set()
+    await spool.store([record])
+    assert pool.committed == 2, "what was waited for, and the last one; those between were never begun"
+    await spool.close()
 
 
 async def test_work_that_hangs_is_ended_with_its_session() -> None:
