@@ -7,16 +7,19 @@ does with addresses). Where a session was had before is asked first: a primary t
 promoted may still believe that it is one.
 
 A pooler may refuse the settings that a session asks for as it logs in (PgBouncer: `unsupported startup parameter`), or
-drop them (`ignore_startup_parameters`). So they are set again by a statement, and hold either way.
+drop them (`ignore_startup_parameters`). So they are set again by a statement, and hold either way. It also repeats what
+the server told of itself when it was first asked: a standby that was promoted since would be taken for one for ever. So
+whether a server takes writes is asked of the server, in the session that is to be used.
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +29,15 @@ HEAD_START_SECONDS: Final = 0.5
 
 
 SET_ALL: Final = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as asked (name, value)"
+STANDBY: Final = "select pg_is_in_recovery()"
+READ_ONLY: Final = "select pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool"
+DEMANDS: Final = {
+    SessionAttribute.primary: (STANDBY, False),
+    SessionAttribute.standby: (STANDBY, True),
+    SessionAttribute.read_write: (READ_ONLY, False),
+    SessionAttribute.read_only: (READ_ONLY, True),
+}
+"""What a server is asked for a `target_session_attrs`, and what it must answer; whatever else it may be demands nothing."""
 NAME: Final = "application_name"
 """The one setting at login that every pooler passes on."""
 
@@ -71,10 +83,34 @@ class Hosts:
             asked = options.get("server_settings") or {}
             options = options | {"server_settings": {name: value for name, value in asked.items() if name == NAME}}
         if len(self._dsns) == 1:
-            return await asyncpg.connect(self._dsns[0], **options)
+            return await connect_to(self._dsns[0], options)
         connection, dsn = await first_of(self._dsns, options)
         self._dsns = [dsn, *(other for other in self._dsns if other != dsn)]
         return connection
+
+
+def demand_of(dsn: str, options: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Return what a server is to be asked, and what it must answer; an attribute that is none is the driver's. Pure."""
+    asked = parse_qs(urlsplit(dsn).query).get("target_session_attrs", [SessionAttribute.any])
+    try:
+        return DEMANDS.get(SessionAttribute(options.get("target_session_attrs") or asked[-1]))
+    except ValueError:
+        return None
+
+
+async def connect_to(dsn: str, options: dict[str, Any]) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect to one host; raise TargetServerAttributeNotMatched where it is not what is wanted."""
+    if (demand := demand_of(dsn, options)) is None:
+        return await asyncpg.connect(dsn, **options)
+    question, answer = demand
+    connection = await asyncpg.connect(dsn, **options | {"target_session_attrs": SessionAttribute.any})
+    try:
+        if await connection.fetchval(question) is answer:
+            return connection
+        raise asyncpg.TargetServerAttributeNotMatched(f"it does not answer {answer} to: {question}")
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 async def set_all(connection: asyncpg.Connection[asyncpg.Record], asked: Mapping[str, str]) -> None:
@@ -92,7 +128,7 @@ async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncp
         while waiting or tries:
             if waiting:
                 dsn = waiting.pop(0)
-                tries[asyncio.create_task(asyncpg.connect(dsn, **options))] = dsn
+                tries[asyncio.create_task(connect_to(dsn, options))] = dsn
             done, _ = await asyncio.wait(
                 tries, timeout=HEAD_START_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 from consumer_harness import until, webhook
 from consumer_processes import consumer_processes
+from pooler import DROPS_SETTINGS, PGBOUNCER, pgbouncer
 from pydantic import SecretStr
 
 from ops import availability
@@ -23,66 +17,17 @@ from runtime.settings import PostgresSettings, Settings
 from schemas.errors import SharedSessionsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Database
 
     from runtime.stack import Endpoints
 
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed (Debian: apt-get install pgbouncer)"),
 ]
-DROPS_SETTINGS = (
-    "ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout,"
-    " synchronous_commit, enable_seqscan, enable_hashjoin, enable_mergejoin, jit\n"
-)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def pgbouncer(folder: Path, database: Database, mode: str, extra: str = "") -> Iterator[str]:
-    """Run PgBouncer before a database; yield the application's DSN through it."""
-    there, port = urlsplit(database.dsn), free_port()
-    folder.mkdir()
-    (folder / "users.txt").write_text(f'"{there.username}" "{there.password}"\n')
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n* = host={there.hostname} port={there.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {folder}/users.txt\n"
-        f"pool_mode = {mode}\n{extra}"
-    )
-    words = [str(PGBOUNCER), str(folder / "pgbouncer.ini")]
-    if os.geteuid() == 0:  # it does not run as root
-        nobody = pwd.getpwnam("nobody")
-        for path in (folder, *folder.iterdir()):
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        for parent in folder.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
-        words[1:1] = ["-u", "nobody"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield there._replace(netloc=f"{there.username}:{there.password}@127.0.0.1:{port}").geturl()
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-async def answers(dsn: str) -> None:
-    port = urlsplit(dsn).port
-    assert port is not None
-
-    async def listens() -> bool:
-        with socket.socket() as found:
-            return found.connect_ex(("127.0.0.1", port)) == 0
-
-    await until(listens, "PgBouncer listens")
 
 
 def settings_of(dsn: str) -> PostgresSettings:
@@ -93,8 +38,7 @@ def settings_of(dsn: str) -> PostgresSettings:
 async def test_in_session_mode_all_works_and_every_bound_holds(
     stack: Endpoints, database: Database, tmp_path: Path, extra: str
 ) -> None:
-    with pgbouncer(tmp_path / "pooler", database, "session", extra) as dsn:
-        await answers(dsn)
+    with pgbouncer(tmp_path / "pooler", database.dsn, "session", extra) as dsn:
         pool = await open_pool(settings_of(dsn), role="consumer", parameters={"enable_seqscan": "off"})
         try:
             for name, value in (("statement_timeout", "30s"), ("synchronous_commit", "on"), ("enable_seqscan", "off")):
@@ -114,8 +58,7 @@ async def test_in_session_mode_all_works_and_every_bound_holds(
 async def test_in_transaction_mode_the_reason_is_reported_at_the_start_and_by_doctor(
     stack: Endpoints, database: Database, tmp_path: Path
 ) -> None:
-    with pgbouncer(tmp_path / "pooler", database, "transaction", DROPS_SETTINGS) as dsn:
-        await answers(dsn)
+    with pgbouncer(tmp_path / "pooler", database.dsn, "transaction", DROPS_SETTINGS) as dsn:
         with pytest.raises(SharedSessionsError, match=r"transaction mode .* set pool_mode = session"):
             await open_pool(settings_of(dsn), role="relay")
         settings = Settings().model_copy(update={"postgres": settings_of(dsn)})

@@ -9,10 +9,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from asyncpg.connect_utils import SessionAttribute
 from waiting import until
 
 from runtime import postgres_hosts, postgres_silence
-from runtime.postgres_hosts import Hosts
+from runtime.postgres_hosts import Hosts, demand_of
 from runtime.postgres_silence import QUIET_SECONDS, Silence
 
 pytestmark = pytest.mark.unit
@@ -126,3 +127,20 @@ async def test_the_failure_that_tells_more_is_raised(asked: list[str]) -> None:
     with pytest.raises(TimeoutError):
         await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.2)
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("dsn", "asked_for", "answer"),
+    [
+        ("postgresql://a/d", None, None),
+        ("postgresql://a/d", SessionAttribute.read_write, False),
+        ("postgresql://a/d?target_session_attrs=read-write", None, False),
+        ("postgresql://a/d?target_session_attrs=standby", None, True),
+        ("postgresql://a/d?target_session_attrs=read-only", SessionAttribute.primary, False),
+        ("postgresql://a/d?target_session_attrs=prefer-standby", None, None),
+        ("postgresql://a/d?target_session_attrs=nonsense", None, None),
+    ],
+)
+def test_what_a_server_must_answer_to_be_taken(dsn: str, asked_for: Any, answer: bool | None) -> None:  # noqa: FBT001
+    found = demand_of(dsn, {"target_session_attrs": asked_for})
+    assert (None if found is None else found[1]) == answer
