@@ -37,7 +37,7 @@ DEMANDS: Final = {
     SessionAttribute.read_write: (READ_ONLY, False),
     SessionAttribute.read_only: (READ_ONLY, True),
 }
-"""What a server is asked for a `target_session_attrs`, and what it must answer; whatever else it may be demands nothing."""
+"""What a server is asked for a `target_session_attrs`, and what it must answer; other attributes demand nothing."""
 NAME: Final = "application_name"
 """The one setting at login that every pooler passes on."""
 
@@ -103,14 +103,17 @@ async def connect_to(dsn: str, options: dict[str, Any]) -> asyncpg.Connection[as
     if (demand := demand_of(dsn, options)) is None:
         return await asyncpg.connect(dsn, **options)
     question, answer = demand
-    connection = await asyncpg.connect(dsn, **options | {"target_session_attrs": SessionAttribute.any})
+    anybody = options | {"target_session_attrs": SessionAttribute.any}
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, **anybody)
     try:
-        if await connection.fetchval(question) is answer:
-            return connection
-        raise asyncpg.TargetServerAttributeNotMatched(f"it does not answer {answer} to: {question}")
+        found = await connection.fetchval(question)
     except BaseException:
         connection.terminate()
         raise
+    if found is answer:
+        return connection
+    await connection.close()
+    raise asyncpg.TargetServerAttributeNotMatched(f"it answers {found} to: {question}")
 
 
 async def set_all(connection: asyncpg.Connection[asyncpg.Record], asked: Mapping[str, str]) -> None:
