@@ -145,6 +145,10 @@ begin
             and to_regprocedure('redact_dead_letter(bigint, text, text, text)') is not null then
             execute format('grant execute on function redact_dead_letter(bigint, text, text, text) to %I', grantee);
         end if;
+        if process in ('app', 'ingress', 'consumer', 'dispatcher', 'ops')
+            and to_regprocedure('surviving_payment(uuid)') is not null then
+            execute format('grant execute on function surviving_payment(uuid) to %I', grantee);
+        end if;
     end loop;
 end
 $$;

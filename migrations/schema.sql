@@ -113,33 +113,6 @@ $_$;
 
 COMMENT ON FUNCTION public.redact_dead_letter(letter_id bigint, who text, origin text, because text) IS 'Replace one dead letter''s payload by its digest and write down who did it, with the owner''s rights and nothing more.';
 
-CREATE TABLE public.anchor_without_payment (
-    single boolean DEFAULT true NOT NULL,
-    ledger_id bigint DEFAULT 0 NOT NULL,
-    rows_removed bigint DEFAULT 0 NOT NULL,
-    mac bytea,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT anchor_without_payment_ledger_id_check CHECK ((ledger_id >= 0)),
-    CONSTRAINT anchor_without_payment_mac_check CHECK ((length(mac) = 32)),
-    CONSTRAINT anchor_without_payment_rows_removed_check CHECK ((rows_removed >= 0)),
-    CONSTRAINT anchor_without_payment_single_check CHECK (single)
-);
-
-COMMENT ON TABLE public.anchor_without_payment IS 'How many ledger rows of no payment retention removed, and the highest id among them.';
-
-COMMENT ON COLUMN public.anchor_without_payment.mac IS 'signature under RATCHET_AUDIT__SEAL_KEY, where retention had one';
-
-CREATE TABLE public.body_claims (
-    source text NOT NULL,
-    digest bytea NOT NULL,
-    event_id text NOT NULL,
-    CONSTRAINT body_claims_digest_check CHECK ((length(digest) = 32)),
-    CONSTRAINT body_claims_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
-    CONSTRAINT body_claims_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192)))
-);
-
-COMMENT ON TABLE public.body_claims IS 'Bodies that were taken from senders whose event ids are unsigned: a replay under another id is no new event.';
-
 CREATE TABLE public.payments (
     id uuid NOT NULL,
     provider text NOT NULL,
@@ -220,6 +193,54 @@ COMMENT ON COLUMN public.payments.metadata IS 'what the client noted on its inte
 COMMENT ON COLUMN public.payments.flags IS 'what does not add up, as the facts say it; empty where all does';
 
 COMMENT ON COLUMN public.payments.flagged_at IS 'since when the payment has had a flag without a pause';
+
+CREATE FUNCTION public.surviving_payment(asked uuid) RETURNS TABLE(id uuid)
+    LANGUAGE sql STABLE ROWS 1
+    BEGIN ATOMIC
+ WITH RECURSIVE followed AS (
+          SELECT payments.id,
+             payments.merged_into
+            FROM public.payments
+           WHERE (payments.id = surviving_payment.asked)
+         UNION
+          SELECT payments.id,
+             payments.merged_into
+            FROM (public.payments
+              JOIN followed followed_1 ON ((payments.id = followed_1.merged_into)))
+         )
+  SELECT followed.id
+    FROM followed
+   WHERE (followed.merged_into IS NULL);
+END;
+
+COMMENT ON FUNCTION public.surviving_payment(asked uuid) IS 'The payment that a payment turned out to be, after any number of merges; no row where there is none.';
+
+CREATE TABLE public.anchor_without_payment (
+    single boolean DEFAULT true NOT NULL,
+    ledger_id bigint DEFAULT 0 NOT NULL,
+    rows_removed bigint DEFAULT 0 NOT NULL,
+    mac bytea,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT anchor_without_payment_ledger_id_check CHECK ((ledger_id >= 0)),
+    CONSTRAINT anchor_without_payment_mac_check CHECK ((length(mac) = 32)),
+    CONSTRAINT anchor_without_payment_rows_removed_check CHECK ((rows_removed >= 0)),
+    CONSTRAINT anchor_without_payment_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.anchor_without_payment IS 'How many ledger rows of no payment retention removed, and the highest id among them.';
+
+COMMENT ON COLUMN public.anchor_without_payment.mac IS 'signature under RATCHET_AUDIT__SEAL_KEY, where retention had one';
+
+CREATE TABLE public.body_claims (
+    source text NOT NULL,
+    digest bytea NOT NULL,
+    event_id text NOT NULL,
+    CONSTRAINT body_claims_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT body_claims_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT body_claims_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192)))
+);
+
+COMMENT ON TABLE public.body_claims IS 'Bodies that were taken from senders whose event ids are unsigned: a replay under another id is no new event.';
 
 CREATE VIEW public.captures AS
  SELECT p.id AS payment_id,

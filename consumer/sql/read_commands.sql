@@ -5,15 +5,6 @@ select
     coalesce(survivor.id, commands.attempt_id) as attempt_id, commands.state,
     commands.expires_at + make_interval(secs => $2) <= clock_timestamp() as over
 from commands
-left join lateral (
-    with recursive followed as (
-        select id, merged_into from payments where id = commands.attempt_id
-        union
-        select payments.id, payments.merged_into
-        from payments
-        inner join followed on payments.id = followed.merged_into
-    )
-    select id from followed where merged_into is null
-) as survivor on true
+left join lateral surviving_payment(commands.attempt_id) as survivor on true
 where commands.payment_id = any($1::uuid[])
 order by commands.payment_id, commands.relay_xid, commands.id

@@ -11,16 +11,7 @@ inner join payment_refs
     and payment_refs.kind = asked.kind
     and payment_refs.merchant_account = case asked.kind when 'reference' then '' else asked.merchant_account end
     and payment_refs.ref = asked.ref
-cross join lateral (
-    with recursive followed as (
-        select id, merged_into from payments where id = payment_refs.payment_id
-        union
-        select payments.id, payments.merged_into
-        from payments
-        inner join followed on payments.id = followed.merged_into
-    )
-    select id from followed where merged_into is null
-) as survivor
+cross join lateral surviving_payment(payment_refs.payment_id) as survivor
 inner join payments on payments.id = survivor.id
 cross join lateral (
     select count(distinct version) as rows, coalesce(min(version), 0) as lowest, coalesce(max(version), 0) as highest

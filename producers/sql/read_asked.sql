@@ -21,14 +21,5 @@ from (
             or (state is distinct from 'refused' and expires_at > now() - make_interval(secs => $3))
         )
 ) as asked
-left join lateral (
-    with recursive followed as (
-        select id, merged_into from payments where id = asked.attempt_id
-        union
-        select payments.id, payments.merged_into
-        from payments
-        inner join followed on payments.id = followed.merged_into
-    )
-    select id from followed where merged_into is null
-) as survivor on true
+left join lateral surviving_payment(asked.attempt_id) as survivor on true
 order by asked.asked_at

@@ -117,6 +117,14 @@ AUDIT = {
 }
 """What `audit verify` reads step by step beside the chains."""
 
+FOLLOWING = {
+    ("consumer", "read_commands"): lambda: [ids(), 3600.0],
+    ("consumer.dispatcher", "claim_sms"): lambda: [60.0],
+    ("producers", "read_asked"): lambda: [payment_id(1), 3600.0, 3600.0],
+    ("ops", "read_ends"): lambda: [["p"], ["ref-1"], [""], ["payment"]],
+}
+"""Who asks `surviving_payment` what a payment turned out to be."""
+
 
 class Filled(NamedTuple):
     """A filled database, by the consumer's role and by its owner's."""
@@ -146,13 +154,16 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-async def explain(filled: Filled, name: str, folder: str = "consumer") -> list[dict[str, Any]]:
+async def explain(
+    filled: Filled, name: str, folder: str = "consumer", arguments: list[Any] | None = None
+) -> list[dict[str, Any]]:
     async with filled.harness.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
             query = f"explain (analyze, format json) {statement(folder, name)}"
-            arguments = (STATEMENTS if folder == "consumer" else AUDIT)[name]()
+            if arguments is None:
+                arguments = (STATEMENTS if folder == "consumer" else AUDIT)[name]()
             arguments = [filled.snapshot if one is SNAPSHOT else one for one in arguments]
             text = await connection.fetchval(query, *arguments)
         finally:
@@ -190,3 +201,14 @@ async def test_a_step_of_the_audit_reads_no_more_than_its_part_of_the_ledger(fil
         assert [node["Node Type"] for node in scans if node["Node Type"] == "Seq Scan"] == []
         touched = [(node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in scans]
         assert max(touched) <= BATCH, found
+
+
+async def test_what_a_payment_turned_out_to_be_is_followed_within_the_statement(filled: Filled) -> None:
+    """The function's body stands in the plan: it is called nowhere, and each step is a look-up."""
+    for (folder, name), arguments in FOLLOWING.items():
+        found = await explain(filled, name, folder, arguments())
+        assert not any(node.get("Function Name") == "surviving_payment" for node in found), name
+        assert any(node["Node Type"] == "Recursive Union" for node in found), name
+        scans = {node["Node Type"] for node in found if node.get("Relation Name") == "payments"}
+        assert scans <= {"Index Scan", "Index Only Scan"}, name
+        assert scans, name

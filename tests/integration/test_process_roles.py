@@ -201,11 +201,17 @@ async def test_a_password_s_hash_is_the_console_s(granted: Any) -> None:
     assert not await granted.fetchval(changed), "nobody gets another role by way of the console"
 
 
-async def test_redacting_is_for_people_s_processes(granted: Any) -> None:
-    function = "redact_dead_letter(bigint, text, text, text)"
+@pytest.mark.parametrize(
+    ("function", "processes"),
+    [
+        ("redact_dead_letter(bigint, text, text, text)", ["console", "ops"]),
+        ("surviving_payment(uuid)", ["ingress", "consumer", "dispatcher", "ops"]),
+    ],
+)
+async def test_a_function_is_for_those_who_ask_it(granted: Any, function: str, processes: list[str]) -> None:
     may = [
         process
         for process in PROCESSES
         if await granted.fetchval("select has_function_privilege($1, $2, 'execute')", f"ratchet_{process}", function)
     ]
-    assert may == ["console", "ops"]
+    assert may == processes
