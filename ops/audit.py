@@ -71,11 +71,6 @@ class Audit:
                 self.broken.append(finding)
 
 
-def expected_hash(row: Mapping[str, Any], before: bytes) -> bytes:
-    """Return the hash that a row of the table must have."""
-    return _unsealed(row).seal(before)
-
-
 def _unsealed(row: Mapping[str, Any]) -> LedgerRow:
     columns = {name: row[name] for name in COLUMNS} | {"facts": dump_reported(load_reported(row["facts"])), "hash": b""}
     return LedgerRow(**columns)

@@ -147,6 +147,5 @@ CHANGES: Final = DEFAULT.changes
 COMMANDS: Final = DEFAULT.commands
 STATE: Final = DEFAULT.state
 CONSUMED: Final = DEFAULT.consumed
-PUBLISHED: Final = DEFAULT.published
 ALL: Final = DEFAULT.all
 CONSUMER_GROUP: Final = DEFAULT.group

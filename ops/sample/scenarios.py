@@ -108,11 +108,6 @@ def why_not(name: str, provider: str) -> str | None:
     return PLAYERS[provider].cannot.get(name) if provider in PLAYERS else None
 
 
-def providers_of(name: str) -> tuple[str, ...]:
-    """Return the providers that can play a scenario."""
-    return tuple(one for one in (*GENERATORS, *PLAYERS) if why_not(name, one) is None)
-
-
 def play(name: str, provider: str, merchant_account: str, seed: int, now: int) -> tuple[Life, Steps]:
     """Return a scenario's life in a provider's events, and what is posted step by step; `now` is unix seconds.
 

@@ -225,11 +225,11 @@ async def test_a_ledger_that_does_not_hold_is_not_archived(kept: Kept, change: s
 
 
 async def test_a_chain_that_was_rewritten_since_the_seal_is_not_archived(kept: Kept) -> None:
-    from ops.audit import expected_hash
+    from ops.audit import _unsealed
 
     seal = await kept.seal()
     row = await kept.owner.fetchrow("select * from payment_logs where payment_id is null order by id limit 1")
-    fitting = expected_hash(dict(row) | {"event_type": "customer.deleted"}, b"")
+    fitting = _unsealed(dict(row) | {"event_type": "customer.deleted"}).seal(b"")
     await kept.owner.execute(
         "update payment_logs set event_type = 'customer.deleted', hash = $2 where id = $1", row["id"], fitting
     )

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from consumer.facts_json import dump_joined, load_reported
 from consumer.fold import newer
-from ops.audit import Audit, Evidence, expected_hash, walk
+from ops.audit import Audit, Evidence, _unsealed, walk
 from ops.cli import app
 from ops.retention import COLUMNS as COLUMNS_MOVED
 from ops.retention import DAYS_MIN, LEASE_NAME, Signing, remove_old, remove_step
@@ -280,7 +280,7 @@ async def rewrite(given: Given, payment_id: Any, change: str, *arguments: Any) -
     rows = await given.owner.fetch("select * from payment_logs where payment_id = $1 order by id", payment_id)
     before = await given.owner.fetchval("select hash from ledger_anchors where payment_id = $1", payment_id) or b""
     for row in rows:
-        before = expected_hash(row, before)
+        before = _unsealed(row).seal(before)
         await given.owner.execute("update payment_logs set hash = $2 where id = $1", row["id"], before)
     await given.owner.execute("update payments set head_hash = $2 where id = $1", payment_id, before)
 
@@ -428,7 +428,7 @@ async def test_a_row_of_no_payment_that_somebody_took_or_changed_is_seen_by_the_
     found = await held(given, path)
     assert (found.ok, found.broken) == (True, []), "what comes after the seal is no matter"
     row = rows[7]
-    fitting = expected_hash(row | {"event_type": "customer.deleted"}, b"")
+    fitting = _unsealed(row | {"event_type": "customer.deleted"}).seal(b"")
     await given.owner.execute(change, *([row["id"]] if change == REMOVED_BY_SOMEBODY else [row["id"], fitting]))
     assert (await given.audit()).ok, "nothing else tells"
     (one,) = (await held(given, path)).broken

@@ -9,12 +9,13 @@ import pytest
 import providers
 from ops.loopback import leads_to_loopback
 from ops.sample import orders
-from ops.sample.scenarios import SCENARIOS, play, providers_of, why_not
+from ops.sample.plan import GENERATORS
+from ops.sample.scenarios import SCENARIOS, play, why_not
 from ops.sample.signing import Signer, can_sign, new_secret, seal
 from ops.simulated.players import PLAYERS, UNPLAYED
 from schemas.errors import SignatureRejected
 
-PLAYED = [(name, provider) for name in SCENARIOS for provider in providers_of(name)]
+PLAYED = [(name, one) for name in SCENARIOS for one in (*GENERATORS, *PLAYERS) if why_not(name, one) is None]
 NOW = 1_790_000_000
 URL = "https://pay.example"
 
@@ -74,7 +75,7 @@ def test_another_machine_is_reported(url: str, here: bool) -> None:  # noqa: FBT
 
 def test_whoever_signs_webhooks_about_money_is_played_or_it_is_explained_why_not() -> None:
     of_money = {name for name in providers.names() if providers.find(name).payments}  # type: ignore[union-attr]
-    played = {provider for name in SCENARIOS for provider in providers_of(name)}
+    played = {provider for _, provider in PLAYED}
     assert played | UNPLAYED.keys() == of_money
     assert not played & UNPLAYED.keys()
     for player in PLAYERS.values():

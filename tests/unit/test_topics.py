@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 
 ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops")
 ACME = topics_of("acme.", "acme-ratchet")
-FOR_DOCUMENTS = {"WEBHOOKS", "INTENTS", "EVENTS", "DLQ", "CHANGES", "STATE", "COMMANDS", "CONSUMED", "PUBLISHED", "ALL",
+FOR_DOCUMENTS = {"WEBHOOKS", "INTENTS", "EVENTS", "DLQ", "CHANGES", "STATE", "COMMANDS", "CONSUMED", "ALL",
                  "CONSUMER_GROUP"}  # fmt: skip
 """The constants with the default prefix."""
 BY_CODE = {(source_files.IMPORT_FROM, "schemas.topics"), (source_files.ATTRIBUTE, "topics")}
