@@ -1,4 +1,4 @@
-"""A task that runs beside others for as long as its process: what fails in it is logged and counted, and it goes on.
+"""Tasks that run beside others. One that runs as long as its process goes on after a failure, logged and counted.
 
 Nobody awaits such a task before the end, so an error that it does not expect (a full disk, first of all) would end it
 in silence, and what it looks after would stand still with green lights.
@@ -14,7 +14,7 @@ import structlog
 from runtime import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
 PAUSE_SECONDS: Final = 1.0
 """The pause after a failure. Such a task looks after something once a second or less often."""
@@ -52,3 +52,16 @@ async def end_all(tasks: Collection[asyncio.Task[None]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
+async def run_side_by_side(*works: Coroutine[None, None, object]) -> None:
+    """Run works until all have returned; where one fails, or this is cancelled, end the others and raise it."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,7 +19,7 @@ from consumer.dispatcher.stale import WatchJob
 from consumer.dispatcher.twilio import TwilioSender
 from consumer.dispatcher.worker import GuardedRows, Health, work
 from runtime import metrics
-from runtime.background import keep_running
+from runtime.background import keep_running, run_side_by_side
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
@@ -34,7 +34,7 @@ from schemas.errors import UnavailableError
 from schemas.record import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Mapping
 
     from consumer.dispatcher.apis import Api
     from consumer.dispatcher.worker import Job
@@ -128,18 +128,10 @@ async def dispatch(
 ) -> None:
     """Run all workers under one lease; the first one to find it lost ends them all."""
     watch.workers = {name: Health(name) for name in jobs}
-    works: list[Coroutine[None, None, object]] = [
-        work(job, lease, ending, settings.dispatcher, watch.workers[name]) for name, job in jobs.items()
-    ]
-    tasks = [asyncio.ensure_future(task) for task in (*works, ending.wait())]
+    works = [work(job, lease, ending, settings.dispatcher, watch.workers[name]) for name, job in jobs.items()]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        await run_side_by_side(*works, ending.wait())
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         watch.workers = {}
         for total in (metrics.WEBHOOKS_RECALLED, metrics.WEBHOOKS_LOST):
             total.read({})

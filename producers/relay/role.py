@@ -14,7 +14,7 @@ from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.redrive import NAME, RedriveLane
 from producers.relay.sampling import keep_sampling
 from runtime import metrics
-from runtime.background import keep_running
+from runtime.background import keep_running, run_side_by_side
 from runtime.kafka import ensure_topics
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
@@ -86,17 +86,13 @@ async def _carry(  # noqa: PLR0913, PLR0917 - all that a term is given
     topics = settings.kafka.topics
     lanes = (*open_lanes(settings.relay, topics), RedriveLane(settings.relay, settings.redrive, lease, topics))
     loops = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in lanes]
-    tasks = [asyncio.ensure_future(loop.run(lease, ending)) for loop in loops]
-    tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
-    tasks.append(asyncio.ensure_future(keep_sampling(pool, settings, facts, ending)))
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        await run_side_by_side(
+            *(loop.run(lease, ending) for loop in loops),
+            keep_clean(pool, settings.intents, lease, ending),
+            keep_sampling(pool, settings, facts, ending),
+        )
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for lane_health in health.values():
             lane_health.rest()
 

@@ -111,7 +111,9 @@ def beginnings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("orders", [range(PAYMENTS + 1), range(PAYMENTS, -1, -1)], ids=["from the first", "from the last"])
+@pytest.mark.parametrize(
+    "orders", [range(PAYMENTS + 1), range(PAYMENTS, -1, -1)], ids=["from the first", "from the last"]
+)
 async def test_a_batch_begins_anew_once_however_many_references_lead_on(
     database: Database, beginnings: list[int], orders: range
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime import lifecycle, metrics
-from runtime.background import end_all, keep_running
+from runtime.background import end_all, keep_running, run_side_by_side
 from runtime.lease import Leader
 from runtime.settings import Settings
 from runtime.stack import service
@@ -54,6 +54,34 @@ async def test_a_cancelled_one_ends() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_works_side_by_side_end_together() -> None:
+    """All are waited for; the first one to fail ends the others, and so does whoever cancels."""
+    seen: list[str] = []
+
+    async def ends(name: str, error: Exception | None = None) -> None:
+        await asyncio.sleep(0)
+        seen.append(name)
+        if error is not None:
+            raise error
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("ended")
+
+    await run_side_by_side(ends("a"), ends("b"))
+    with pytest.raises(OSError, match="No space left"):
+        await run_side_by_side(waits(), ends("c", FULL))
+    task = asyncio.create_task(run_side_by_side(waits()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["a", "b", "c", "ended", "ended"]
 
 
 async def test_the_run_file_is_written_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
