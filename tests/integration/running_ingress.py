@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import psutil
-import pytest
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
 from waiting import until
@@ -36,6 +35,8 @@ from schemas import topics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from broker_containers import BrokerContainer
 
 SECRET = "whsec_0123456789abcdef"
 PUBLIC_URL = "https://pay.example"
@@ -219,13 +220,13 @@ async def tail(bootstrap: str) -> AsyncIterator[Tail]:
         await consumer.stop()
 
 
-def server_process(bootstrap: str) -> psutil.Process:
-    """Return the process that listens at that address: the session's own broker."""
-    if os.environ.get("RATCHET_TEST_STACK") == "containers":
-        pytest.skip(
-            "whoever listens is the container engine's proxy; the broker's process is not to be had by its port"
-        )
+def server_process(bootstrap: str) -> psutil.Process | BrokerContainer:
+    """Return who serves at that address, to suspend and resume: the process of our broker, or its container."""
     port = int(bootstrap.rpartition(":")[2])
+    if os.environ.get("RATCHET_TEST_STACK") == "containers":  # who listens there is the engine's proxy
+        import broker_containers
+
+        return broker_containers.STARTED[port]
     for found in psutil.net_connections(kind="tcp"):
         if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid:
             return psutil.Process(found.pid)

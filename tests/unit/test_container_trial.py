@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from containers import engine, page, run
+from containers import branch, engine, page, run
 
 pytestmark = pytest.mark.unit
 
@@ -45,6 +45,13 @@ def test_the_trial_without_compose_is_skipped_too(
     monkeypatch.setattr(engine.shutil, "which", lambda _: None)
     assert run.main() == 0
     assert "skipped: an engine answers, but nothing speaks Compose" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["-k", "audit"], ["tests/integration/test_audit.py"], ["-m", "slow"]])
+def test_the_branch_runs_what_is_named_or_all_that_is_not_slow(words: list[str]) -> None:
+    command = branch.command_of(words)
+    assert command[3:9] == ["-n", "0", "-m", "not slow", "-o", "timeout=600"]
+    assert [word for word in command[9:] if word not in words] == ([] if "test_audit" in str(words) else [branch.TESTS])
 
 
 def test_what_does_not_answer_in_time_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
