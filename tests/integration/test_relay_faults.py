@@ -221,8 +221,8 @@ async def test_lane_that_fails_does_not_stop_the_others(
     async with relaying(settings_for(stack, database.dsn)) as probe:
         await until(lambda: probe.facts.get("leading"))
         await connection.execute("alter table payments rename to hidden")
-        await until(lambda: probe.unready() is not None)
-        assert str(probe.unready()).startswith("changes: UndefinedTableError")
+        # The lane of states reads payments too, and may be the first to fail.
+        await until(lambda: str(probe.unready()).startswith("changes: UndefinedTableError"))
         await spool(connection, "payments.webhooks", b"k", b"v")
         await until(lambda: probe.facts["published"]["spool"] == 1)
         await connection.execute("alter table hidden rename to payments")
