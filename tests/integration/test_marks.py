@@ -10,9 +10,10 @@ import pytest
 
 from consumer.marks import Marks, QuarantineRule
 from runtime.ends import PurposefulEnds
+from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from conftest import Database
@@ -208,3 +209,142 @@ async def test_a_topic_made_anew_begins_with_a_clean_record(processes: Processes
     marks = processes.start()
     assert await marks.start(PLACE, 0) is None
     assert not await marks.probe(PLACE, 150)
+
+
+TOPIC = "payments.webhooks"
+AROUND = [(TOPIC, 1), ("payments.intents", 0)]
+"""Partitions that differ from the one under test in one of their two parts."""
+
+
+@pytest.fixture
+async def owners(pool: Pool) -> tuple[uuid.UUID, uuid.UUID]:
+    """Give two processes: the first holds the partition and those around it, the second one that is nobody's business.
+
+    All are hunted through, and two processes ended with records 148 to 151 of each in hand.
+    """
+    mine, theirs = uuid.uuid4(), uuid.uuid4()
+    await pool.executemany(
+        "insert into consumer_marks (topic, partition, owner, start_offset, unclean_ends, careful_until, "
+        "probing_offset, updated_at) values ($1, $2, $3, 100, 2, 200, 120, 'epoch')",
+        [(*PLACE, mine), *((*place, mine) for place in AROUND), (TOPIC, 2, theirs)],
+    )
+    await pool.executemany(
+        'insert into consumer_ends (topic, partition, "offset", owner) values ($1, $2, $3, $4)',
+        [(*place, offset, one) for place in (PLACE, *AROUND) for offset in range(148, 152) for one in (mine, theirs)],
+    )
+    return mine, theirs
+
+
+async def ends(pool: Pool) -> set[tuple[str, int, int]]:
+    found = await pool.fetch('select distinct topic, partition, "offset" from consumer_ends')
+    return {(row["topic"], row["partition"], row["offset"]) for row in found}
+
+
+async def marks_of(pool: Pool) -> dict[tuple[str, int], tuple[object, ...]]:
+    """Return by partition: owner, unclean ends, end of the hunt, the record in hand, whether it was noted just now."""
+    found = await pool.fetch("select *, updated_at > 'epoch' as now from consumer_marks")
+    names = ("owner", "unclean_ends", "careful_until", "probing_offset", "now")
+    return {(row["topic"], row["partition"]): tuple(row[name] for name in names) for row in found}
+
+
+def run(pool: Pool, name: str, *arguments: object) -> Awaitable[list[asyncpg.Record]]:
+    return pool.fetch(statement("consumer", name), *arguments)
+
+
+async def test_touching_a_record_clears_those_before_it_in_its_partition(
+    pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    mine, theirs = owners
+    before, others = await ends(pool), dict.fromkeys(AROUND, (mine, 2, 200, 120, False))
+    assert await run(pool, "note_probe", *PLACE, 100, theirs) == [], "the partition is another's by now"
+    assert await run(pool, "note_probe", *PLACE, 99, mine) == [], "it begins behind that record"
+    ((counted,),) = await run(pool, "note_probe", *PLACE, 150, mine)
+    assert counted == 2
+    assert await ends(pool) == before - {(*PLACE, 148), (*PLACE, 149)}
+    found = await marks_of(pool)
+    assert found.pop((TOPIC, 2)) == (theirs, 2, 200, 120, False)
+    assert found == {PLACE: (mine, 2, 200, 150, True), **others}
+    assert await run(pool, "note_probe", *PLACE, 100, mine) == [(0,)], "the first that is to be touched"
+
+
+async def test_the_end_of_a_hunt_is_that_of_one_partition_of_its_owner(
+    pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    mine, theirs = owners
+    before = await marks_of(pool)
+    await run(pool, "end_caution", *PLACE, theirs)
+    assert await marks_of(pool) == before
+    await run(pool, "end_caution", *PLACE, mine)
+    assert await marks_of(pool) == before | {PLACE: (mine, 0, None, None, True)}
+
+
+async def test_ends_are_forgotten_in_one_partition_up_to_a_record_or_all(
+    pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    before = await ends(pool)
+    await run(pool, "forget_ends", *PLACE, 150, False)
+    assert await ends(pool) == before - {(*PLACE, 148), (*PLACE, 149)}
+    await run(pool, "forget_ends", *PLACE, 150, True)
+    assert await ends(pool) == {one for one in before if one[:2] != PLACE}
+
+
+async def test_only_who_was_ended_on_purpose_is_excused(pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]) -> None:
+    mine, theirs = owners
+    await run(pool, "excuse_owners", [theirs])
+    assert {place: one[3] for place, one in (await marks_of(pool)).items()} == {
+        **dict.fromkeys((PLACE, *AROUND), 120),
+        (TOPIC, 2): None,
+    }
+    await run(pool, "excuse_ends", [theirs])
+    assert {row["owner"] for row in await pool.fetch("select owner from consumer_ends")} == {mine}
+
+
+async def test_letting_go_keeps_the_hunt_and_drops_what_wants_none(
+    pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    mine, theirs = owners
+    await pool.execute("update consumer_marks set careful_until = null where partition = 2")
+    await pool.execute("update consumer_marks set careful_until = null where topic <> $1", TOPIC)
+    await run(pool, "let_go", mine, False)
+    unfinished = await marks_of(pool)
+    assert unfinished.pop((TOPIC, 2)) == (theirs, 2, None, 120, False)
+    assert {one[0] for one in unfinished.values()} == {mine}, "who gave up unfinished work is known by it"
+    assert [one[3:] for one in unfinished.values()] == [(None, True)] * 3
+    await run(pool, "drop_marks", mine)
+    assert set(await marks_of(pool)) == {PLACE, (TOPIC, 1), (TOPIC, 2)}
+    await run(pool, "let_go", mine, True)
+    assert {place: one[0] for place, one in (await marks_of(pool)).items()} == {
+        PLACE: None,
+        (TOPIC, 1): None,
+        (TOPIC, 2): theirs,
+    }
+
+
+async def test_a_partition_is_taken_up_with_all_that_is_noted_of_it(
+    pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    _, theirs = owners
+    before = await marks_of(pool)
+    await run(pool, "write_mark", *PLACE, theirs, 130, 3, 300)
+    assert await marks_of(pool) == before | {PLACE: (theirs, 3, 300, None, True)}
+    assert (
+        await pool.fetchval("select start_offset from consumer_marks where owner = $1 and partition = 0", theirs) == 130
+    )
+    (row,) = await run(pool, "read_mark", *PLACE)
+    assert tuple(row) == (theirs, 130, 3, 300, None)
+    for end in (149, 150, 150):
+        await run(pool, "note_end", *PLACE, end, theirs)
+    assert await pool.fetchval("select count(*) from consumer_ends where owner = $1", theirs) == 12
+
+
+async def test_who_takes_a_partition_up_waits_for_who_is_about_to(
+    pool: Pool, owners: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    """Two starts at once would both count from what they read: an unclean end less."""
+    sql = statement("consumer", "read_mark")
+    async with pool.acquire() as first, pool.acquire() as second, first.transaction():
+        await first.fetch(sql, *PLACE)
+        await second.execute("set lock_timeout = '200ms'")
+        assert len(await second.fetch(sql, *AROUND[0])) == 1
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await second.fetch(sql, *PLACE)

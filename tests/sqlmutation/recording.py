@@ -125,21 +125,25 @@ def noted_tests(printed: str, noted: str) -> list[Seen]:
 
 
 def chosen(path: str, seen: Iterable[Seen], first: Sequence[str], budget: float) -> list[str]:
-    """Return the tests for a statement: in turn the quickest of each file, until they take `budget` seconds together.
+    """Return the tests for a statement: in turn one of each file, until they take `budget` seconds together.
 
-    Those that noticed a change of it come `first`.
+    Those that noticed a change of it come `first`, then those that load the fewest statements: they are about this one.
     """
     place = {name: number for number, name in enumerate(first)}
-    mine = sorted((one for one in seen if path in one.statements), key=lambda one: one.seconds)
+    mine = sorted((one for one in seen if path in one.statements), key=_nearest)
     turns: dict[str, int] = {}
     ranked = []
     for one in mine:
         file = one.test.partition("::")[0]
         turns[file] = turns.get(file, -1) + 1
-        ranked.append((turns[file], one.seconds, one.test))
+        ranked.append((turns[file], *_nearest(one)))
     tests, spent = [], 0.0
-    for _, took, name in sorted(ranked):
+    for *_, took, name in sorted(ranked):
         if spent + took <= budget or not tests:
             tests.append(name)
             spent += took
     return sorted(tests, key=lambda name: place.get(name, len(place)))
+
+
+def _nearest(one: Seen) -> tuple[int, float, str]:
+    return len(one.statements), one.seconds, one.test

@@ -76,9 +76,9 @@ def test_tests_are_noted_with_their_seconds_and_statements() -> None:
     ]
 
 
-def test_tests_that_noticed_come_first_then_the_quickest_of_each_file_within_the_budget() -> None:
-    def seen(test: str, seconds: float, path: str = "x.sql") -> Seen:
-        return Seen(test, seconds, frozenset({path}))
+def test_tests_that_noticed_come_first_then_the_nearest_of_each_file_within_the_budget() -> None:
+    def seen(test: str, seconds: float, *paths: str) -> Seen:
+        return Seen(test, seconds, frozenset(paths or {"x.sql"}))
 
     tests = [seen("a::1", 1), seen("a::2", 2), seen("b::1", 3), seen("b::2", 9), seen("c::1", 0.1, "y.sql")]
     assert chosen("x.sql", tests, [], 100) == ["a::1", "b::1", "a::2", "b::2"]
@@ -87,6 +87,8 @@ def test_tests_that_noticed_come_first_then_the_quickest_of_each_file_within_the
     assert chosen("x.sql", tests, [], 6) == ["a::1", "b::1", "a::2"]
     assert chosen("x.sql", tests, [], 0) == ["a::1"], "one is run, however long it takes"
     assert chosen("z.sql", tests, [], 100) == []
+    of_many = seen("a::0", 0.1, "x.sql", "y.sql")
+    assert chosen("x.sql", [*tests, of_many], [], 100) == ["a::1", "b::1", "a::2", "b::2", "a::0"]
 
 
 def test_what_is_noted_of_a_file_is_fresh_until_the_file_changes(tmp_path: Path) -> None:
