@@ -303,3 +303,112 @@ async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(runnin
     assert sum(line["letters_applied"] for line in reported) + sum(line["events"] for line in swept) == 1, json.dumps(
         reported
     )
+
+
+NAME = ("standard_webhooks", "", "", True, "payment", "p")
+NEAR = [
+    ("stripe", *NAME[1:]),
+    (NAME[0], "acct", *NAME[2:]),
+    (*NAME[:2], "merchant", *NAME[3:]),
+    (*NAME[:3], False, *NAME[4:]),
+    (*NAME[:4], "refund", NAME[5]),
+    (*NAME[:5], "q"),
+]
+"""Names that differ from it in one of their six parts."""
+PARKED_WAITS = "insert into parked_refs (provider, account, merchant_account, livemode, kind, ref, parked_id)"
+ORPHAN_WAITS = "insert into orphan_refs (provider, account, merchant_account, livemode, kind, ref, letter_id)"
+
+
+async def two_of_each(harness: Bench) -> tuple[list[int], list[int]]:
+    """Make two parked events and two open dead letters of orphans that wait on no name; return their ids."""
+    await bury(harness, refund("a"), refund("b"))
+    await harness.process(records([refund("c"), refund("d")], first=5))
+    await harness.pool.execute("delete from parked_refs")
+    await harness.pool.execute("delete from orphan_refs")
+    await harness.pool.executemany(
+        "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref) "
+        "values ($1, $2, $3, $4, $5, $6)",
+        [NAME, *NEAR],
+    )
+    parked, letters = await harness.tables(), await harness.fetch("select id from dead_letters order by id")
+    return [row["id"] for row in parked.parked], [row["id"] for row in letters]
+
+
+async def wait_on(harness: Bench, table: str, names: Sequence[tuple[object, ...]], one: int) -> None:
+    await harness.pool.executemany(f"{table} values ($1, $2, $3, $4, $5, $6, $7)", [(*name, one) for name in names])
+
+
+async def test_a_name_is_marked_where_somebody_waits_on_the_whole_of_it(harness: Bench) -> None:
+    ((parked, _), (letter, _)) = await two_of_each(harness)
+    await wait_on(harness, PARKED_WAITS, NEAR, parked)
+    await wait_on(harness, ORPHAN_WAITS, NEAR, letter)
+    sql = statement("consumer", "mark_bound")
+    assert await harness.fetch(sql, *ref_arrays([NAME])) == []
+    await wait_on(harness, ORPHAN_WAITS, [NAME], letter)
+    (first,) = await harness.fetch(sql, *ref_arrays([NAME]))
+    await harness.pool.execute("update wake_marks set after_id = 5, after_letter_id = 6, marked_at = 'epoch'")
+    await harness.pool.execute("delete from orphan_refs where ref = 'p'")
+    await wait_on(harness, PARKED_WAITS, [NAME], parked)
+    (again,) = await harness.fetch(sql, *ref_arrays([NAME]))
+    assert again["id"] > first["id"], "one who wakes by the former mark may not remove this one"
+    (mark,) = await harness.fetch("select *, marked_at > now() - interval '1 hour' as new from wake_marks")
+    assert (mark["id"], mark["after_id"], mark["after_letter_id"], mark["new"]) == (again["id"], 0, 0, True)
+
+
+async def test_who_waits_on_a_marked_name_is_found_part_by_part(harness: Bench) -> None:
+    (parked, letters) = await two_of_each(harness)
+    for one, other in zip(parked, letters, strict=True):
+        await wait_on(harness, PARKED_WAITS, NEAR, one)
+        await wait_on(harness, ORPHAN_WAITS, NEAR, other)
+    sql = statement("consumer", "find_marked")
+
+    async def found(marks: list[int] | None, rows: int) -> list[tuple[int, int | None, int | None]]:
+        rows_found = await harness.fetch(sql, marks, rows)
+        return [(row["mark_id"], row["parked_id"], row["letter_id"]) for row in rows_found]
+
+    await wait_on(
+        harness,
+        "insert into wake_marks (provider, account, merchant_account, livemode, kind, ref, after_id)",
+        [NAME],
+        0,
+    )
+    mark = await harness.pool.fetchval("select id from wake_marks")
+    (alone,) = await harness.fetch(sql, None, 10)
+    assert tuple(alone.values()) == (mark, None, None, 0), "nobody waits on it any more"
+    for one, other in zip(reversed(parked), reversed(letters), strict=True):
+        await wait_on(harness, PARKED_WAITS, [NAME], one)
+        await wait_on(harness, ORPHAN_WAITS, [NAME], other)
+    everybody = [(mark, parked[0], None), (mark, parked[1], None), (mark, None, letters[0]), (mark, None, letters[1])]
+    assert await found(None, 10) == everybody
+    assert await found([mark], 3) == everybody[:3]
+    assert await found([mark], 1) == everybody[:1]
+    assert await found([mark + 1], 10) == []
+    await harness.pool.execute("update wake_marks set after_id = $1, after_letter_id = $2", parked[0], letters[0])
+    assert await found([mark], 10) == [everybody[1], everybody[3]]
+    await wait_on(
+        harness,
+        "insert into wake_marks (provider, account, merchant_account, livemode, kind, ref, after_id)",
+        [NEAR[5]],
+        0,
+    )
+    assert await found(None, 1) == [everybody[1]], "the oldest mark first"
+    assert len(await found(None, 10)) == 2 + 4
+
+
+async def test_what_one_who_waits_takes_in_memory_is_told(harness: Bench) -> None:
+    ((parked, _), (letter, closed)) = await two_of_each(harness)
+    await wait_on(harness, PARKED_WAITS, [NAME], parked)
+    await wait_on(harness, ORPHAN_WAITS, [NAME], letter)
+    await wait_on(harness, ORPHAN_WAITS, [NAME], closed)
+    await harness.fetch(statement("consumer", "mark_bound"), *ref_arrays([NAME]))
+    await harness.pool.execute("update dead_letters set status = 'discarded' where id = $1", closed)
+    (size,) = {
+        await harness.pool.fetchval(
+            "select octet_length(key) + octet_length(value) + octet_length(array_send(header_names)) "
+            f"+ octet_length(array_send(header_values)) from {table} where id = $1",
+            one,
+        )
+        for table, one in (("parked_events", parked), ("dead_letters", letter))
+    }
+    found = await harness.fetch(statement("consumer", "find_marked"), None, 10)
+    assert [row["bytes"] for row in found] == [size, size, 0], "one that was closed meanwhile is not read"

@@ -14,6 +14,7 @@ from consumer.decode import decoded
 from consumer.sweeper import sweep
 from consumer.transaction import BatchWriter
 from runtime.lease import Lease, PostgresLeases
+from runtime.sql import statement
 from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
@@ -194,3 +195,58 @@ async def test_a_buried_event_that_comes_again_is_processed(harness: BatchHarnes
     await harness.process(records([webhook("payment.captured", "p", child="c"), refund("p")], first=1))
     tables = await harness.tables()
     assert (tables.payments[0]["refunded"], len(tables.ledger), len(tables.letters)) == (100, 2, 1)
+
+
+MOMENT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+SIZE = (
+    "select octet_length(key) + octet_length(value) + octet_length(array_send(header_names)) "
+    "+ octet_length(array_send(header_values)) from parked_events where id = $1"
+)
+
+
+async def overdue(harness: Bench, *seconds: float) -> list[int]:
+    """Park events that are so long overdue at the moment; return their ids."""
+    await harness.process(records([refund(f"p{number}") for number in range(len(seconds))]))
+    ids = [row["id"] for row in await harness.fetch("select id from parked_events order by id")]
+    await harness.pool.executemany(
+        "update parked_events set parked_at = '2026-01-01', deadline = $2 where id = $1",
+        [(one, MOMENT - dt.timedelta(seconds=late)) for one, late in zip(ids, seconds, strict=True)],
+    )
+    return ids
+
+
+async def test_the_longest_overdue_are_found_first(harness: Bench) -> None:
+    first, second, third, *_ = ids = await overdue(harness, 1, 3, 2, 0)
+    sql, many = statement("consumer", "find_expired"), 1 << 30
+
+    async def found(events: int, size: int) -> set[int]:
+        return {row["id"] for row in await harness.fetch(sql, MOMENT, events, size)}
+
+    assert await found(10, many) == {first, second, third}, "what is due at that very moment is not over"
+    assert await found(2, many) == {second, third}
+    assert await found(10, 1) == {second}
+    size = await harness.pool.fetchval(SIZE, second)
+    assert await found(10, size) == {second}, "the next one would begin where the bound is"
+    assert await found(10, size + 1) == {second, third}
+    await harness.pool.execute("update parked_events set deadline = $1", MOMENT - dt.timedelta(seconds=1))
+    assert await found(10, 1) == {ids[0]}, "of one deadline the first that was parked"
+    await harness.pool.execute("update parked_events set key = null, value = null where id = $1", first)
+    await harness.pool.execute("delete from parked_refs where parked_id = $1", first)
+    small = await harness.pool.fetchval(SIZE.replace("octet_length(key) + octet_length(value) +", ""), first)
+    assert (await found(10, small), await found(10, small + 1)) == ({first}, {first, second})
+    names = [row["ref"] for row in await harness.fetch(sql, MOMENT, 10, many) if row["id"] == first]
+    assert names == [None], "one that waits on nothing is found as well"
+
+
+async def test_what_was_put_off_or_is_about_to_be_woken_is_not_taken_out(harness: Bench) -> None:
+    """Between finding and taking somebody may lengthen a deadline, or bind a name."""
+    due, woken, taken = await overdue(harness, 0, 5, 5)
+    await harness.pool.execute(
+        "insert into wake_marks (provider, account, merchant_account, livemode, kind, ref) "
+        "select provider, account, merchant_account, livemode, kind, ref from parked_refs where parked_id = $1",
+        woken,
+    )
+    sql = statement("consumer", "take_expired")
+    assert await harness.fetch(sql, [], MOMENT) == []
+    assert [row["id"] for row in await harness.fetch(sql, [due, woken, taken], MOMENT)] == [taken]
+    assert {row["id"] for row in (await harness.tables()).parked} == {due, woken}
