@@ -30,7 +30,7 @@ from schemas.traceparent import trace_of
 if TYPE_CHECKING:
     from providers.core.refetch import Refetch
     from runtime.settings.scopes import Scopes
-    from schemas.intents import IntentRecord, Order
+    from schemas.intents import CommandBody, IntentRecord
     from schemas.record import Record
 
 VERIFIED: Final = Trust.VERIFIED.encode()
@@ -258,7 +258,7 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
     )
 
 
-def _asked(sent: IntentRecord, order: Order, asked_at: float | None) -> CommandAsked:
+def _asked(sent: IntentRecord, order: CommandBody, asked_at: float | None) -> CommandAsked:
     """Return what a command asks for."""
     money = order if isinstance(order, Capture | Refund) else None
     return CommandAsked(

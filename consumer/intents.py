@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from schemas.dead_letter import Reason
 from schemas.defects import defects_of, shown, twice_named
 from schemas.errors import UninterpretableError
-from schemas.intents import ORDERS, Command, IntentRecord, Order
+from schemas.intents import ORDERS, Command, CommandBody, IntentRecord
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,7 +20,7 @@ DETAIL_LENGTH_MAX = 500
 """Characters of what is wrong with a record; more than the names of any body's fields take."""
 
 
-def read(value: bytes) -> tuple[IntentRecord, Order]:
+def read(value: bytes) -> tuple[IntentRecord, CommandBody]:
     """Return a record and its command's body; raise UninterpretableError, saying what to mend."""
     try:
         sent = IntentRecord.model_validate_json(value)
@@ -54,7 +54,7 @@ def need_event_id(sent: IntentRecord, event_id: str | None) -> str:
     )
 
 
-def content_of(sent: IntentRecord, order: Order, event_id: str) -> bytes:
+def content_of(sent: IntentRecord, order: CommandBody, event_id: str) -> bytes:
     """Return a digest of what a command asks for, under its id: however its copies spell the JSON, it is the same.
 
     Two commands under one id differ in it, and so do two equal commands under two.

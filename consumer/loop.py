@@ -23,7 +23,7 @@ from runtime import metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from consumer.offsets import Place, Span
+    from consumer.offsets import OffsetRange, Place
     from consumer.positions import Positions
     from consumer.processing import Processor
     from runtime.kafka_ends import Ends
@@ -146,7 +146,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 if self._poller.quiet_seconds > POLLS_APART_SECONDS_MAX:
                     await self._poller.poll_paused()
 
-    def _begin(self, shares: Iterable[Sequence[Record]]) -> dict[Place, Span]:
+    def _begin(self, shares: Iterable[Sequence[Record]]) -> dict[Place, OffsetRange]:
         """Keep offsets from being committed past the records before all shares of them are durable."""
         last: dict[Place, int] = {}
         count: dict[Place, int] = {}
@@ -168,12 +168,12 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._pool.wait_for_one(self._settings.backoff_initial_seconds)
         return not stop.is_set()
 
-    def _launch(self, worker: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
+    def _launch(self, worker: int, share: Sequence[Record], spans: Mapping[Place, OffsetRange]) -> None:
         """Start processing a worker's share."""
         places = {(record.topic, record.partition) for record in share}
         self._pool.run_on(worker, self._process(share, [spans[place] for place in places]))
 
-    async def _process(self, records: Sequence[Record], spans: Sequence[Span]) -> None:
+    async def _process(self, records: Sequence[Record], spans: Sequence[OffsetRange]) -> None:
         await self._processor.process(records)
         halted = self._processor.halted
         self._poller.offsets.mark_processed(span for span in spans if span.place not in halted)

@@ -24,7 +24,7 @@ def place_of(record: Record) -> Place:
 
 
 @dataclass(slots=True, eq=False)
-class Span:
+class OffsetRange:
     """The records of one partition in one fetch; `next_offset` is the one after the last.
 
     `shares` is how many workers have a share of them that is not durable yet.
@@ -39,13 +39,13 @@ class Span:
 class Offsets:
     """Open and processed spans a partition, in the order they were taken."""
 
-    _spans: dict[Place, deque[Span]] = field(default_factory=dict)
+    _spans: dict[Place, deque[OffsetRange]] = field(default_factory=dict)
     _ready: dict[Place, int] = field(default_factory=dict)
     _reached: dict[Place, int] = field(default_factory=dict)
 
-    def begin(self, place: Place, next_offset: int, shares: int = 1) -> Span:
+    def begin(self, place: Place, next_offset: int, shares: int = 1) -> OffsetRange:
         """Note that records up to `next_offset` are being processed, by so many workers."""
-        span = Span(place, next_offset, shares)
+        span = OffsetRange(place, next_offset, shares)
         self._spans.setdefault(place, deque()).append(span)
         return span
 
@@ -66,7 +66,7 @@ class Offsets:
         self._spans.pop(place, None)
         self._ready[place] = self._reached[place] = offset
 
-    def mark_processed(self, spans: Iterable[Span]) -> None:
+    def mark_processed(self, spans: Iterable[OffsetRange]) -> None:
         """Note that one share of each of these spans is durable; spans of a partition given up since are ignored."""
         for span in spans:
             span.shares -= 1

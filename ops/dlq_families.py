@@ -43,7 +43,7 @@ TEXT_LENGTH_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class HeaderFamily:
     """One tool's headers: what it is called, what their names begin with, which ones name the place and the error."""
 
     tool: str
@@ -56,8 +56,8 @@ class Family:
 
 
 FAMILIES: Final = (
-    Family("a share group (KIP-1191)", ERRORS_PREFIX, "topic", "partition", "offset", None, ("group",)),
-    Family(
+    HeaderFamily("a share group (KIP-1191)", ERRORS_PREFIX, "topic", "partition", "offset", None, ("group",)),
+    HeaderFamily(
         "Spring",
         "kafka_dlt-",
         "original-topic",
@@ -66,7 +66,7 @@ FAMILIES: Final = (
         "original-timestamp",
         ("exception-fqcn", "exception-cause-fqcn", "original-consumer-group"),
     ),
-    Family(
+    HeaderFamily(
         "Kafka Connect",
         "__connect.errors.",
         "topic",
@@ -75,12 +75,12 @@ FAMILIES: Final = (
         None,
         ("connector.name", "stage", "exception.class.name"),
     ),
-    Family("Kafka Streams", "__streams.errors.", "topic", "partition", "offset", None, ("exception",)),
+    HeaderFamily("Kafka Streams", "__streams.errors.", "topic", "partition", "offset", None, ("exception",)),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TopicLetter:
     """A letter as the DLQ topic has it: the original record at its own place, and why it is there.
 
     `ours` is True where the relay published it. `digest` is that of the whole letter where it was too large for the
@@ -95,7 +95,7 @@ class Found:
     digest: bytes | None = None
 
 
-def read_back(letter: Record) -> Found:
+def read_back(letter: Record) -> TopicLetter:
     """Decode one record of the DLQ topic; never raises for what it holds."""
     names = tuple(name for name, _ in letter.headers)
     if names[-len(ADDED_HEADERS) :] == ADDED_HEADERS:
@@ -113,10 +113,10 @@ def read_back(letter: Record) -> Found:
             return _foreign(letter, family, topic, kept)
     own = letter.topic, letter.partition, letter.offset
     message = f"put into {letter.topic} without a header that tells where it came from"
-    return Found(_moved(letter, own, None, kept), _reason(letter), message, 1, ours=False)
+    return TopicLetter(_moved(letter, own, None, kept), _reason(letter), message, 1, ours=False)
 
 
-def _ours(letter: Record) -> Found | None:
+def _ours(letter: Record) -> TopicLetter | None:
     """Read a letter that the relay published; None where its block is not what the relay writes."""
     size = len(ADDED_HEADERS)
     added = letter.headers[-size:]
@@ -129,7 +129,9 @@ def _ours(letter: Record) -> Found | None:
     record = _moved(letter, (topic, partition, offset), None, headers)
     message = text_of(first(added, f"{ERRORS_PREFIX}message"), MESSAGE_LENGTH_MAX)
     count = number_of(first(added, f"{ERRORS_PREFIX}delivery.count"), INT32_MAX) or 1
-    return Found(record, _reason(letter), message or f"read back from {letter.topic}", count, ours=True, digest=digest)
+    return TopicLetter(
+        record, _reason(letter), message or f"read back from {letter.topic}", count, ours=True, digest=digest
+    )
 
 
 def _digest_of(letter: Record, headers: Headers) -> tuple[Headers, bytes | None]:
@@ -144,7 +146,7 @@ def _digest_of(letter: Record, headers: Headers) -> tuple[Headers, bytes | None]
     return (headers[:-2], digest) if len(digest) == DIGEST_BYTES else (headers, None)
 
 
-def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found:
+def _foreign(letter: Record, family: HeaderFamily, topic: str, kept: Headers) -> TopicLetter:
     """Read a letter of another tool; without partition and offset it stands at its own in the DLQ topic."""
     partition = number_of(first(letter.headers, family.prefix + family.partition), INT32_MAX)
     offset = number_of(first(letter.headers, family.prefix + family.offset), INT64_MAX)
@@ -156,7 +158,7 @@ def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found
     message = f"put into {letter.topic} by {family.tool}" + (f": {why}" if why else "")
     record = _moved(letter, (topic, partition, offset), number_of(named, INT64_MAX), kept)
     count = number_of(first(letter.headers, f"{ERRORS_PREFIX}delivery.count"), INT32_MAX) or 1
-    return Found(record, _reason(letter), message[:MESSAGE_LENGTH_MAX], count, ours=False)
+    return TopicLetter(record, _reason(letter), message[:MESSAGE_LENGTH_MAX], count, ours=False)
 
 
 def _moved(letter: Record, place: tuple[str, int, int], timestamp_ms: int | None, headers: Headers) -> Record:

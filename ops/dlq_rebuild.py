@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    from ops.dlq_families import Found
+    from ops.dlq_families import TopicLetter
     from runtime.postgres import Connection
     from runtime.settings import Settings
     from schemas.record import Record
@@ -156,9 +156,9 @@ async def _take(
     found.unknown_ours += len(unknown) - len(wanted)
 
 
-async def _unknown(connection: Connection, letters: Sequence[Found]) -> list[Found]:
+async def _unknown(connection: Connection, letters: Sequence[TopicLetter]) -> list[TopicLetter]:
     """Return the letters that the table does not hold, each once."""
-    by_place: dict[tuple[str, int, int, bytes], Found] = {}
+    by_place: dict[tuple[str, int, int, bytes], TopicLetter] = {}
     for one in letters:
         digest = one.digest or _letter(one).digest
         place = (one.record.topic, one.record.partition, one.record.offset, digest)
@@ -169,11 +169,11 @@ async def _unknown(connection: Connection, letters: Sequence[Found]) -> list[Fou
     return list(by_place.values())
 
 
-def _letter(one: Found) -> Letter:
+def _letter(one: TopicLetter) -> Letter:
     return Letter(one.record, one.reason, one.message)
 
 
-def _arguments(one: Found) -> tuple[object, ...]:
+def _arguments(one: TopicLetter) -> tuple[object, ...]:
     """Return the arguments of take_in_letter.sql: those of the consumer's own letters, and the deliveries."""
     timestamp_ms = one.record.timestamp_ms
     known = 0 < timestamp_ms < YEAR_10000_MS

@@ -35,7 +35,7 @@ MADE_UP: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Foretold:
     """How a letter ends: the ledger's outcome, `duplicate`, `parked`, or `dead` with its reason."""
 
     outcome: str
@@ -55,7 +55,7 @@ class DryRun:
     """Plays dead letters in order; `fates` holds how each of them ends by now."""
 
     def __init__(self, reader: LedgerReader, settings: Settings, target_topic: str | None, tripped: set[int]) -> None:
-        self.fates: dict[int, Fate] = {}
+        self.fates: dict[int, Foretold] = {}
         self._reader = reader
         self._facts_max = settings.consumer.facts_per_payment_max
         self._group_max = settings.consumer.payments_per_promise_max
@@ -70,7 +70,7 @@ class DryRun:
         """Play the dead letters that were found, oldest first; raise TrippedError where the fold trips over some."""
         await self._play([self._understood(row) for row in found], letter_ids)
 
-    async def foretell(self, record: Record) -> Fate:
+    async def foretell(self, record: Record) -> Foretold:
         """Play a record that nobody has published; its place is made up as a letter's is."""
         await self._play([decoded(record, self._endpoints)], [record.offset])
         return self.fates[record.offset]
@@ -79,7 +79,7 @@ class DryRun:
         await self._read(items)
         plan = self._process(items)
         for letter_id in letter_ids:
-            self.fates.setdefault(letter_id, Fate("duplicate"))
+            self.fates.setdefault(letter_id, Foretold("duplicate"))
         self._note(plan)
 
     def _understood(self, row: Mapping[str, Any]) -> Item:
@@ -134,19 +134,19 @@ class DryRun:
         """Take over from the plan how letters end."""
         for row in plan.rows:
             if row.partition == MADE_UP:
-                self._end(row.offset, Fate(row.outcome))
+                self._end(row.offset, Foretold(row.outcome))
         for letter in plan.letters:
             if letter.record.partition == MADE_UP:
-                self._end(letter.record.offset, Fate("dead", letter.reason, letter.message))
+                self._end(letter.record.offset, Foretold("dead", letter.reason, letter.message))
         for parking in plan.parkings:
             event = parking.event
             letter_id = event.record.offset
             parked = ParkedEvent(-letter_id, event.record, event.event_id)
             self._waiting[letter_id] = parked, tuple(keys_of(event))
-            self.fates[letter_id] = Fate("parked", parking.waits.reason, parking.waits.detail)
+            self.fates[letter_id] = Foretold("parked", parking.waits.reason, parking.waits.detail)
         self._woken.update(parked_id for parked_id in plan.woken if parked_id > 0)
 
-    def _end(self, letter_id: int, fate: Fate) -> None:
+    def _end(self, letter_id: int, fate: Foretold) -> None:
         self._waiting.pop(letter_id, None)
         self.fates[letter_id] = fate
 

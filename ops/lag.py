@@ -41,7 +41,7 @@ class PartitionState:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LagProblem:
     """Why a partition is not read as it should be, and what to do."""
 
     found: str
@@ -81,21 +81,21 @@ def by_topic(lag: PartitionLag, names: Iterable[str]) -> dict[str, int]:
     return {name: sum(behind for (topic, _), behind in lag.items() if topic == name) for name in names}
 
 
-def problems(partitions: Sequence[PartitionState], settings: Settings, now: float | None = None) -> list[Problem]:
+def problems(partitions: Sequence[PartitionState], settings: Settings, now: float | None = None) -> list[LagProblem]:
     """Return what keeps partitions from being read as they should be; `now` is unix seconds."""
     now = time.time() if now is None else now
     patience = settings.ops.transaction_notice_seconds
     return [found for one in partitions for found in _problems_of(one, now, patience)]
 
 
-def _problems_of(one: PartitionState, now: float, patience_seconds: float) -> list[Problem]:
-    found: list[Problem] = []
+def _problems_of(one: PartitionState, now: float, patience_seconds: float) -> list[LagProblem]:
+    found: list[LagProblem] = []
     ends, since = one.ends, one.ends.held_since
     if ends.stable < ends.high and (since is None or now - since > patience_seconds):
         shown = "" if since is None else f" since {_date(since)}"
         waiting = ends.high - max(ends.stable, one.committed or 0)
         found.append(
-            Problem(
+            LagProblem(
                 f"an open transaction holds {one.name}{shown}: {waiting} offsets wait from {ends.stable} on",
                 "see which publisher hangs; `kafka-transactions.sh find-hanging`, then `abort` (RUNBOOK: "
                 "RatchetPartitionStandsStill)",
@@ -103,14 +103,14 @@ def _problems_of(one: PartitionState, now: float, patience_seconds: float) -> li
         )
     if not one.is_read and one.lag:
         found.append(
-            Problem(
+            LagProblem(
                 f"no consumer reads {one.name}: {one.lag} offsets wait",
                 "consumers join the group anew by themselves within seconds; where it stays so, restart them",
             )
         )
     if one.committed is not None and one.committed < ends.begin:
         found.append(
-            Problem(
+            LagProblem(
                 f"{ends.begin - one.committed} offsets of {one.name} were deleted before they were read: "
                 f"{one.committed} to {ends.begin - 1}",
                 "have their publishers send them again (RUNBOOK: RatchetRecordsSkipped)",
@@ -118,7 +118,7 @@ def _problems_of(one: PartitionState, now: float, patience_seconds: float) -> li
         )
     if one.committed is not None and one.committed > ends.high:
         found.append(
-            Problem(
+            LagProblem(
                 f"{one.name} ends at {ends.high}, before the committed offset {one.committed}: it was made anew or cut",
                 "start a consumer: it reads the partition from its beginning",
             )

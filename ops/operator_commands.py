@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from ops.people import Added, Listed
+    from ops.people import Added, ListedPerson
     from runtime.settings import Settings
 
 operator = typer.Typer(no_args_is_help=True, help="The people of the console, and what each may do.")
@@ -39,7 +39,7 @@ async def _add(settings: Settings, who: Operator, name: str, role: Role) -> Adde
         return await people.add(connection, who, name, role, settings.console.one_time_password_hours)
 
 
-async def _list(settings: Settings) -> tuple[Listed, ...]:
+async def _list(settings: Settings) -> tuple[ListedPerson, ...]:
     async with connected(settings) as connection:
         return await people.list_people(connection)
 
@@ -61,7 +61,7 @@ def _shown(added: Added) -> str:
     )
 
 
-def _table(found: Sequence[Listed]) -> Table:
+def _table(found: Sequence[ListedPerson]) -> Table:
     table = Table("name", "role", "added", "by", "last signed in")
     for one in found:
         seen = _moment(one.signed_in_at) or "never"
@@ -94,7 +94,7 @@ def list_all(*, as_json: AsJson = False) -> int:
     asked = server.given()
     if asked:
         rows = map(server.revived, asked.get("/operators")["operators"])
-        found = tuple(people.Listed(**row | {"role": Role(row["role"])}) for row in rows)
+        found = tuple(people.ListedPerson(**row | {"role": Role(row["role"])}) for row in rows)
     else:
         found = asyncio.run(_list(endpoints.found(endpoints.load())))
     document: dict[str, Any] = {"operators": [asdict(one) for one in found]}

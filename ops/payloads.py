@@ -57,7 +57,7 @@ KEPT_DIGITS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownPayload:
     """A payload as it is shown. `form` says how it was read: JSON, form, text, bytes or empty."""
 
     form: str
@@ -172,10 +172,10 @@ def _cut(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
     return text if len(text) <= length_max else text[:length_max] + "..."
 
 
-def show_payload(value: bytes | None, bytes_max: int) -> Shown:
+def show_payload(value: bytes | None, bytes_max: int) -> ShownPayload:
     """Return a record's value as people may see it, cut to about `bytes_max`; no control characters are left in it."""
     if not value:
-        return Shown("empty", "", 0)
+        return ShownPayload("empty", "", 0)
     text = value.decode(errors="replace")
     form, shown = _structured(text) if REPLACEMENT not in text else ("bytes", None)
     if shown is None:
@@ -183,7 +183,9 @@ def show_payload(value: bytes | None, bytes_max: int) -> Shown:
         shown = mask_loose(looked_at)
         shown = shown if len(looked_at) == len(text) else shown[: max(0, len(shown) - SEAM_LENGTH)]
     shown = harmless(shown)
-    return Shown(form, shown[:bytes_max], len(value), len(text) > bytes_max + SEAM_LENGTH or len(shown) > bytes_max)
+    return ShownPayload(
+        form, shown[:bytes_max], len(value), len(text) > bytes_max + SEAM_LENGTH or len(shown) > bytes_max
+    )
 
 
 def show_text(value: bytes | str | None) -> str:

@@ -54,7 +54,7 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedPerson:
     """A person as people see it. `one_time_until`: the own password was not chosen yet."""
 
     name: str
@@ -86,10 +86,10 @@ async def add(connection: Connection, operator: Operator, name: str, role: Role,
     return Added(name, role, password, rows[0]["one_time_until"])
 
 
-async def list_people(connection: Connection) -> tuple[Listed, ...]:
+async def list_people(connection: Connection) -> tuple[ListedPerson, ...]:
     """Return everybody, by name."""
     rows = await fetch(connection, "list_operators")
-    return tuple(Listed(**row | {"role": Role(row["role"])}) for row in rows)
+    return tuple(ListedPerson(**row | {"role": Role(row["role"])}) for row in rows)
 
 
 async def remove(connection: Connection, operator: Operator, name: str, because: str = "") -> Role:

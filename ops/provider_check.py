@@ -39,7 +39,7 @@ _WRONG: Final = {"another secret": ["a secret of nobody, long enough 0123"], "no
 
 
 @dataclass(slots=True)
-class Checked:
+class CheckedPart:
     """One part of the contract: how much was tried, and what does not hold."""
 
     name: str
@@ -64,7 +64,9 @@ def read_folder(folder: Path, name: str) -> tuple[list[dict[str, Any]], list[dic
     return cases, lives
 
 
-def check(name: str, cases: Sequence[dict[str, Any]], lives: Sequence[dict[str, Any]], seed: int = 1) -> list[Checked]:
+def check(
+    name: str, cases: Sequence[dict[str, Any]], lives: Sequence[dict[str, Any]], seed: int = 1
+) -> list[CheckedPart]:
     """Check a provider; LookupError for a name that is none."""
     provider = providers.find(name)
     if provider is None:
@@ -99,9 +101,9 @@ def _accepted(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [case for case in cases if case["expect"] == "accept"]
 
 
-def _requests(name: str, cases: Sequence[dict[str, Any]]) -> Checked:
+def _requests(name: str, cases: Sequence[dict[str, Any]]) -> CheckedPart:
     """Each request is taken, with its events, or refused with a reason of the catalogue."""
-    part = Checked("requests")
+    part = CheckedPart("requests")
     part.hold("no request is genuine", holds=bool(_accepted(cases)))
     for case in cases:
         found = _verify(name, case)
@@ -124,9 +126,9 @@ def _identity(one: Notification) -> dict[str, Any]:
     return {name: getattr(one, name) for name in IDENTITY}
 
 
-def _forgeries(name: str, cases: Sequence[dict[str, Any]], rng: Random) -> Checked:
+def _forgeries(name: str, cases: Sequence[dict[str, Any]], rng: Random) -> CheckedPart:
     """Alter genuine requests: each is refused, or what was signed is still what is read."""
-    part, provider = Checked("forgeries"), providers.find(name)
+    part, provider = CheckedPart("forgeries"), providers.find(name)
     for case in _accepted(cases):
         genuine = _verify(name, case)
         if provider is None or isinstance(genuine, str) or case.get("trust", "verified") != "verified":
@@ -167,9 +169,9 @@ def _altered(case: Mapping[str, Any], rng: Random) -> Iterator[tuple[str, dict[s
         yield f"no {name}", {"headers": {key: value for key, value in headers.items() if key != name}}
 
 
-def _arbitrary(provider: Provider, cases: Sequence[dict[str, Any]], rng: Random) -> Checked:
+def _arbitrary(provider: Provider, cases: Sequence[dict[str, Any]], rng: Random) -> CheckedPart:
     """Arbitrary bytes raise what the contract names, and nothing else."""
-    part, genuine = Checked("arbitrary bytes"), _accepted(cases)
+    part, genuine = CheckedPart("arbitrary bytes"), _accepted(cases)
     bodies = [base64.b64decode(case["body_base64"]) for case in genuine]
     found = [_verify(provider.name, case) for case in genuine]
     kinds = [one.kind or "" for events in found if not isinstance(events, str) for one in events]
@@ -194,7 +196,7 @@ def _torn(body: bytes, noise: bytes, rng: Random) -> bytes:
     return body[:start] + noise + body[end:]
 
 
-def _raises_only(part: Checked, allowed: type[Exception], call: Callable[[], object]) -> None:
+def _raises_only(part: CheckedPart, allowed: type[Exception], call: Callable[[], object]) -> None:
     try:
         call()
     except allowed:
@@ -205,9 +207,9 @@ def _raises_only(part: Checked, allowed: type[Exception], call: Callable[[], obj
         part.tried += 1
 
 
-def _catalogue(provider: Provider, cases: Sequence[dict[str, Any]]) -> Checked:
+def _catalogue(provider: Provider, cases: Sequence[dict[str, Any]]) -> CheckedPart:
     """Hold events against what the catalogue says of their kinds; one that it does not know says nothing."""
-    part, catalogue = Checked("catalogue"), provider.catalogue
+    part, catalogue = CheckedPart("catalogue"), provider.catalogue
     if catalogue is None:
         return part
     for case in _accepted(cases):
@@ -230,9 +232,9 @@ def _meaning(name: str, kind: str, body: bytes) -> Meaning | None:
         return None
 
 
-def _orders(name: str, cases: Sequence[dict[str, Any]], lives: Sequence[dict[str, Any]]) -> Checked:
+def _orders(name: str, cases: Sequence[dict[str, Any]], lives: Sequence[dict[str, Any]]) -> CheckedPart:
     """Play lives in every order, every event twice: each comes to its row."""
-    part, by_name = Checked("orders"), {case["name"]: case for case in cases}
+    part, by_name = CheckedPart("orders"), {case["name"]: case for case in cases}
     for life in lives:
         facts = [reported for event in life["events"] if (reported := _facts(name, by_name, event)) is not None]
         row = life.get("row") or (life.get("rows") or [{}])[0]

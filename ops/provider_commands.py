@@ -14,7 +14,7 @@ from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ops.provider_check import Checked
+    from ops.provider_check import CheckedPart
 
 provider = typer.Typer(no_args_is_help=True, help="Providers: those that are there, and the contract that they keep.")
 
@@ -65,7 +65,7 @@ def check(
     return EXIT_PROBLEM if failed else EXIT_DONE
 
 
-def _table(name: str, parts: list[Checked]) -> Table:
+def _table(name: str, parts: list[CheckedPart]) -> Table:
     verdict = "fails" if any(part.problems for part in parts) else "holds"
     table = Table("what", "tried", "does not hold", title=f"{name} {verdict}")
     for part in parts:

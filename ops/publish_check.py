@@ -43,7 +43,7 @@ class Written(msgspec.Struct, forbid_unknown_fields=True):
     headers: dict[str, str | None] = {}
 
 
-class Checked(msgspec.Struct, frozen=True):
+class CheckedRecord(msgspec.Struct, frozen=True):
     """What would become of a record.
 
     `would` is `take` where only the record itself was looked at and it is well formed, else as a redrive's dry run has
@@ -105,15 +105,15 @@ def need_topic(name: str, topics: Topics) -> None:
         raise SettingsError(f"{name} is no topic that upstream services publish on; there are {', '.join(names)}")
 
 
-def check_alone(record: Record, endpoints: Endpoints) -> Checked:
+def check_alone(record: Record, endpoints: Endpoints) -> CheckedRecord:
     """Say what the record by itself would come to. Pure."""
     _, item = decoded(record, endpoints)
     if isinstance(item, Dead):
-        return Checked(record.topic, "illegal", item.reason, item.message, None)
-    return Checked(record.topic, "take", None, None, summary_of(item), notes_on(item))
+        return CheckedRecord(record.topic, "illegal", item.reason, item.message, None)
+    return CheckedRecord(record.topic, "take", None, None, summary_of(item), notes_on(item))
 
 
-async def check_beside_ledger(record: Record, settings: Settings, endpoints: Endpoints) -> Checked:
+async def check_beside_ledger(record: Record, settings: Settings, endpoints: Endpoints) -> CheckedRecord:
     """Say what the record would do now to what stands in Postgres; nothing is locked or written."""
     alone = check_alone(record, endpoints)
     async with (
@@ -122,7 +122,7 @@ async def check_beside_ledger(record: Record, settings: Settings, endpoints: End
     ):
         fate = await DryRun(SnapshotReader(connection, settings), settings, None, set()).foretell(record)
     found = prediction_of(RECORD_ID, fate)
-    return Checked(record.topic, found.would.value, found.outcome, found.why, alone.says, alone.notes)
+    return CheckedRecord(record.topic, found.would.value, found.outcome, found.why, alone.says, alone.notes)
 
 
 def summary_of(event: Event) -> dict[str, Any]:

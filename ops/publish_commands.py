@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from consumer.decode import endpoints_of
 from ops import endpoints
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
-from ops.publish_check import Checked, check_alone, check_beside_ledger, need_topic, record_of
+from ops.publish_check import CheckedRecord, check_alone, check_beside_ledger, need_topic, record_of
 from runtime.settings.scopes import scopes_of
 from schemas.errors import SettingsError
 from schemas.topics import RECORD_BYTES_MAX
@@ -62,7 +62,7 @@ def publish(
     return EXIT_PROBLEM if found.would == "illegal" else EXIT_DONE
 
 
-def _checked(record: Record, settings: Settings, *, beside_ledger: bool) -> Checked:
+def _checked(record: Record, settings: Settings, *, beside_ledger: bool) -> CheckedRecord:
     topics = settings.kafka.topics
     known = endpoints_of(scopes_of(settings), topics)
     if not beside_ledger:
@@ -92,7 +92,7 @@ def _header(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _text(found: Checked) -> str:
+def _text(found: CheckedRecord) -> str:
     lines = [WOULD[found.would], ": ".join(filter(None, (found.outcome, found.why)))]
     if says := found.says:
         lines.append(f"{says['event_type']} {says['event_id']} of {says['source']}")

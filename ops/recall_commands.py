@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from consumer.dispatcher.recall_found import Found
+    from consumer.dispatcher.recall_found import RecallFound
 
 PAGES_A_LINE = 20
 
@@ -69,7 +69,7 @@ def recall(  # noqa: PLR0913 - one argument an option
     if begin >= end:
         raise SettingsError("--since must be before --until")
 
-    def report(found: Found) -> None:
+    def report(found: RecallFound) -> None:
         if found.pages % PAGES_A_LINE == 0:
             say(f"{found.pages:,} pages, {sum(found.new.values()):,} new events, {found.known:,} known")
 
@@ -77,7 +77,7 @@ def recall(  # noqa: PLR0913 - one argument an option
     if asked:
         order = RecallOrder(provider.lower(), account.lower(), begin, end, dry_run, because)
         return _ask_console(asked, order, as_json=as_json)
-    settings, span = endpoints.found(endpoints.load()), recalls.Span(begin, end)
+    settings, span = endpoints.found(endpoints.load()), recalls.RecallRange(begin, end)
     found = asyncio.run(
         recalls.recall(
             settings,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from consumer.dispatcher.apis import Again, Refused
 from consumer.dispatcher.lists import ADVICE, ASK_AGAIN, Lists, client_bounds, lists_of
-from consumer.dispatcher.recall_found import Found
+from consumer.dispatcher.recall_found import RecallFound
 from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
 from ops.database import connected
 from ops.operators import Operator, note_action
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RecallRange:
     """What is asked for: events from `since` on and before `until`."""
 
     since: dt.datetime
@@ -42,20 +42,20 @@ class Span:
 class OnPage(Protocol):
     """Is called with what was found, after each page."""
 
-    def __call__(self, found: Found, /) -> None: ...
+    def __call__(self, found: RecallFound, /) -> None: ...
 
 
 async def recall(  # noqa: PLR0913 - what is asked, and by whom
     settings: Settings,
     provider: str,
     account: str,
-    span: Span,
+    span: RecallRange,
     *,
     dry_run: bool,
     operator: Operator,
     because: str,
     report: OnPage,
-) -> Found:
+) -> RecallFound:
     """Ask all lists of an account and spool what is new, or only count it; `report` is called after each page.
 
     Raises SettingsError where the account can't be asked, UnavailableError where its API stays away.
@@ -63,7 +63,7 @@ async def recall(  # noqa: PLR0913 - what is asked, and by whom
     async with HttpClient(settings.http.model_copy(update=client_bounds(settings))) as client:
         lists = _lists(settings, client, provider, account)
         now = dt.datetime.now(dt.UTC)
-        found = Found(lists.source, max(span.since, now - dt.timedelta(seconds=_reach(lists))))
+        found = RecallFound(lists.source, max(span.since, now - dt.timedelta(seconds=_reach(lists))))
         async with connected(settings) as connection:
             if not dry_run:
                 why = "; ".join(
@@ -72,7 +72,7 @@ async def recall(  # noqa: PLR0913 - what is asked, and by whom
                 await note_action(connection, operator, "recall", lists.source, why)
             for listing in lists.recall.lists:
                 await _read(
-                    connection, settings, lists, listing, Span(found.reaches, span.until), found, dry_run, report
+                    connection, settings, lists, listing, RecallRange(found.reaches, span.until), found, dry_run, report
                 )
     return found
 
@@ -98,8 +98,8 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
     settings: Settings,
     lists: Lists,
     listing: Listing,
-    span: Span,
-    found: Found,
+    span: RecallRange,
+    found: RecallFound,
     dry_run: bool,  # noqa: FBT001 - as above
     report: OnPage,
 ) -> None:

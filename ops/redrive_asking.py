@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ops.redrive_follow import Bar, Watch
+from ops.redrive_follow import ProgressBar, ProgressWatch
 from ops.redrives import Discarded, LeftOut, Policy, Prediction, Preview, Progress, RedriveStatus, Would
 from ops.server import filter_fields, revived
 from schemas.errors import UnavailableError
@@ -64,7 +64,7 @@ def list_redrives(asked: RemoteConsole, limit: int) -> tuple[Progress, ...]:
 
 def follow(asked: RemoteConsole, redrive_id: int, bounds: RedriveSettings) -> Progress:
     """Return the redrive once it has ended; raise UnavailableError when nothing moves for too long."""
-    bar, watch = Bar(), Watch(bounds.follow_patience_seconds)
+    bar, watch = ProgressBar(), ProgressWatch(bounds.follow_patience_seconds)
     with bar.shown():
         while True:
             try:

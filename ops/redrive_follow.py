@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 
-class Bar:
+class ProgressBar:
     """How far a redrive is, on a terminal; silent elsewhere."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ async def follow(settings: Settings, redrive_id: int) -> Progress:
 
     Raises UnavailableError when nothing moves for `follow_patience_seconds`, or for three letters' time at its rate.
     """
-    bar, watch = Bar(), Watch(settings.redrive.follow_patience_seconds)
+    bar, watch = ProgressBar(), ProgressWatch(settings.redrive.follow_patience_seconds)
     with bar.shown():
         while True:
             try:
@@ -72,7 +72,7 @@ async def follow(settings: Settings, redrive_id: int) -> Progress:
                 await asyncio.sleep(settings.redrive.follow_interval_seconds)
 
 
-class Watch:
+class ProgressWatch:
     """Notices that nothing moves."""
 
     def __init__(self, patience_seconds: float) -> None:

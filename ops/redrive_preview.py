@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ops.dlq_filters import LetterFilter
-    from ops.dry_run import Fate
+    from ops.dry_run import Foretold
     from runtime.postgres import Connection
     from runtime.settings import RedriveSettings, Settings
 
@@ -110,7 +110,7 @@ class Choice:
     target_topic: str | None = None
 
 
-def prediction_of(letter_id: int, fate: Fate) -> Prediction:
+def prediction_of(letter_id: int, fate: Foretold) -> Prediction:
     """Say what a fate means for the one who redrives. Pure."""
     outcome = fate.reason if fate.outcome == "dead" and fate.reason else fate.outcome
     return Prediction(letter_id, WOULD[fate.outcome], outcome, fate.why)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ops.reconciliation import Reconciliation
-    from ops.sample.plan import Plan
+    from ops.sample.plan import SamplePlan
     from runtime.settings import AccountSettings, Settings
 
 
@@ -66,7 +66,7 @@ class Run:
 
     settings: Settings
     signers: Mapping[str, Signer]
-    plan: Plan
+    plan: SamplePlan
     progress: Progress
     reconciliation: Reconciliation | None = None
     seconds: float = 0.0

@@ -38,7 +38,7 @@ HIDDEN_FROM_ROLES: Final = frozenset({"RATCHET_POSTGRES__OWNER_DSN", "RATCHET_PO
 """Roles never own the schema."""
 
 
-class Verdict(StrEnum):
+class RoleDecision(StrEnum):
     """What to do with a role that lives."""
 
     LEAVE = "leave"
@@ -46,7 +46,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(slots=True)
-class Watch:
+class ProcessWatch:
     """What is known of one process: times are monotonic seconds. `reason` is why it makes no progress, or None."""
 
     started_at: float
@@ -54,13 +54,13 @@ class Watch:
     reason: str | None = None
 
 
-def verdict(watch: Watch, now: float, settings: RoleSettings) -> Verdict:
+def verdict(watch: ProcessWatch, now: float, settings: RoleSettings) -> RoleDecision:
     """Decide on a role that lives: replaced when it never answered or has been stuck for too long."""
     if watch.reason is None and watch.healthy_at is not None:
-        return Verdict.LEAVE
+        return RoleDecision.LEAVE
     since = watch.started_at if watch.healthy_at is None else watch.healthy_at
     bound = settings.start_seconds_max if watch.healthy_at is None else settings.stalled_after_seconds
-    return Verdict.REPLACE if now - since > bound else Verdict.LEAVE
+    return RoleDecision.REPLACE if now - since > bound else RoleDecision.LEAVE
 
 
 def pause_before(ends_in_row: int, settings: RoleSettings) -> float:
@@ -109,7 +109,7 @@ def last_words(traceback: str) -> str:
 
 
 @dataclass(slots=True)
-class Kept:
+class KeptRole:
     """One role as the supervisor keeps it: its process now, how often it began, how often it ended in a row.
 
     `status` is the exit status of the process before, or None.
@@ -117,7 +117,7 @@ class Kept:
 
     role: str
     process: asyncio.subprocess.Process | None = None
-    watch: Watch = field(default_factory=lambda: Watch(0.0))
+    watch: ProcessWatch = field(default_factory=lambda: ProcessWatch(0.0))
     starts: int = 0
     ends_in_row: int = 0
     status: int | None = None
@@ -137,7 +137,7 @@ class Supervisor:
     report: Callable[[str], None]
     command: Callable[[str], Sequence[str]] = lambda role: (sys.executable, "-P", "-m", "ops.cli", role)
     own: Callable[[str], Mapping[str, str]] = lambda _role: {}
-    roles: dict[str, Kept] = field(default_factory=dict)
+    roles: dict[str, KeptRole] = field(default_factory=dict)
     _loops: list[asyncio.Task[None]] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _lifeline: tuple[int, int] | None = None
@@ -146,7 +146,7 @@ class Supervisor:
         """Start every role and keep it."""
         self._lifeline = os.pipe()
         for role in roles:
-            self.roles[role] = Kept(role)
+            self.roles[role] = KeptRole(role)
             self._loops.append(asyncio.create_task(self._keep(self.roles[role])))
 
     async def stop(self) -> None:
@@ -169,7 +169,7 @@ class Supervisor:
                 os.close(end)
             self._lifeline = None
 
-    async def _keep(self, kept: Kept) -> None:
+    async def _keep(self, kept: KeptRole) -> None:
         while not self._stop.is_set():
             try:
                 ended = await self._run_once(kept)
@@ -184,7 +184,7 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
 
-    async def _run_once(self, kept: Kept) -> str:
+    async def _run_once(self, kept: KeptRole) -> str:
         """Run a role until its process ends; return how, in words."""
         try:
             process = await self._spawn(kept)
@@ -194,7 +194,7 @@ class Supervisor:
             kept.process = None
         return f"(pid {process.pid}) ended with status {kept.status}"
 
-    def _kill(self, kept: Kept) -> None:
+    def _kill(self, kept: KeptRole) -> None:
         """Kill a role's process, noted before: a kill of ours is no evidence against a record that it had in hand."""
         if kept.process is not None and kept.process.returncode is None:
             PurposefulEnds(self.settings.home, kept.role).note(kept.token)
@@ -204,11 +204,11 @@ class Supervisor:
         """Return where a role's output goes."""
         return self.settings.home / "log" / f"{role}.log"
 
-    async def _spawn(self, kept: Kept) -> asyncio.subprocess.Process:
+    async def _spawn(self, kept: KeptRole) -> asyncio.subprocess.Process:
         assert self._lifeline is not None, "start() made it"
         run_path(self.settings.home, kept.role).unlink(missing_ok=True)
         inherited = {name: value for name, value in os.environ.items() if name.upper() not in HIDDEN_FROM_ROLES}
-        kept.watch, kept.token = Watch(time.monotonic()), uuid4()
+        kept.watch, kept.token = ProcessWatch(time.monotonic()), uuid4()
         watched = {
             "RATCHET_ROLE__LIFELINE_FD": str(self._lifeline[0]),
             "RATCHET_ROLE__PARENT_PID": str(os.getpid()),
@@ -229,19 +229,19 @@ class Supervisor:
             _signal(kept.process, signal.SIGTERM)
         return kept.process
 
-    async def _until_end(self, kept: Kept, process: asyncio.subprocess.Process) -> int:
+    async def _until_end(self, kept: KeptRole, process: asyncio.subprocess.Process) -> int:
         """Watch a process until it ends, killing it where it is stuck; return its exit status."""
         ended = asyncio.ensure_future(process.wait())
         while not (await asyncio.wait({ended}, timeout=self.settings.role.probe_interval_seconds))[0]:
             await self._probe(kept, process.pid)
             if ended.done() or self._stop.is_set():
                 continue
-            if verdict(kept.watch, time.monotonic(), self.settings.role) is Verdict.REPLACE:
+            if verdict(kept.watch, time.monotonic(), self.settings.role) is RoleDecision.REPLACE:
                 self.report(f"{kept.role} (pid {process.pid}) is stuck: {kept.watch.reason}; replacing it")
                 self._kill(kept)
         return ended.result()
 
-    async def _probe(self, kept: Kept, pid: int) -> None:
+    async def _probe(self, kept: KeptRole, pid: int) -> None:
         run_file = read_run_file(self.settings.home, kept.role)
         if run_file is None or run_file.pid != pid:
             kept.watch.reason = "it has not reported where its probe is"

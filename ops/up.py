@@ -49,7 +49,7 @@ READY_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class UpOptions:
     """What the command line says."""
 
     once: bool
@@ -201,7 +201,7 @@ def reconciliation_table(document: Mapping[str, Any]) -> Table:
     return table
 
 
-async def _sample(run: Run, supervisor: Supervisor, reporter: Reporter, options: Options) -> int:
+async def _sample(run: Run, supervisor: Supervisor, reporter: Reporter, options: UpOptions) -> int:
     """Run the sample and show its reconciliation; return 0 where it balances."""
     ingress = await ingress_of(run.settings, supervisor)
     reporter.run = run
@@ -213,7 +213,7 @@ async def _sample(run: Run, supervisor: Supervisor, reporter: Reporter, options:
     return EXIT_DONE if document["balanced"] else EXIT_PROBLEM
 
 
-async def _up(settings: Settings, options: Options, reporter: Reporter) -> int:
+async def _up(settings: Settings, options: UpOptions, reporter: Reporter) -> int:
     check_exposure(settings.console)
     with alone(settings.home):
         listening = binds.choose(settings, reporter.report)
@@ -233,7 +233,7 @@ async def _up(settings: Settings, options: Options, reporter: Reporter) -> int:
     return EXIT_DONE  # pragma: no cover - a signal ends the wait above
 
 
-async def _until_signal(settings: Settings, options: Options) -> int:
+async def _until_signal(settings: Settings, options: UpOptions) -> int:
     """Run `up`; the first SIGINT or SIGTERM takes it down in order, the second one at once."""
     reporter = Reporter(settings, live=wants_board(as_json=options.as_json))
     body = asyncio.create_task(_up(settings, options, reporter))
@@ -254,7 +254,7 @@ async def _until_signal(settings: Settings, options: Options) -> int:
         return EXIT_PROBLEM if options.once else EXIT_DONE
 
 
-def run(settings: Settings, options: Options) -> int:
+def run(settings: Settings, options: UpOptions) -> int:
     """Run `up` to its end; return the exit status."""
     factory = None
     if sys.platform != "win32":
@@ -279,7 +279,7 @@ def up(
     """Start everything and serve until Ctrl-C: brokers (unless configured), schema, every role, and the sample."""
     settings = endpoints.load()
     if not detached:
-        return run(settings, Options(once, not no_sample, as_json, released_by_stdin))
+        return run(settings, UpOptions(once, not no_sample, as_json, released_by_stdin))
     if once:
         raise SettingsError("--once ends by itself; leave out --detach")
     document = detach.start(settings, ["--no-sample"] if no_sample else [])

@@ -45,7 +45,7 @@ class Ends:
     held_since: float | None = None
 
 
-class Group(NamedTuple):
+class ConsumerGroup(NamedTuple):
     """A consumer group: Kafka's word for its state, and the partitions that its members have."""
 
     state: str
@@ -142,14 +142,14 @@ class EndsReader:
         found = await self._admin.list_consumer_group_offsets(group)
         return {place: one.offset for place, one in found.items() if one.offset >= 0}
 
-    async def group(self, name: str) -> Group:
+    async def group(self, name: str) -> ConsumerGroup:
         """Return who reads what."""
         (answer,) = await self._admin.describe_consumer_groups([name])
         code, _, state, _, _, members, *_ = answer.groups[0]
         if code:
             raise for_code(code)(name)
         held = (ConsumerProtocol.ASSIGNMENT.decode(member[-1]).partitions() for member in members if member[-1])
-        return Group(state, frozenset(place for places in held for place in places))
+        return ConsumerGroup(state, frozenset(place for places in held for place in places))
 
 
 def partitions_in(found: Mapping[str, TopicFound]) -> list[TopicPartition]:

@@ -47,7 +47,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitResult:
     """What came of a hit: `remaining` requests are left, more are there in `reset_seconds`."""
 
     quota: Quota
@@ -64,10 +64,10 @@ class Limits:
         self._keys_max = local_keys_max
         self._now = now
         self._local: dict[str, LocalStorage] = {}
-        self._latest: OrderedDict[str, tuple[float, Verdict]] = OrderedDict()
+        self._latest: OrderedDict[str, tuple[float, LimitResult]] = OrderedDict()
         self._shared = None if link.client is None else _shared(link.client, link.key_prefix)
 
-    async def hit(self, quota: Quota, *who: str) -> Verdict:
+    async def hit(self, quota: Quota, *who: str) -> LimitResult:
         """Count a request of somebody, and tell whether it is within the quota."""
         key = quota.item.key_for(*who)
         known = self._current(key)
@@ -80,11 +80,11 @@ class Limits:
             self._latest.popitem(last=False)
         return verdict
 
-    def last(self, quota: Quota, *who: str) -> Verdict | None:
+    def last(self, quota: Quota, *who: str) -> LimitResult | None:
         """Return what this process answered somebody last, as long as it holds; asks nobody and counts nothing."""
         return self._current(quota.item.key_for(*who)) if self._latest else None
 
-    def _current(self, key: str) -> Verdict | None:
+    def _current(self, key: str) -> LimitResult | None:
         known = self._latest.get(key)
         if known is None:
             return None
@@ -95,7 +95,7 @@ class Limits:
         del self._latest[key]
         return None
 
-    async def _count(self, quota: Quota, who: tuple[str, ...]) -> Verdict:
+    async def _count(self, quota: Quota, who: tuple[str, ...]) -> LimitResult:
         shared = self._shared
         if shared is not None:
             verdict = await self._link.ask(lambda _: check(shared, quota, who))
@@ -107,14 +107,14 @@ class Limits:
         return await check(local, quota, who)
 
 
-async def check(storage: RedisStorage | LocalStorage, quota: Quota, who: tuple[str, ...]) -> Verdict:
+async def check(storage: RedisStorage | LocalStorage, quota: Quota, who: tuple[str, ...]) -> LimitResult:
     """Count a hit in a storage; raises what the storage raises."""
     allowed = await SlidingWindowCounterRateLimiter(storage).hit(quota.item, *who)
     counts = await storage.get_sliding_window(quota.item.key_for(*who), quota.window_seconds)
     return verdict_of(quota, counts, allowed=allowed)
 
 
-def verdict_of(quota: Quota, counts: tuple[int, float, int, float], *, allowed: bool) -> Verdict:
+def verdict_of(quota: Quota, counts: tuple[int, float, int, float], *, allowed: bool) -> LimitResult:
     """Return what the counts of a window come to, as `get_sliding_window` gives them.
 
     The library's own statistics take a window that has just begun for one that is just over. A refused hit gets the
@@ -126,9 +126,11 @@ def verdict_of(quota: Quota, counts: tuple[int, float, int, float], *, allowed: 
     moves_on = max(0.0, current_left - window)
     if allowed:
         used = math.floor(previous * previous_left / window) + current
-        return Verdict(quota, allowed=True, remaining=max(0, most - used), reset_seconds=max(1, math.ceil(moves_on)))
+        return LimitResult(
+            quota, allowed=True, remaining=max(0, most - used), reset_seconds=max(1, math.ceil(moves_on))
+        )
     fades = previous_left - (most - current) * window / previous if previous and current < most else moves_on
-    return Verdict(quota, allowed=False, remaining=0, reset_seconds=math.floor(max(0.0, fades)) + 1)
+    return LimitResult(quota, allowed=False, remaining=0, reset_seconds=math.floor(max(0.0, fades)) + 1)
 
 
 def _shared(client: Redis, key_prefix: str) -> RedisStorage:

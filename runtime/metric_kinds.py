@@ -10,7 +10,7 @@ from weakref import WeakSet
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from runtime.breaker import State
+from runtime.breaker import BreakerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,7 +87,7 @@ class PoolGauges(Collector):
 class BreakerGauges(Collector):
     """Where the breakers of this process stand, read when somebody asks; of several of one service the worst counts."""
 
-    _WORSE: Final = (State.CLOSED, State.PROBING, State.OPEN)
+    _WORSE: Final = (BreakerState.CLOSED, BreakerState.PROBING, BreakerState.OPEN)
 
     def __init__(self, name: str, documentation: str) -> None:
         self._name, self._documentation = name, documentation
@@ -100,7 +100,7 @@ class BreakerGauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(self._name, self._documentation, labels=["service", "state"])
         for service, breakers in sorted(self._services.items()):
-            worst = max((breaker.state for breaker in breakers), key=self._WORSE.index, default=State.CLOSED)
+            worst = max((breaker.state for breaker in breakers), key=self._WORSE.index, default=BreakerState.CLOSED)
             for state in self._WORSE:
                 family.add_metric([service, state], float(state is worst))
         yield family

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from runtime import metrics
-from runtime.breaker import Breaker, State
+from runtime.breaker import Breaker, BreakerState
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class RedisLink:
     @property
     def away(self) -> bool:
         """Tell whether a question would get AWAY now."""
-        return self.client is None or self._breaker.state is not State.CLOSED
+        return self.client is None or self._breaker.state is not BreakerState.CLOSED
 
     async def ask(self, question: Callable[[Client], Awaitable[Answer]]) -> Answer | Away:
         """Return the answer, or AWAY; raises nothing but what the question raises beside Redis's own errors."""

@@ -38,7 +38,7 @@ class Versioned(BaseModel):
     version: Annotated[int, Field(ge=1)]
 
 
-class Event(Versioned):
+class ChangeEvent(Versioned):
     """What happened, as the ledger's row has it."""
 
     source: str
@@ -79,7 +79,7 @@ class VersionedPayment(Versioned):
     epoch: Annotated[int, Field(ge=1)]
 
 
-class Change(VersionedPayment, Event):
+class Change(VersionedPayment, ChangeEvent):
     """The JSON value of a record of `payments.changes`. Amounts are minor units of `currency`.
 
     First what happened: `source` and `event_id` name the event that changed the payment, `event_type` is its provider's

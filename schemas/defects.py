@@ -19,18 +19,18 @@ NAME_SHOWN_MAX = 64
 """Characters of a field's name that are shown; a stranger chose it."""
 
 
-class Defect(NamedTuple):
+class BodyDefect(NamedTuple):
     """What is wrong at one place; `place` are the names and positions that lead there."""
 
     place: tuple[int | str, ...]
     detail: str
 
 
-def defects_of(error: ValidationError, model: type[BaseModel]) -> list[Defect]:
+def defects_of(error: ValidationError, model: type[BaseModel]) -> list[BodyDefect]:
     """Return what a model's own error tells, in its order; an unknown field is named with the one that was meant."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return [
-        Defect(one["loc"], _unknown(one["loc"], model) if one["type"] == "extra_forbidden" else one["msg"])
+        BodyDefect(one["loc"], _unknown(one["loc"], model) if one["type"] == "extra_forbidden" else one["msg"])
         for one in found
     ]
 

@@ -83,7 +83,7 @@ class Command(StrEnum):
     REFUND = "refund"
 
 
-class Order(BaseModel):
+class CommandBody(BaseModel):
     """Base of the bodies of all commands."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,7 +91,7 @@ class Order(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class Intent(Order):
+class Intent(CommandBody):
     """A payment that a client wants: the body of `create`. `amount` is minor units of `currency`.
 
     `merchant_account` may be left out where the endpoint has one; `livemode` is the endpoint's mode unless given.
@@ -109,7 +109,7 @@ class Intent(Order):
     phone: Phone | None = None
 
 
-class Capture(Order):
+class Capture(CommandBody):
     """Take authorized money: the body of `capture`. No `amount`: all that is left.
 
     `attempt_id` names which of the payment's attempts is meant; it is needed where several have room.
@@ -120,14 +120,14 @@ class Capture(Order):
     attempt_id: UUID | None = None
 
 
-class Cancel(Order):
+class Cancel(CommandBody):
     """Give an authorization up: the body of `cancel`. `attempt_id` is as in a capture."""
 
     reason: Reason | None = None
     attempt_id: UUID | None = None
 
 
-class Refund(Order):
+class Refund(CommandBody):
     """Give captured money back: the body of `refund`. `amount` and `attempt_id` are as in a capture."""
 
     amount: Amount | None = None
@@ -136,7 +136,7 @@ class Refund(Order):
     attempt_id: UUID | None = None
 
 
-ORDERS: Final[dict[Command, type[Order]]] = {
+ORDERS: Final[dict[Command, type[CommandBody]]] = {
     Command.CREATE: Intent,
     Command.CAPTURE: Capture,
     Command.CANCEL: Cancel,

@@ -46,7 +46,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ListRange:
     """What is read now, in unix seconds, and the page of it that comes next."""
 
     since: float
@@ -54,18 +54,18 @@ class Span:
     page: str | None
 
 
-def next_span(cursor: Row, listing: Listing, delay_seconds: float) -> Span | None:
+def next_span(cursor: Row, listing: Listing, delay_seconds: float) -> ListRange | None:
     """Return what to read: the span under way, else what happened since the last one; None where that is nothing yet.
 
     A span begins a while before the last one ended, for a list may show something late; and never before the endpoint's
     secret was configured, for that is history, nor further back than the list reaches. Pure.
     """
     if cursor["since"] is not None:
-        return Span(cursor["since"].timestamp(), cursor["until"].timestamp(), cursor["page"])
+        return ListRange(cursor["since"].timestamp(), cursor["until"].timestamp(), cursor["page"])
     now, until = cursor["now"].timestamp(), cursor["now"].timestamp() - delay_seconds
     back = cursor["read_until"].timestamp() - listing.late_seconds
     since = max(back, cursor["began_at"].timestamp(), now - listing.reach_seconds)
-    return Span(since, until, None) if since < until else None
+    return ListRange(since, until, None) if since < until else None
 
 
 class RecallJob:

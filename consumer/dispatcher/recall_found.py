@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Found:
+class RecallFound:
     """What the lists showed. `new` counts by kind what was not known, `history` those from before the secret.
 
     `reaches` is from when on the lists were asked: they go no further back.

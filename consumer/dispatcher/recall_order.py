@@ -18,7 +18,7 @@ import structlog
 from consumer.dispatcher.apis import Again, Refused
 from consumer.dispatcher.lists import ADVICE, ASK_AGAIN
 from consumer.dispatcher.recall import ERROR_LENGTH_MAX
-from consumer.dispatcher.recall_found import Found
+from consumer.dispatcher.recall_found import RecallFound
 from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
 from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def found_of(order: Row, source: str, reach_seconds: float) -> Found:
+def found_of(order: Row, source: str, reach_seconds: float) -> RecallFound:
     """Return what an order has found until now; the lists reach back so far. Pure."""
     reaches = order["asked_since"] or max(order["since"], order["now"] - dt.timedelta(seconds=reach_seconds))
     counted = {name: order[name] for name in ("pages", "known", "history")}
     kinds = Counter[str](json.loads(order["kinds"]))
-    return Found(source, reaches, order["secret_since"], **counted, new=kinds, first=order["first_at"],
+    return RecallFound(source, reaches, order["secret_since"], **counted, new=kinds, first=order["first_at"],
                  last=order["last_at"])  # fmt: skip
 
 
@@ -119,7 +119,7 @@ class RecallOrders:
             return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
     async def _count(  # noqa: PLR0913, PLR0917 - a page, of which list and of which order
-        self, lease: Lease, order: Row, lists: Lists, listing: Listing, found: Found, page: Page
+        self, lease: Lease, order: Row, lists: Lists, listing: Listing, found: RecallFound, page: Page
     ) -> None:
         """Count a page, spool what is new of it unless it is a dry run, and move the order: all of it or nothing."""
         shown = shown_of(page.items, lists.source, listing, self._clock.now())

@@ -55,7 +55,7 @@ EXTRA_CONNECTIONS: Final = 5
 
 
 @dataclass(slots=True)
-class Watch:
+class WorkersHealth:
     """What the probe shows: one health a worker, and why the role does not start."""
 
     workers: dict[str, Health] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Watch:
 
 async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     """Dispatch until `stop`: then finish what is in hand, give the lease back and return. Waits out a Postgres away."""
-    watch = Watch()
+    watch = WorkersHealth()
     watch_health(probe, watch, settings)
     pool = await _open_when_there(settings, stop, watch)
     if pool is None:
@@ -124,7 +124,7 @@ def open_jobs(
 
 
 async def dispatch(
-    jobs: Mapping[str, Job], settings: Settings, watch: Watch, lease: Lease, ending: asyncio.Event
+    jobs: Mapping[str, Job], settings: Settings, watch: WorkersHealth, lease: Lease, ending: asyncio.Event
 ) -> None:
     """Run all workers under one lease; the first one to find it lost ends them all."""
     watch.workers = {name: Health(name) for name in jobs}
@@ -138,7 +138,7 @@ async def dispatch(
         metrics.RECALL_BEHIND_SECONDS.clear()
 
 
-async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: Watch) -> Pool | None:
+async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: WorkersHealth) -> Pool | None:
     """Open the role's own pool, waiting out outages; None when `stop` came first."""
     limits, failures = settings.dispatcher, 0
     connections = settings.refetch.workers + settings.sms.workers + EXTRA_CONNECTIONS
@@ -158,7 +158,7 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: Watch
     return None
 
 
-def watch_health(probe: Probe, watch: Watch, settings: Settings) -> None:
+def watch_health(probe: Probe, watch: WorkersHealth, settings: Settings) -> None:
     """Let the probe ask the workers: unready is one that fails, stuck is one whose turn does not end at all."""
 
     def unready() -> str | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from consumer.dispatcher.recall import Span
+    from consumer.dispatcher.recall import ListRange
     from consumer.dispatcher.recall_rows import Shown
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
@@ -131,7 +131,7 @@ class GuardedRows:
         self,
         lease: Lease,
         cursor: tuple[str, str, str, int],
-        span: Span,
+        span: ListRange,
         following: str | None,
         shown: Sequence[Shown],
         began_at: dt.datetime,

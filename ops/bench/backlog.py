@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from ops.bench.rounds import BenchSetup, Member, member
+from ops.bench.rounds import BenchSetup, ContenderProcess, member
 from ops.bench.stage import LINGER_SECONDS, check_ledger, drop_database, make_database, make_topic, preload
 from ops.bench.workload import Workload, make_workload
 from runtime.kafka import close_producer, open_producer
@@ -126,14 +126,14 @@ async def catch_up(setup: BenchSetup, contender: Contender, events: int, rate: f
     return found | {"backlog": tables.records - len(live.workload.records), "live_per_second": rate}
 
 
-async def _follow(setup: BenchSetup, members: Sequence[Member], live: Live, wanted: int) -> dict[str, Any]:
+async def _follow(setup: BenchSetup, members: Sequence[ContenderProcess], live: Live, wanted: int) -> dict[str, Any]:
     """Watch memory until all is processed; `caught_up_seconds` is when nothing older than what just came was left."""
     samples: list[float] = []
     began, caught_up = time.monotonic(), 0.0
     backlog = wanted - len(live.workload.records)
     watched = [psutil.Process(one.pid) for one in members]
 
-    async def hear(one: Member) -> None:
+    async def hear(one: ContenderProcess) -> None:
         while True:
             await one.follow()
 

@@ -33,7 +33,7 @@ from schemas.errors import SignatureRejected
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ops.bench.forging import Sample
+    from ops.bench.forging import ForgerySample
 
 COUNT_DEFAULT: Final = 1_000_000
 SECONDS_DEFAULT: Final = 900
@@ -49,7 +49,7 @@ VECTORS: Final = Path(__file__).parents[2] / "tests" / "contract" / "vectors"
 
 
 @dataclass(slots=True)
-class Tally:
+class ForgeryTally:
     """What became of the forgeries of one provider in one family. `seconds` is a worker's time."""
 
     forgeries: int = 0
@@ -60,7 +60,7 @@ class Tally:
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: ForgeryTally) -> None:
         """Add another task's tally."""
         self.forgeries += other.forgeries
         self.bad_signature += other.bad_signature
@@ -83,10 +83,10 @@ class Task:
     deadline: float
 
 
-def attack(task: Task) -> Tally:
+def attack(task: Task) -> ForgeryTally:
     """Make the forgeries of one task and see what becomes of them."""
     genuine = samples(task.vectors, task.family)[task.provider]
-    chance, tally, began = random.Random(task.seed), Tally(), time.perf_counter()  # noqa: S311 - nothing is secret
+    chance, tally, began = random.Random(task.seed), ForgeryTally(), time.perf_counter()  # noqa: S311 - nothing is secret
     for attempt in count_from():
         if tally.forgeries >= task.count or (attempt % LOOK_EVERY == 0 and time.monotonic() > task.deadline):
             break
@@ -95,7 +95,7 @@ def attack(task: Task) -> Tally:
     return tally
 
 
-def count(forged: Sample, genuine: Sequence[Sample], tally: Tally) -> None:
+def count(forged: ForgerySample, genuine: Sequence[ForgerySample], tally: ForgeryTally) -> None:
     """Verify one forgery, and count what became of it."""
     try:
         found = forged.verified()
@@ -115,7 +115,7 @@ def count(forged: Sample, genuine: Sequence[Sample], tally: Tally) -> None:
             _fail(tally, forged, f"accepted as {[one.event_id for one in found]}", accepted=True)
 
 
-def _fail(tally: Tally, forged: Sample, what: str, *, accepted: bool) -> None:
+def _fail(tally: ForgeryTally, forged: ForgerySample, what: str, *, accepted: bool) -> None:
     tally.accepted += accepted
     tally.other_exceptions += not accepted
     if len(tally.failures) < SHOWN_MAX:
@@ -138,16 +138,16 @@ def _tasks(family: str, options: argparse.Namespace) -> list[Task]:
     return tasks
 
 
-def run_family(pool: ProcessPoolExecutor, family: str, options: argparse.Namespace) -> dict[str, Tally]:
+def run_family(pool: ProcessPoolExecutor, family: str, options: argparse.Namespace) -> dict[str, ForgeryTally]:
     """Attack one family; return a tally a provider."""
     tasks = _tasks(family, options)
-    tallies = {task.provider: Tally() for task in tasks}
+    tallies = {task.provider: ForgeryTally() for task in tasks}
     for task, tally in zip(tasks, pool.map(attack, tasks), strict=True):
         tallies[task.provider].add(tally)
     return tallies
 
 
-def show(rows: Iterable[tuple[str, str, Tally]], walls: dict[str, float]) -> None:
+def show(rows: Iterable[tuple[str, str, ForgeryTally]], walls: dict[str, float]) -> None:
     """Print the table on standard output."""
     table = Table(title="Forged requests", title_justify="left")
     table.add_column("family")
@@ -184,7 +184,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Attack the families asked for; return the exit status."""
     options = _options(arguments)
-    rows: list[tuple[str, str, Tally]] = []
+    rows: list[tuple[str, str, ForgeryTally]] = []
     walls: dict[str, float] = {}
     with ProcessPoolExecutor(options.workers) as pool:
         for family in options.family or FAMILIES:
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(tally.accepted or tally.other_exceptions for _, _, tally in rows))
 
 
-def report(rows: list[tuple[str, str, Tally]], walls: dict[str, float], *, as_json: bool) -> None:
+def report(rows: list[tuple[str, str, ForgeryTally]], walls: dict[str, float], *, as_json: bool) -> None:
     """Print the figures, and on standard error what went wrong."""
     if as_json:
         figures: list[dict[str, Any]] = [

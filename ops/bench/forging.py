@@ -52,7 +52,7 @@ _MAC: Final = re.compile(r"[A-Za-z0-9+/]{27,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ForgerySample:
     """One request and what it is checked with; header names in lower case.
 
     `proofs` are the headers without which it is refused.
@@ -76,9 +76,9 @@ class Sample:
 
 
 @cache
-def samples(vectors: Path, family: str) -> dict[str, list[Sample]]:
+def samples(vectors: Path, family: str) -> dict[str, list[ForgerySample]]:
     """Return the genuine requests of a family by provider, from the accepted cases of the vectors."""
-    found: dict[str, list[Sample]] = {}
+    found: dict[str, list[ForgerySample]] = {}
     for path in sorted(vectors.glob("*.json")):
         if path.stem not in names():
             continue
@@ -90,11 +90,11 @@ def samples(vectors: Path, family: str) -> dict[str, list[Sample]]:
     return found
 
 
-def _sample(provider: str, case: dict[str, Any]) -> Sample:
+def _sample(provider: str, case: dict[str, Any]) -> ForgerySample:
     headers = {name.lower(): (value,) if isinstance(value, str) else tuple(value) for name, value in _headers(case)}
     body = base64.b64decode(case["body_base64"])
     rest = {"secrets": case["secrets"], "now": case["now"], "config": case.get("config")}
-    sample = Sample(provider, "", headers, body, case["url"], rest)
+    sample = ForgerySample(provider, "", headers, body, case["url"], rest)
     return replace(sample, family=_family(sample, case["trust"]))
 
 
@@ -102,7 +102,7 @@ def _headers(case: dict[str, Any]) -> list[tuple[str, Any]]:
     return list(case["headers"].items())
 
 
-def _family(sample: Sample, trust: str) -> str:
+def _family(sample: ForgerySample, trust: str) -> str:
     """Return the family of a request; some providers have more than one scheme."""
     family = _OF_PROVIDER.get(sample.provider, "hmac_body")
     if trust == "hint":
@@ -116,11 +116,11 @@ def _family(sample: Sample, trust: str) -> str:
     return family
 
 
-def _proofs(sample: Sample) -> tuple[str, ...]:
+def _proofs(sample: ForgerySample) -> tuple[str, ...]:
     return tuple(name for name in sample.headers if not _passes(_without(sample, name)))
 
 
-def _passes(sample: Sample) -> bool:
+def _passes(sample: ForgerySample) -> bool:
     try:
         sample.verified()
     except SignatureRejected:
@@ -128,14 +128,14 @@ def _passes(sample: Sample) -> bool:
     return True
 
 
-def _without(sample: Sample, name: str) -> Sample:
+def _without(sample: ForgerySample, name: str) -> ForgerySample:
     return replace(sample, headers={key: value for key, value in sample.headers.items() if key != name})
 
 
 # --- what is proven ------------------------------------------------------------------------------------------------
 
 
-def proves_nothing_new(forged: Sample, found: Sequence[Notification], genuine: Sequence[Sample]) -> bool:
+def proves_nothing_new(forged: ForgerySample, found: Sequence[Notification], genuine: Sequence[ForgerySample]) -> bool:
     """Tell whether an accepted request still is what one of the genuine ones proved, though it is not byte for byte."""
     if any(one.trust == "hint" for one in found):
         return forged.family == "unsigned" or _shows_secret(forged)
@@ -149,37 +149,37 @@ def proves_nothing_new(forged: Sample, found: Sequence[Notification], genuine: S
     return any(not _macs(one) or _macs(one) & _macs(forged) for one in fitting)
 
 
-def _shows_secret(forged: Sample) -> bool:
+def _shows_secret(forged: ForgerySample) -> bool:
     if forged.provider == "mpesa":
         return forged.url.partition("?")[0].rpartition("/")[2] in forged.rest["secrets"]
     return bool({value for values in forged.headers.values() for value in values} & {*forged.rest["secrets"]})
 
 
-def _macs(sample: Sample) -> set[str]:
+def _macs(sample: ForgerySample) -> set[str]:
     return {mac for values in sample.headers.values() for value in values for mac in _MAC.findall(value)}
 
 
-def _signed(sample: Sample) -> Any:
+def _signed(sample: ForgerySample) -> Any:
     reader = _SIGNED.get(sample.provider)
     if reader is None or (sample.provider == "adyen" and sample.family == "hmac_body"):
         return sample.body
     return reader(sample)
 
 
-def _first(sample: Sample, *names_: str) -> tuple[str, ...]:
+def _first(sample: ForgerySample, *names_: str) -> tuple[str, ...]:
     return next((sample.values(name)[:1] for name in names_ if sample.values(name)), ())
 
 
-def _stripe(sample: Sample) -> Any:
+def _stripe(sample: ForgerySample) -> Any:
     parts = ",".join(sample.values("stripe-signature")).split(",")
     return sample.body, {part.strip() for part in parts if part.strip().startswith("t=")}
 
 
-def _standard(sample: Sample) -> Any:
+def _standard(sample: ForgerySample) -> Any:
     return sample.body, [_first(sample, f"webhook-{part}", f"svix-{part}") for part in ("id", "timestamp")]
 
 
-def _adyen(sample: Sample) -> Any:
+def _adyen(sample: ForgerySample) -> Any:
     items = json.loads(sample.body.decode("utf-8", "replace"))["notificationItems"]  # unsigned texts may be broken
     return [_adyen_item(wrapper["NotificationRequestItem"]) for wrapper in items]
 
@@ -191,12 +191,12 @@ def _adyen_item(item: dict[str, Any]) -> list[Any]:
     return [*shown, str(amount["value"]), amount["currency"], str(item["success"]).lower()]
 
 
-def _braintree(sample: Sample) -> Any:
+def _braintree(sample: ForgerySample) -> Any:
     form = dict(parse_qsl(sample.body.decode("latin-1"), encoding="latin-1"))
     return form["bt_payload"].removesuffix("\n")
 
 
-def _twilio(sample: Sample) -> Any:
+def _twilio(sample: ForgerySample) -> Any:
     url = re.sub(r"^(https?://[^/:?]+):[0-9]+", r"\1", sample.url)
     if sample.family == "hmac_url":
         return url, sample.body
@@ -205,11 +205,11 @@ def _twilio(sample: Sample) -> Any:
     return url, joined, {name: value for name, value in form if name in ("MessageSid", "MessageStatus")}
 
 
-def _paypal(sample: Sample) -> Any:
+def _paypal(sample: ForgerySample) -> Any:
     return sample.body, [_first(sample, f"paypal-{part}") for part in ("transmission-id", "transmission-time")]
 
 
-_SIGNED: Final[dict[str, Callable[[Sample], Any]]] = {
+_SIGNED: Final[dict[str, Callable[[ForgerySample], Any]]] = {
     "adyen": _adyen,
     "braintree": _braintree,
     "paypal": _paypal,
@@ -246,7 +246,7 @@ _HEX: Final = "0123456789abcdef"
 _LETTERS: Final = _HEX + "ABCDEFGHIJKLMNOPQRSTUVWXYZ+/=,; \xe9\x00"
 
 
-def forge(random: Random, genuine: Sequence[Sample]) -> Sample:
+def forge(random: Random, genuine: Sequence[ForgerySample]) -> ForgerySample:
     """Return one of the genuine requests with one to three things done to it."""
     forged = random.choice(genuine)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
@@ -254,8 +254,8 @@ def forge(random: Random, genuine: Sequence[Sample]) -> Sample:
     return forged
 
 
-def _spoil(random: Random, sample: Sample, genuine: Sequence[Sample]) -> Sample:
-    parts: list[Callable[[Random, Sample, Sequence[Sample]], Sample]] = []
+def _spoil(random: Random, sample: ForgerySample, genuine: Sequence[ForgerySample]) -> ForgerySample:
+    parts: list[Callable[[Random, ForgerySample, Sequence[ForgerySample]], ForgerySample]] = []
     if sample.family != "shown_secret":
         parts += [_spoil_body, _spoil_body]
     if sample.proofs:
@@ -267,7 +267,7 @@ def _spoil(random: Random, sample: Sample, genuine: Sequence[Sample]) -> Sample:
     return random.choice(parts)(random, sample, genuine)
 
 
-def _spoil_body(random: Random, sample: Sample, genuine: Sequence[Sample]) -> Sample:
+def _spoil_body(random: Random, sample: ForgerySample, genuine: Sequence[ForgerySample]) -> ForgerySample:
     if random.random() < 0.05:  # noqa: PLR2004 - now and then, the whole body of another request
         return replace(sample, body=random.choice(genuine).body)
     return replace(sample, body=_edited(random, sample.body))
@@ -295,7 +295,7 @@ def _edited(random: Random, text: bytes) -> bytes:
     return head + tail
 
 
-def _spoil_header(random: Random, sample: Sample, genuine: Sequence[Sample]) -> Sample:
+def _spoil_header(random: Random, sample: ForgerySample, genuine: Sequence[ForgerySample]) -> ForgerySample:
     name = random.choice(sample.proofs)
     values = sample.values(name)
     value = values[0] if values else ""
@@ -325,13 +325,13 @@ def _edited_text(random: Random, value: str) -> str:
     return _edited(random, value.encode("latin-1", "replace")).decode("latin-1")
 
 
-def _spoil_url(random: Random, sample: Sample, genuine: Sequence[Sample]) -> Sample:
+def _spoil_url(random: Random, sample: ForgerySample, genuine: Sequence[ForgerySample]) -> ForgerySample:
     if random.random() < 0.1:  # noqa: PLR2004
         return replace(sample, url=random.choice(genuine).url)
     return replace(sample, url=_edited_text(random, sample.url))
 
 
-def _pretend(random: Random, sample: Sample, _genuine: Sequence[Sample]) -> Sample:
+def _pretend(random: Random, sample: ForgerySample, _genuine: Sequence[ForgerySample]) -> ForgerySample:
     """Add a made-up signature to a request that has none."""
     made_up = "sha256=" + "".join(random.choices(_HEX, k=64))
     return replace(sample, headers=sample.headers | {f"x-{sample.provider}-signature": (made_up,)})

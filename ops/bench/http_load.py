@@ -71,7 +71,7 @@ def distinct(records: Sequence[Outgoing], count: int, seed: int) -> list[Outgoin
     return made
 
 
-class Client(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """One connection: sends a request, hands on the status of its answer."""
 
     def __init__(self, load: Load) -> None:
@@ -113,7 +113,7 @@ class Load:
         self._seconds = seconds
         self._rate = rate
         self._next = 0
-        self._idle: deque[Client] = deque()
+        self._idle: deque[LoadConnection] = deque()
         self._late: deque[Request] = deque()
         self._open = 0
         self._deadline = 0.0
@@ -124,7 +124,9 @@ class Load:
     async def run(self, host: str, port: int, connections: int) -> float:
         """Send for the time that was asked for; return the seconds until the last answer."""
         loop = asyncio.get_running_loop()
-        clients = [(await loop.create_connection(lambda: Client(self), host, port))[1] for _ in range(connections)]
+        clients = [
+            (await loop.create_connection(lambda: LoadConnection(self), host, port))[1] for _ in range(connections)
+        ]
         began = time.perf_counter()
         self._deadline = began + self._seconds
         self._idle.extend(clients)
@@ -137,7 +139,7 @@ class Load:
             await self._done.wait()
         return time.perf_counter() - began
 
-    def answered(self, client: Client, event_id: str, status: int) -> None:
+    def answered(self, client: LoadConnection, event_id: str, status: int) -> None:
         """Count an answer; send the next request, or end."""
         self.statuses[status] += 1
         self._open -= 1

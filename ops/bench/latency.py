@@ -65,7 +65,7 @@ SEED: Final = 20_261_123
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LatencyRun:
     """One thing to measure: who consumes, and how many webhooks a second come."""
 
     name: str
@@ -73,7 +73,7 @@ class Plan:
     rate: float
 
 
-def plans(carried: Mapping[str, float], processed: float, options: argparse.Namespace) -> tuple[Plan, ...]:
+def plans(carried: Mapping[str, float], processed: float, options: argparse.Namespace) -> tuple[LatencyRun, ...]:
     """Return what is measured, at a tenth of what each contender's path carries unless rates are given.
 
     `processed` is what our consumer processes of a preloaded topic.
@@ -81,10 +81,10 @@ def plans(carried: Mapping[str, float], processed: float, options: argparse.Name
     ours = options.rate or carried[PRODUCT] * SHARE
     naive = options.naive_rate or carried[NAIVE] * SHARE
     return (
-        Plan(NAIVE, NAIVE, naive),
-        Plan(PRODUCT, PRODUCT, ours),
-        Plan(f"{PRODUCT} at naive's pace", PRODUCT, naive),
-        Plan(f"{PRODUCT}, a tenth of its consumer's rate", PRODUCT, processed * SHARE),
+        LatencyRun(NAIVE, NAIVE, naive),
+        LatencyRun(PRODUCT, PRODUCT, ours),
+        LatencyRun(f"{PRODUCT} at naive's pace", PRODUCT, naive),
+        LatencyRun(f"{PRODUCT}, a tenth of its consumer's rate", PRODUCT, processed * SHARE),
     )
 
 
@@ -200,7 +200,7 @@ async def carry(consumer: str, folder: Path) -> float:
         return carried_rate(*await _through(path, BURST_RATE, WARM_UP_EVENTS, BURST_EVENTS[consumer]))
 
 
-async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
+async def measure(plan: LatencyRun, folder: Path, seconds: float) -> dict[str, float]:
     """Measure one plan once; milliseconds."""
     async with _path(plan.consumer, folder) as path:
         warm_up, events = int(plan.rate * WARM_UP_SECONDS), int(plan.rate * seconds)
@@ -208,7 +208,7 @@ async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
     return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99), "max": max(took), "events": len(took)}
 
 
-def report(chosen: Sequence[Plan], figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+def report(chosen: Sequence[LatencyRun], figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
     """Return the document: quantiles of each plan, and how our p99 compares."""
     measured: dict[str, dict[str, Any]] = {
         plan.name: {

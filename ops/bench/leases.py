@@ -53,7 +53,7 @@ QUEUE_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class LeaseWaits:
     """What was measured of one question, in milliseconds."""
 
     way: str
@@ -64,14 +64,14 @@ class Waits:
     max_ms: float
 
 
-def waits_of(way: str, question: str, seconds: Sequence[float]) -> Waits:
+def waits_of(way: str, question: str, seconds: Sequence[float]) -> LeaseWaits:
     """Return the percentiles of what was measured."""
     ordered = sorted(seconds)
     at = [ordered[min(len(ordered) - 1, int(len(ordered) * part))] for part in (0.5, 0.99)]
-    return Waits(way, question, len(ordered), *(round(one * 1000, 2) for one in (*at, ordered[-1])))
+    return LeaseWaits(way, question, len(ordered), *(round(one * 1000, 2) for one in (*at, ordered[-1])))
 
 
-class Contender:
+class LeaseContender:
     """One that wants the lease, asking as `Leader` does."""
 
     def __init__(self, leases: Leases, number: int, lease_seconds: float) -> None:
@@ -96,7 +96,7 @@ class Contender:
         await self._leases.release(lease)
 
 
-async def stampede(contenders: Sequence[Contender], rounds: int) -> list[float]:
+async def stampede(contenders: Sequence[LeaseContender], rounds: int) -> list[float]:
     """Let all ask at once for a free lease, round after round."""
     waited: list[float] = []
     for number in range(rounds):
@@ -106,13 +106,13 @@ async def stampede(contenders: Sequence[Contender], rounds: int) -> list[float]:
     return waited
 
 
-async def hand_over(contenders: Sequence[Contender], rounds: int) -> list[float]:
+async def hand_over(contenders: Sequence[LeaseContender], rounds: int) -> list[float]:
     """Let all wait while one after the other gives back; the time from the release to the next holder."""
     waited: list[float] = []
-    given: asyncio.Queue[tuple[Contender, Lease]] = asyncio.Queue()
+    given: asyncio.Queue[tuple[LeaseContender, Lease]] = asyncio.Queue()
     first = await contenders[0].get("hand-over")
 
-    async def want(one: Contender) -> None:
+    async def want(one: LeaseContender) -> None:
         while True:
             await given.put((one, await one.get("hand-over")))
 
@@ -130,10 +130,10 @@ async def hand_over(contenders: Sequence[Contender], rounds: int) -> list[float]
     return waited
 
 
-async def turns(contenders: Sequence[Contender]) -> list[float]:
+async def turns(contenders: Sequence[LeaseContender]) -> list[float]:
     """Let each have it once."""
 
-    async def turn(one: Contender) -> float:
+    async def turn(one: LeaseContender) -> float:
         began = time.perf_counter()
         lease = await one.get("turns")
         waited = time.perf_counter() - began
@@ -144,7 +144,7 @@ async def turns(contenders: Sequence[Contender]) -> list[float]:
 
 
 @asynccontextmanager
-async def contenders_of(way: str, settings: Settings, count: int) -> AsyncIterator[list[Contender]]:
+async def contenders_of(way: str, settings: Settings, count: int) -> AsyncIterator[list[LeaseContender]]:
     """Give the contenders of a way: `postgres`, `redis`, or `redis away`."""
     pool = await open_pool(settings.postgres, role="bench leases", connections=CONNECTIONS)
     url = {"postgres": None, "redis": settings.redis.url, "redis away": SecretStr("redis://127.0.0.1:1/0")}[way]
@@ -156,13 +156,13 @@ async def contenders_of(way: str, settings: Settings, count: int) -> AsyncIterat
         return decided if way == "postgres" else RedisLeases(decided, link, trust)
 
     try:
-        yield [Contender(leases(), number, seconds) for number in range(count)]
+        yield [LeaseContender(leases(), number, seconds) for number in range(count)]
     finally:
         await link.close()
         await pool.close()
 
 
-async def measure(way: str, settings: Settings, count: int, rounds: int) -> list[Waits]:
+async def measure(way: str, settings: Settings, count: int, rounds: int) -> list[LeaseWaits]:
     """Ask the three questions of one way."""
     async with contenders_of(way, settings, count) as contenders:
         await asyncio.gather(*(one.ask(f"warm-{number}") for number, one in enumerate(contenders)))
@@ -174,12 +174,12 @@ async def measure(way: str, settings: Settings, count: int, rounds: int) -> list
     return [waits_of(way, question, seconds) for question, seconds in asked.items()]
 
 
-async def run(count: int, rounds: int) -> list[Waits]:
+async def run(count: int, rounds: int) -> list[LeaseWaits]:
     """Measure all ways, each on a database of its own."""
     settings = load()
     stack = Stack(settings.home / "bench")
     endpoints = await stack.start()
-    found: list[Waits] = []
+    found: list[LeaseWaits] = []
     try:
         if endpoints.redis is None:
             raise StackError("there is no Redis for this machine to measure leases with")
@@ -195,7 +195,7 @@ async def run(count: int, rounds: int) -> list[Waits]:
     return found
 
 
-def table_of(found: Sequence[Waits], count: int) -> Table:
+def table_of(found: Sequence[LeaseWaits], count: int) -> Table:
     """Return what was measured as people read it."""
     table = Table(title=f"{count} contenders for a lease, milliseconds")
     for column in ("way", "question", "samples", "p50", "p99", "max"):

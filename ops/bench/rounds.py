@@ -39,7 +39,7 @@ class BenchSetup:
     recordings: Mapping[int, Path]
 
 
-class Member:
+class ContenderProcess:
     """One process of a contender, as seen from here."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -99,24 +99,24 @@ class Member:
 
 
 @asynccontextmanager
-async def member(arguments: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Member]:
+async def member(arguments: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[ContenderProcess]:
     """Start one process of a contender; it does not outlive the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ops.bench.contender", *arguments,
         env=os.environ | dict(environment), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        yield Member(process)
+        yield ContenderProcess(process)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
 
 
-async def wait_until_processed(members: Sequence[Member], records: int) -> float:
+async def wait_until_processed(members: Sequence[ContenderProcess], records: int) -> float:
     """Follow the members until they processed that many records together; return when the last one was."""
 
-    async def follow(one: Member) -> None:
+    async def follow(one: ContenderProcess) -> None:
         while True:
             await one.follow()
             if sum(other.processed for other in members) >= records:

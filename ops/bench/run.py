@@ -47,7 +47,7 @@ SEED: Final = 20_261_123
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BenchOptions:
     """What was asked for."""
 
     events: int
@@ -57,7 +57,7 @@ class Options:
     publish: Path | None
 
 
-async def _prepare(stack: Stack, endpoints: Endpoints, options: Options, folder: Path) -> BenchSetup:
+async def _prepare(stack: Stack, endpoints: Endpoints, options: BenchOptions, folder: Path) -> BenchSetup:
     """Load the topics and record the floor's statements."""
     say(f"loading topics with {options.events:,} events")
     topics: dict[bool, tuple[str, Workload]] = {}
@@ -83,11 +83,11 @@ async def _record(endpoints: Endpoints, workload: Workload, shares: int, target:
     await drop_database(endpoints, name)
 
 
-def _contenders(options: Options) -> tuple[Contender, ...]:
+def _contenders(options: BenchOptions) -> tuple[Contender, ...]:
     return chosen(options.only, sweep=options.sweep)
 
 
-async def _play(setup: BenchSetup, options: Options, settings: Settings) -> dict[str, list[Round]]:
+async def _play(setup: BenchSetup, options: BenchOptions, settings: Settings) -> dict[str, list[Round]]:
     """Play all rounds; a contender that is the product as shipped under another name shares its figures."""
     shipped = settings.consumer
     rounds: dict[str, list[Round]] = {contender.name: [] for contender in _contenders(options)}
@@ -102,7 +102,7 @@ async def _play(setup: BenchSetup, options: Options, settings: Settings) -> dict
     return rounds
 
 
-async def run(options: Options) -> dict[str, Any]:
+async def run(options: BenchOptions) -> dict[str, Any]:
     """Measure all of it; return the document that is written."""
     settings = load()
     folder = settings.home / "bench"
@@ -132,7 +132,7 @@ def say(text: str) -> None:
     sys.stderr.write(f"bench: {text}\n")
 
 
-def _options(arguments: Sequence[str] | None) -> Options:
+def _options(arguments: Sequence[str] | None) -> BenchOptions:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=EVENTS_DEFAULT, help="events of a fast contender's workload")
     parser.add_argument("--rounds", type=int, default=ROUNDS_DEFAULT)
@@ -140,7 +140,7 @@ def _options(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--sweep", action="store_true", help="also batches of 100 to 5,000")
     parser.add_argument("--publish", type=Path, metavar="DIR", help="put a copy of figures and chart there")
     found = parser.parse_args(arguments)
-    return Options(found.events, found.rounds, found.only, found.sweep, found.publish)
+    return BenchOptions(found.events, found.rounds, found.only, found.sweep, found.publish)
 
 
 def main() -> None:

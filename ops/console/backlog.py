@@ -27,7 +27,7 @@ ENDS_KEPT: Final = 200
 
 
 @dataclass(slots=True)
-class Ends:
+class EndsSeen:
     """Where a partition ended at each look (unix seconds, offset): when a record came in, without reading it."""
 
     looks: list[tuple[float, int]] = field(default_factory=list)
@@ -64,7 +64,7 @@ class BacklogReader:
         self._seconds = settings.console.look_timeout_seconds
         self._admin: AIOKafkaAdminClient | None = None
         self._consumer: AIOKafkaConsumer | None = None
-        self._ends: dict[TopicPartition, Ends] = {}
+        self._ends: dict[TopicPartition, EndsSeen] = {}
         self._read: dict[TopicPartition, tuple[int, float]] = {}
 
     async def read(self) -> Backlog:
@@ -116,7 +116,7 @@ class BacklogReader:
         begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         now, waiting = time.time(), {}
         for partition in partitions:
-            self._ends.setdefault(partition, Ends()).note(now, ends[partition])
+            self._ends.setdefault(partition, EndsSeen()).note(now, ends[partition])
             done = committed[partition].offset if partition in committed else 0
             waiting[partition] = max(done, begins[partition])
         behind = {place: max(0, ends[place] - offset) for place, offset in waiting.items()}

@@ -11,7 +11,7 @@ from ops.console.outcomes import ORDER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ops.console.outcomes import Span
+    from ops.console.outcomes import ChartSpan
 
 WIDTH: Final = 1000
 HEIGHT: Final = 150
@@ -53,7 +53,7 @@ class Chart:
     height: int = HEIGHT
 
 
-def chart(counts: Mapping[tuple[dt.datetime, str], int], span: Span, now: dt.datetime) -> Chart:
+def chart(counts: Mapping[tuple[dt.datetime, str], int], span: ChartSpan, now: dt.datetime) -> Chart:
     """Draw what was counted in the columns of a span up to now."""
     start = span.begins(now)
     times = [start + dt.timedelta(seconds=number * span.seconds) for number in range(span.columns)]
@@ -79,7 +79,7 @@ def _blocks(counts: Mapping[tuple[dt.datetime, str], int], at: dt.datetime, high
     return tuple(blocks)
 
 
-def _ticks(times: list[dt.datetime], span: Span, step: float) -> tuple[tuple[float, str], ...]:
+def _ticks(times: list[dt.datetime], span: ChartSpan, step: float) -> tuple[tuple[float, str], ...]:
     """Return a few times for the axis: each minute, every fourth hour, each midnight."""
     if span.seconds * span.columns > DAY_SECONDS:
         marked = [(number, f"{at:%a %d}") for number, at in enumerate(times) if at.hour == 0]

@@ -38,7 +38,7 @@ ORDER: Final = ("applied", "noop", "late", "parked", "conflict", DEAD, REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ChartSpan:
     """A length of time that the chart can show, in columns of so many seconds each."""
 
     name: str
@@ -52,7 +52,11 @@ class Span:
         return dt.datetime.fromtimestamp(last - (self.columns - 1) * self.seconds, dt.UTC)
 
 
-SPANS: Final = (Span("5m", "5 minutes", 60, 5), Span("day", "day", 600, 144), Span("week", "week", 3600, 168))
+SPANS: Final = (
+    ChartSpan("5m", "5 minutes", 60, 5),
+    ChartSpan("day", "day", 600, 144),
+    ChartSpan("week", "week", 3600, 168),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class OutcomeCounter:
             self._purged_at = time.monotonic()
             await connection.execute(_sql("remove_old_outcome_counts"))
 
-    async def _sum(self, span: Span, now: dt.datetime) -> None:
+    async def _sum(self, span: ChartSpan, now: dt.datetime) -> None:
         every = 0.0 if span is SPANS[0] else LONG_SPANS_SECONDS
         if time.monotonic() - self._read_at.get(span.name, float("-inf")) < every:
             return

@@ -37,7 +37,7 @@ SEEN_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class ConsoleSession:
     """One visitor's session. `person` is who signed in, None where nobody did.
 
     `shared` says that it is a row that every replica knows.
@@ -94,16 +94,16 @@ class Sessions:
                 self._note_away()
         return self._people is not False
 
-    def begin(self) -> Session:
+    def begin(self) -> ConsoleSession:
         """Return a new session of somebody who did not sign in."""
-        return Session(secrets.token_urlsafe(32))
+        return ConsoleSession(secrets.token_urlsafe(32))
 
-    async def sign_in(self, person: Person, address: str) -> Session:
+    async def sign_in(self, person: Person, address: str) -> ConsoleSession:
         """Return a new session, signed in; always a new one, so that nobody plants his own (session fixation).
 
         Raises UnavailableError where it can't be written, but for the emergency password: that works without Postgres.
         """
-        session = Session(secrets.token_urlsafe(32), person, shared=True)
+        session = ConsoleSession(secrets.token_urlsafe(32), person, shared=True)
         try:
             await self._load_key()
             await self._rows.begin(session.digest, person, address)
@@ -111,11 +111,13 @@ class Sessions:
             self._note_away()
             if person != EMERGENCY:
                 raise
-            session = Session(session.id, person)
+            session = ConsoleSession(session.id, person)
         self._remember(session.id, person)
         return session
 
-    async def read(self, cookie: str | None, *, looking_on: bool = False, acting: bool = False) -> Session | None:
+    async def read(
+        self, cookie: str | None, *, looking_on: bool = False, acting: bool = False
+    ) -> ConsoleSession | None:
         """Return the session of a cookie; None where it is forged, too old or ended.
 
         A page that asks by itself (`looking_on`) keeps nobody signed in. Where somebody is `acting`, the person is read
@@ -124,7 +126,7 @@ class Sessions:
         own = self._signed_by(self._own, cookie)
         if own is not None:
             stays = own in self._seen and await self._is_away() and self._fresh(own)
-            return Session(own, self._seen[own].person if stays else None)
+            return ConsoleSession(own, self._seen[own].person if stays else None)
         try:
             await self._load_key()
         except UnavailableError:
@@ -132,15 +134,15 @@ class Sessions:
         shared = self._signed_by(self._shared, cookie)
         if shared is None:
             return None
-        person = await self._owner(Session(shared), looking_on=looking_on, acting=acting)
-        return None if person is None else Session(shared, person, shared=True)
+        person = await self._owner(ConsoleSession(shared), looking_on=looking_on, acting=acting)
+        return None if person is None else ConsoleSession(shared, person, shared=True)
 
-    def cookie(self, session: Session) -> str:
+    def cookie(self, session: ConsoleSession) -> str:
         """Return the cookie's value."""
         serializer = self._shared if session.shared and self._shared is not None else self._own
         return str(serializer.dumps(session.id))
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session: ConsoleSession) -> None:
         """End a session, in every replica. Raises UnavailableError where that can't be written."""
         self._seen.pop(session.id, None)
         if session.shared:
@@ -151,11 +153,11 @@ class Sessions:
         await self._rows.end_all(who, origin)
         self._seen.clear()
 
-    def token(self, session: Session) -> str:
+    def token(self, session: ConsoleSession) -> str:
         """Return what the session's forms must carry: the id itself, which only its cookie holds, is the key."""
         return hmac.new(session.id.encode(), b"form", hashlib.sha256).hexdigest()
 
-    def owns(self, session: Session, token: str) -> bool:
+    def owns(self, session: ConsoleSession, token: str) -> bool:
         """Tell whether a form belongs to the session, in constant time."""
         return hmac.compare_digest(self.token(session).encode(), token.encode())
 
@@ -176,7 +178,7 @@ class Sessions:
         if self._shared is None:
             self._shared = _serializer(await self._rows.key())
 
-    async def _owner(self, session: Session, *, looking_on: bool, acting: bool) -> Person | None:
+    async def _owner(self, session: ConsoleSession, *, looking_on: bool, acting: bool) -> Person | None:
         """Return whose the row is: looked up now and then, and believed for as long as Postgres is away."""
         seen, now = self._seen.get(session.id), self._now()
         try:
@@ -194,7 +196,7 @@ class Sessions:
             return self._seen[session.id].person if self._fresh(session.id) else None
         return seen.person
 
-    async def _note_use(self, session: Session, seen: _Seen) -> None:
+    async def _note_use(self, session: ConsoleSession, seen: _Seen) -> None:
         seen.used = self._now()
         if seen.used - seen.noted >= self._settings.session_check_seconds:
             seen.noted = seen.used

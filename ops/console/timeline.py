@@ -71,7 +71,7 @@ TrackKey = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TrackMark:
     """One event in one track. `news`: it reported something new; `label` is empty where there is no room for it."""
 
     x: float
@@ -91,7 +91,7 @@ class ChildTrack:
     name: str
     ref: str
     y: float = 0.0
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[TrackMark] = field(default_factory=list)
 
     @property
     def begins(self) -> float:
@@ -189,7 +189,7 @@ def _mark(
         track = tracks.setdefault(key, ChildTrack(*key))
         title = f"{row['event_type']}: {', '.join(_label_of(fact, currency) for fact in facts)} ({row['outcome']})"
         label = max((_label_of(fact, currency) for fact in fresh), key=len, default="")
-        track.marks.append(Mark(x, 0.0, row["outcome"], bool(fresh), title, row["id"], label))
+        track.marks.append(TrackMark(x, 0.0, row["outcome"], bool(fresh), title, row["id"], label))
     return news
 
 
@@ -199,14 +199,14 @@ def _label_of(fact: Fact, currency: str | None) -> str:
     return f"{spaced(fact.state)}{amount}"
 
 
-def _labelled(track: ChildTrack, width: float) -> list[Mark]:
+def _labelled(track: ChildTrack, width: float) -> list[TrackMark]:
     """Return a track's marks in their place, each with its label where there is room up to the next one."""
     marks = []
     for index, mark in enumerate(track.marks):
         after = next((one.x for one in track.marks[index + 1 :] if one.news), width)
         words = [mark.label, mark.label.partition(" ")[0]] if mark.news else []
         label = next((word for word in words if len(word) * CHARACTER + 10 < after - mark.x), "")
-        marks.append(Mark(mark.x, track.y, mark.outcome, mark.news, mark.title, mark.row_id, label))
+        marks.append(TrackMark(mark.x, track.y, mark.outcome, mark.news, mark.title, mark.row_id, label))
     return marks
 
 

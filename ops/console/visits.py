@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ops.console.parts import Parts
     from ops.console.persons import Person
-    from ops.console.sessions import Session
+    from ops.console.sessions import ConsoleSession
 
     Page = Callable[["Visit"], Awaitable[Response]]
 
@@ -54,7 +54,7 @@ class Visit:
 
     parts: Parts
     request: Request
-    session: Session
+    session: ConsoleSession
     guarded: bool
     form: dict[str, str] = field(default_factory=dict)
 
@@ -158,7 +158,7 @@ async def answer(request: Request, handler: Page, parts: Parts, least: Role | No
     return response
 
 
-async def _named_by_proxy(parts: Parts, request: Request, known: Session | None) -> Session | None:
+async def _named_by_proxy(parts: Parts, request: Request, known: ConsoleSession | None) -> ConsoleSession | None:
     """Return a session of the person whom a trusted proxy names, begun where there is none; else the one that is known.
 
     Nobody is known by name while Postgres is away: then the emergency password alone opens.

@@ -34,7 +34,7 @@ class Paid(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SampleOrder:
     """An order with its payments, and what the merchant's service posts for it."""
 
     life: Life
@@ -59,7 +59,7 @@ def _left_out(paid: Paid, payments: tuple[Life, ...]) -> frozenset[str]:
 
 def order(
     rng: Random, provider: str, merchant_account: str, live: Callable[[Random, PaymentHistory, int], Life], now: int
-) -> Order:
+) -> SampleOrder:
     """Return a random order at a merchant account; `live` turns its payments' histories into the provider's events."""
     paid, total, currency = rng.choice(list(Paid)), rng.randint(500, 250_000), rng.choice(CURRENCIES)
     reference = f"INTENT-{token(rng, 14)}"
@@ -87,7 +87,7 @@ def order(
         asked["merchant_account"] = merchant_account
     key = UUID(int=rng.getrandbits(128), version=4)
     post = Post(CLIENT, json.dumps(asked).encode(), (), message_id=str(key))
-    return Order(
+    return SampleOrder(
         Life(
             provider,
             reference,

@@ -82,7 +82,7 @@ Placed = tuple[float, Post]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SamplePlan:
     """What to post, in order, and the row that each payment must come to."""
 
     seed: int
@@ -187,7 +187,7 @@ def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
     merchants: Mapping[str, Sequence[str]] = MappingProxyType({}),
     hinted: bool = False,
     ordered: bool = False,
-) -> Plan:
+) -> SamplePlan:
     """Plan a run; the same arguments give the same plan. `now` is unix seconds and only shown inside events.
 
     `merchants` are those that an endpoint takes, where it does not take any; `hinted` adds unsigned webhooks,
@@ -195,7 +195,7 @@ def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
     """
     rng = Random(seed)  # noqa: S311 - ids of a sample, not secrets
     if not providers:
-        return Plan(seed, (), ())
+        return SamplePlan(seed, (), ())
     names = rng.choices(providers, [WEIGHTS[name] for name in providers], k=lives)
     lived = tuple(GENERATORS[name].live(rng, history, now) for name, history in list(_histories(rng, names, merchants)))
     if ordered:
@@ -207,4 +207,4 @@ def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
     if hinted:
         placed += [(rng.uniform(0, lives), post) for post in hints.unsigned_posts(rng)]
     posts = [post for _, post in sorted(placed, key=lambda one: one[0])]
-    return Plan(seed, tuple(_grouped(rng, posts)), lived)
+    return SamplePlan(seed, tuple(_grouped(rng, posts)), lived)

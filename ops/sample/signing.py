@@ -43,7 +43,7 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SignedPost:
     """A signed request as it is sent. `path` starts with a slash."""
 
     path: str
@@ -166,7 +166,7 @@ def _as_played(post: Post, secret: str, url: str) -> tuple[dict[str, str], bytes
     return dict(player.seal(post, secret, url)), signed + post.body
 
 
-def seal(post: Post, signers: Mapping[str, Signer], now: float) -> Sealed:
+def seal(post: Post, signers: Mapping[str, Signer], now: float) -> SignedPost:
     """Return a post signed at `now` (unix seconds), with its fault if it has one."""
     signer, at = signers[post.provider], int(now)
     if post.fault is Fault.FORGED:
@@ -181,4 +181,4 @@ def seal(post: Post, signers: Mapping[str, Signer], now: float) -> Sealed:
         headers, body = _SEALS[post.provider](post, signer, at)
     if post.fault is not None:
         headers, body = _broken(post.fault, headers, body)
-    return Sealed(path, {"Content-Type": "application/json"} | headers, body)
+    return SignedPost(path, {"Content-Type": "application/json"} | headers, body)

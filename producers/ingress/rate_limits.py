@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from producers.ingress.answers import RawHeaders, Refusal
 from producers.ingress.sources import sender_address
-from runtime.limits import Limits, Quota, Verdict
+from runtime.limits import LimitResult, Limits, Quota
 from runtime.redis import AWAY
 from schemas import problems
 
@@ -47,7 +47,7 @@ class RateLimits:
         self._limits = Limits(link, bounds.local_keys_max)
         self._unverified = Quota("unverified", bounds.unverified_requests_max, bounds.window_seconds)
         self._unsigned = Quota("unsigned", bounds.unsigned_requests_max, bounds.window_seconds)
-        whole = Verdict(self._unverified, True, bounds.unverified_requests_max, bounds.window_seconds)
+        whole = LimitResult(self._unverified, True, bounds.unverified_requests_max, bounds.window_seconds)
         self._untouched = fields_of(whole)
         self._clients: dict[tuple[str, str], Quota] = {}
         self._key_of = AddressKeys(settings.ingress.trusted_proxies)
@@ -55,7 +55,7 @@ class RateLimits:
         self._link = link
         self._proven_seconds = settings.ingress.certificates.proven_kept_seconds
 
-    async def of_client(self, client: str, action: Action) -> Verdict:
+    async def of_client(self, client: str, action: Action) -> LimitResult:
         """Count a known client's request to an endpoint of the intents API."""
         quota = self._clients.get((client, action))
         if quota is None:
@@ -64,11 +64,11 @@ class RateLimits:
             self._clients[client, action] = quota
         return await self._limits.hit(quota, "client", client, action.value)
 
-    async def of_unverified(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
+    async def of_unverified(self, peer: str | None, forwarded_for: Sequence[str]) -> LimitResult:
         """Count a webhook that is not proven genuine against its sender's address."""
         return await self._of_address(self._unverified, peer, forwarded_for)
 
-    async def of_unsigned(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
+    async def of_unsigned(self, peer: str | None, forwarded_for: Sequence[str]) -> LimitResult:
         """Count a hint that anybody could have sent against its sender's address."""
         return await self._of_address(self._unsigned, peer, forwarded_for)
 
@@ -103,7 +103,7 @@ class RateLimits:
         """Tell whether a genuine webhook came from there, as far as this process remembers."""
         return self._key_of(peer, forwarded_for) in self._proven
 
-    def spent(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict | None:
+    def spent(self, peer: str | None, forwarded_for: Sequence[str]) -> LimitResult | None:
         """Return the verdict on an address that is over its quota and never sent anything genuine; asks nobody.
 
         Where senders share an address (a balancer that is no trusted proxy), what is genuine among them keeps the
@@ -122,7 +122,7 @@ class RateLimits:
     def _proven_name(self, key: str) -> str:
         return f"{self._link.key_prefix}proven:{key}"
 
-    async def _of_address(self, quota: Quota, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
+    async def _of_address(self, quota: Quota, peer: str | None, forwarded_for: Sequence[str]) -> LimitResult:
         return await self._limits.hit(quota, "address", self._key_of(peer, forwarded_for))
 
 
@@ -145,7 +145,7 @@ class AddressKeys:
         return "unknown" if address is None else str(address)
 
 
-def fields_of(verdict: Verdict) -> RawHeaders:
+def fields_of(verdict: LimitResult) -> RawHeaders:
     """Return the fields that tell a client what came of its request."""
     quota = verdict.quota
     headers = (

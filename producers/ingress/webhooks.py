@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from producers.ingress.rate_limits import RateLimits
     from producers.ingress.verification.certificates import Certificates
     from providers.core.contract import Notification
-    from runtime.limits import Verdict
+    from runtime.limits import LimitResult
     from runtime.settings import Settings
 
 SMALL_BODY_BYTES: Final = 16 * 1024
@@ -218,7 +218,7 @@ class Webhooks:
         verdict = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)
         return self._refused(refusal if verdict.allowed else OVER_QUOTA, line, verdict)
 
-    def _refused(self, refusal: Refusal, line: AccessLine, verdict: Verdict | None = None) -> Answer:
+    def _refused(self, refusal: Refusal, line: AccessLine, verdict: LimitResult | None = None) -> Answer:
         line.refuse(refusal)
         if refusal is CERTIFICATE_QUOTA:
             return of_problem(refusal.problem, COME_AGAIN_IN_A_MINUTE)

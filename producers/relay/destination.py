@@ -44,7 +44,7 @@ class PartlyPublishedError(UnavailableError):
         super().__init__(message)
 
 
-class Refusal(NamedTuple):
+class RecordRefusal(NamedTuple):
     """A record that Kafka does not take, as its place among those that were to be published, and the reason."""
 
     place: int
@@ -66,7 +66,7 @@ class _Delivery:
 
     records: Sequence[Outgoing]
     ways: list[_Way] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RecordRefusal] = field(default_factory=list)
     isolated: bool = False
     seconds: float | None = None
     acknowledged: set[int] = field(default_factory=set)
@@ -86,7 +86,7 @@ class Destination:
         self._producer: AIOKafkaProducer | None = None
         self._away: dict[tuple[str, int], float] = {}
 
-    async def publish(self, records: Sequence[Outgoing]) -> list[Refusal]:
+    async def publish(self, records: Sequence[Outgoing]) -> list[RecordRefusal]:
         """Publish the records, those of a partition in order; return those that Kafka refuses for what they are.
 
         All others are acknowledged. Raises UnavailableError when Kafka does not take them in
@@ -187,7 +187,7 @@ async def _publish_partition(producer: AIOKafkaProducer, delivery: _Delivery, wa
         else:
             divided = _divide(piece[:taken], [delivery.records[index].size() for index in piece[:taken]])
             if not divided:
-                delivery.refusals.append(Refusal(piece[0], refused))
+                delivery.refusals.append(RecordRefusal(piece[0], refused))
             _replace_first(way, [*divided, piece[taken:]])
             if not delivery.isolated:
                 return

@@ -103,7 +103,7 @@ class Lane(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class CursorMove:
     """From where to where a batch moves its lane's cursor."""
 
     start: Position
@@ -165,7 +165,7 @@ class CursorLane:
         count, records = cut(rows, [self._record_of(row) for row in rows], self._settings.batch_bytes_max)
         last = rows[count - 1]
         more = count < len(rows) or len(rows) >= self._full_rows
-        return Batch(count, records, Span(start, (last["relay_xid"], last["id"])), more)
+        return Batch(count, records, CursorMove(start, (last["relay_xid"], last["id"])), more)
 
     def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
         """Return None: a change or command has no part that a reader could do without; see `Lane`."""
@@ -174,7 +174,7 @@ class CursorLane:
     async def finish(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Move the cursor from where the batch began to its last row; see `Lane`."""
         self._pass_by(batch, refused)
-        span: Span = batch.mark
+        span: CursorMove = batch.mark
         moved = await connection.fetchval(
             statement("producers", "move_cursor"), self.name, *span.start, *span.end, *lease.fence
         )

@@ -24,7 +24,7 @@ from schemas.errors import LeaseLostError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producers.relay.destination import Refusal
+    from producers.relay.destination import RecordRefusal
     from producers.relay.lanes import Batch, Lane
     from producers.relay.records import Outgoing
     from runtime.lease import Lease
@@ -168,7 +168,7 @@ class LaneLoop:
             waiting = smaller
         return refused
 
-    async def _publish(self, records: Sequence[Outgoing]) -> list[Refusal]:
+    async def _publish(self, records: Sequence[Outgoing]) -> list[RecordRefusal]:
         """Publish, timed and traced."""
         began, topics = time.perf_counter(), {record.topic for record in records}
         with telemetry.publishing(",".join(sorted(topics)), len(records), (record.headers for record in records)):

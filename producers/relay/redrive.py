@@ -80,7 +80,7 @@ def sort_out(rows: Sequence[Row], target_topic: str | None, topics: Topics = DEF
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class RedriveMark:
     """What a batch finishes: these letters of this redrive."""
 
     redrive_id: int
@@ -138,7 +138,7 @@ class RedriveLane:
 
         A letter that Kafka refuses is open again, and its audit row says why.
         """
-        mark: Mark = batch.mark
+        mark: RedriveMark = batch.mark
         returned = {mark.letter_ids[index]: refusal_of(batch.records[index], error) for index, error in refused.items()}
         published = [letter for letter in mark.letter_ids if letter not in returned]
         async with connection.transaction():
@@ -213,7 +213,7 @@ class RedriveLane:
         _log.info("redrive_ended", redrive_id=redrive_id, status=status, reason=reason)
 
     def _batch(self, order: Row, going: dict[int, Outgoing], *, more: bool) -> Batch:
-        return Batch(len(going), list(going.values()), Mark(order["id"], list(going)), more)
+        return Batch(len(going), list(going.values()), RedriveMark(order["id"], list(going)), more)
 
     def _record(self, row: Row, order: Row) -> Outgoing:
         """Return the record of a letter that was taken before: it could go then."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from providers.core.meaning import id_or_none, maybe_time, need_amount, need_id, refs_of, undecodable
 from providers.core.payments import Facts, at_stage, dispute, dispute_funds, refund
 from providers.core.reading import value_at
-from providers.stripe.things import Event, Thing, asked_of, id_of, version_of
+from providers.stripe.things import StripeEvent, Thing, asked_of, id_of, version_of
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def listed_refunds(charge: Thing, payment: str) -> Facts:
     return tuple(facts)
 
 
-def _child(event: Event, thing: Thing, facts: Facts) -> Meaning:
+def _child(event: StripeEvent, thing: Thing, facts: Facts) -> Meaning:
     """Tell a refund's or a dispute's facts; their metadata is their own and names no payment."""
     intent, charge = id_of(thing.payment_intent, "payment_intent"), id_of(thing.charge, "charge")
     amount, currency = asked_of(thing)
@@ -71,7 +71,7 @@ def _payment_of(thing: Thing) -> str | None:
     return id_of(thing.payment_intent, "payment_intent") or id_of(thing.charge, "charge")
 
 
-def read_refund(event: Event, thing: Thing) -> Meaning:
+def read_refund(event: StripeEvent, thing: Thing) -> Meaning:
     """Read a refund; one of a customer's cash balance names no payment and says nothing (both ids are nullable).
 
     "Balance transaction that describes the impact on your account balance" (docs.stripe.com/api/refunds/object): one
@@ -103,10 +103,10 @@ _DISPUTE_STATES: Final = {
 }
 
 
-def read_dispute(funds: str | None) -> Callable[[Event, Thing], Meaning]:
+def read_dispute(funds: str | None) -> Callable[[StripeEvent, Thing], Meaning]:
     """Read a dispute; `funds` is what the kind says of the money: withdrawn, reinstated, or None for nothing."""
 
-    def read(event: Event, thing: Thing) -> Meaning:
+    def read(event: StripeEvent, thing: Thing) -> Meaning:
         # In the API of 2013 a dispute had no id: its charge's stands for it.
         key = id_of(thing.id, "data.object.id") or need_id(id_of(thing.charge, "charge"), "charge")
         amount, _ = asked_of(thing)

@@ -42,7 +42,17 @@ from providers.stripe.sessions import (
     read_session,
 )
 from providers.stripe.thin import THIN, read_thin
-from providers.stripe.things import Data, Event, Thing, asked_of, id_of, named_beside, tries, undoable_days, version_of
+from providers.stripe.things import (
+    Data,
+    StripeEvent,
+    Thing,
+    asked_of,
+    id_of,
+    named_beside,
+    tries,
+    undoable_days,
+    version_of,
+)
 from schemas.facts import FactKind, Meaning, RefKind
 
 
@@ -54,7 +64,7 @@ _in_iso_units: Final = partial(meaning_in_iso_units, decimals={"ISK": 2, "UGX": 
 """Stripe's minor units (docs.stripe.com/currencies, zero-decimal currencies and special cases): ISK and UGX have no
 decimals and are written with two, MGA is written without; all others are as in ISO 4217."""
 
-_EVENT: Final = msgspec.json.Decoder(Event)
+_EVENT: Final = msgspec.json.Decoder(StripeEvent)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
@@ -79,8 +89,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
 # --- payment_intent.* --------------------------------------------------------------------------------------------
 
 
-def _intent(kind: str) -> Callable[[Event, Thing], Meaning]:
-    def read(event: Event, intent: Thing) -> Meaning:
+def _intent(kind: str) -> Callable[[StripeEvent, Thing], Meaning]:
+    def read(event: StripeEvent, intent: Thing) -> Meaning:
         key = need_id(intent.id, "data.object.id")
         charge = id_of(intent.latest_charge, "latest_charge")
         total, currency = asked_of(intent)
@@ -176,8 +186,8 @@ _INTENT_FACTS: Final[dict[str, _IntentReader]] = {
 # --- charge.* ----------------------------------------------------------------------------------------------------
 
 
-def _charge(kind: str) -> Callable[[Event, Thing], Meaning]:
-    def read(event: Event, charge: Thing) -> Meaning:
+def _charge(kind: str) -> Callable[[StripeEvent, Thing], Meaning]:
+    def read(event: StripeEvent, charge: Thing) -> Meaning:
         own = need_id(charge.id, "data.object.id")
         key = id_of(charge.payment_intent, "payment_intent") or own
         total, currency = asked_of(charge)
@@ -278,7 +288,7 @@ _CHARGE_FACTS: Final[dict[str, _ChargeReader]] = {
 
 _PAYMENT_FAMILIES: Final = ("payment_intent.", "charge.", "refund.")
 
-_READERS: Final[dict[str, Callable[[Event, Thing], Meaning]]] = {
+_READERS: Final[dict[str, Callable[[StripeEvent, Thing], Meaning]]] = {
     **{kind: _intent(kind) for kind in _INTENT_FACTS},
     **{kind: _charge(kind) for kind in _CHARGE_FACTS},
     **dict.fromkeys(("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), read_refund),
@@ -296,4 +306,4 @@ INTENT_KINDS: Final = frozenset(_INTENT_FACTS)
 
 def meaning_of(kind: str, thing: Thing) -> Meaning:
     """Return what an object says when it stands in an event of that kind, which is one that we read."""
-    return _in_iso_units(summed(_READERS[kind](Event(Data(thing)), thing)))
+    return _in_iso_units(summed(_READERS[kind](StripeEvent(Data(thing)), thing)))

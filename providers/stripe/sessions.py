@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from providers.core.meaning import id_or_none, maybe_time, need_currency, need_id, refs_of
 from providers.core.payments import Facts, attempt, captured, ended, terms
 from providers.core.reading import value_at
-from providers.stripe.things import Event, Thing, asked_of, id_of, name_of, reference_of, version_of
+from providers.stripe.things import StripeEvent, Thing, asked_of, id_of, name_of, reference_of, version_of
 from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ SESSION_KINDS: Final = tuple(_SESSION_STATES)
 INVOICE_KINDS: Final = ("invoice.paid", "invoice.payment_succeeded", "invoice.payment_failed")
 
 
-def read_session(kind: str) -> Callable[[Event, Thing], Meaning]:
+def read_session(kind: str) -> Callable[[StripeEvent, Thing], Meaning]:
     """Read a Checkout session; one of amount 0, or that only keeps a card, becomes no payment."""
 
-    def read(event: Event, session: Thing) -> Meaning:
+    def read(event: StripeEvent, session: Thing) -> Meaning:
         own, intent = need_id(session.id, "data.object.id"), id_of(session.payment_intent, "payment_intent")
         invoice = name_of(session.invoice)
         payment = intent or invoice
@@ -69,7 +69,7 @@ def _names(session: Thing, own: str, intent: str | None, invoice: str | None) ->
     )
 
 
-def read_expired(event: Event, session: Thing) -> Meaning:
+def read_expired(event: StripeEvent, session: Thing) -> Meaning:
     """Read an expired Checkout session; it closes what is known or promised, and nothing else ever names it."""
     own, intent = need_id(session.id, "data.object.id"), id_of(session.payment_intent, "payment_intent")
     return Meaning(
@@ -82,18 +82,18 @@ def read_expired(event: Event, session: Thing) -> Meaning:
     )
 
 
-def read_invoice(event: Event, invoice: Thing) -> Meaning:
+def read_invoice(event: StripeEvent, invoice: Thing) -> Meaning:
     """Read an invoice that was paid or could not be: which payment it is; API versions before 2025-03-31 say so."""
     subscription = invoice.subscription or value_at(invoice.parent, "subscription_details", "subscription")
     return _tied(event, invoice, None, (invoice.id, subscription))
 
 
-def read_invoice_payment(event: Event, paid: Thing) -> Meaning:
+def read_invoice_payment(event: StripeEvent, paid: Thing) -> Meaning:
     """Read one payment of an invoice, as API versions since 2025-03-31 tell it."""
     return _tied(event, paid, paid.payment, (paid.invoice, None))
 
 
-def _tied(event: Event, thing: Thing, names: object, bill: tuple[object, object]) -> Meaning:
+def _tied(event: StripeEvent, thing: Thing, names: object, bill: tuple[object, object]) -> Meaning:
     """Tie an invoice, of a subscription, to the payment that `names` tells; its own events say how much was paid."""
     given = names if isinstance(names, dict) else {"charge": thing.charge, "payment_intent": thing.payment_intent}
     charge = id_of(given.get("charge"), "charge")

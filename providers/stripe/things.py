@@ -51,7 +51,7 @@ class Data(msgspec.Struct):
     object: Thing
 
 
-class Event(msgspec.Struct):
+class StripeEvent(msgspec.Struct):
     """What we read of an event: `account` names the connected account that it is about."""
 
     data: Data
@@ -106,7 +106,7 @@ def named_beside(thing: Thing) -> tuple[tuple[RefKind, str | None], ...]:
     return (RefKind.PAYMENT, name_of(thing.invoice)), (RefKind.REFERENCE, reference_of(thing))
 
 
-def version_of(event: Event) -> int:
+def version_of(event: StripeEvent) -> int:
     """Return when Stripe made the event, in whole seconds: the newest state of one object stands."""
     return int(maybe_time(event.created) or 0)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from consumer.plan import Letter
 from ops.cleaning import clean
 from ops.cli import app
-from ops.dlq_families import Found
+from ops.dlq_families import TopicLetter
 from ops.dlq_rebuild import _unknown
 from ops.letter_erasure import redact, remove_old
 from ops.operators import Operator
@@ -58,9 +58,9 @@ async def add(
     return int(await connection.fetchval(LETTER, *place, status, days))
 
 
-def published(value: bytes, offset: int = 7, key: bytes | None = RECORD.key) -> Found:
+def published(value: bytes, offset: int = 7, key: bytes | None = RECORD.key) -> TopicLetter:
     record = Record(RECORD.topic, RECORD.partition, offset, 1, key, value, RECORD.headers)
-    return Found(record=record, reason=Reason.CONFLICT, message="why", ours=True, delivery_count=1)
+    return TopicLetter(record=record, reason=Reason.CONFLICT, message="why", ours=True, delivery_count=1)
 
 
 @pytest.fixture

@@ -262,9 +262,9 @@ async def test_what_a_killed_relay_left_is_published_and_counted_once(stack: End
 
 def _batch_of(redrive_id: int, letters: list[int]) -> Any:
     from producers.relay.lanes import Batch
-    from producers.relay.redrive import Mark
+    from producers.relay.redrive import RedriveMark
 
-    return Batch(len(letters), [], Mark(redrive_id, letters), more=False)
+    return Batch(len(letters), [], RedriveMark(redrive_id, letters), more=False)
 
 
 async def test_large_letters_come_in_parts(stack: Endpoints, table: RedriveHarness):

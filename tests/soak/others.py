@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
 from ops.sample.post import LEDGER, NOWHERE, WAITS, Event, Fault, Post, digest_id, token
-from ops.sample.signing import Sealed
+from ops.sample.signing import SignedPost
 from producers.providers import verify
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ def _events(post: Post) -> tuple[Event, ...]:
     return tuple(Event(post.provider, one.event_id or digest_id(one.body), legal) for one in found)
 
 
-def seal(post: Post) -> Sealed:
+def seal(post: Post) -> SignedPost:
     """Sign a post, or break its seal as its fault says."""
     other = OTHERS[post.provider]
     secret = other.secret if post.fault is not Fault.FORGED else "soak_of_somebody_else|of_somebody_else"
@@ -332,4 +332,4 @@ def seal(post: Post) -> Sealed:
     if post.fault is Fault.MALFORMED:
         headers = dict.fromkeys(headers, "v1") | {"Content-Type": headers["Content-Type"]}
         body = body.replace(b"bt_signature=", b"bt_signature=!")
-    return Sealed(path, headers, body)
+    return SignedPost(path, headers, body)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from load.posting import Reply, Step
 
     from ops.sample.post import Post
-    from ops.sample.signing import Sealed
+    from ops.sample.signing import SignedPost
     from soak.traffic import Mixed
 
 WISH_SHARE: Final = 0.05
@@ -109,7 +109,7 @@ class Soaking(LoadedIngress):
         else:
             self.sent.append(Sent(lean(post), reply.status, _accepted(reply.body)))
 
-    def _sealed(self, post: Post) -> Sealed:
+    def _sealed(self, post: Post) -> SignedPost:
         if post.provider in others.OTHERS and post.message_id:
             return others.seal(post)
         return seal(post, self.signers, time.time())

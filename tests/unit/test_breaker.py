@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.breaker import Breaker, State
+from runtime.breaker import Breaker, BreakerState
 
 pytestmark = pytest.mark.unit
 
@@ -11,14 +11,14 @@ def test_one_failure_opens_and_one_probe_closes_it():
     breaker = Breaker(pause_seconds=10)
     assert breaker.allows(0)
     breaker.failed(0)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     assert not breaker.allows(9.9)
     assert breaker.would_allow(10)
     assert breaker.would_allow(10), "asking takes nothing"
     assert breaker.allows(10)
     assert not breaker.allows(10), "one probe at a time"
     breaker.succeeded()
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     assert breaker.allows(10)
 
 
@@ -60,9 +60,9 @@ def test_service_that_asks_for_rest_gets_it_whatever_else_succeeds_meanwhile():
 def test_abandoned_probe_gives_its_place_back():
     breaker = Breaker(pause_seconds=10)
     breaker.abandoned(0)
-    assert breaker.state is State.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     breaker.failed(0)
     assert breaker.allows(10)
     breaker.abandoned(11)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     assert breaker.allows(11)

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from ops.console import timeline
-from ops.console.backlog import ENDS_KEPT, BacklogReader, Ends
+from ops.console.backlog import ENDS_KEPT, BacklogReader, EndsSeen
 from ops.console.sparkline import BAR_WIDTH, HEIGHT, MARGIN, WIDTH, bar, curve
 from ops.console.timeline import LEFT, draw, place
 from ops.console.words import age, number, plural, precise, short, until, utc
@@ -170,22 +170,22 @@ def test_other_words() -> None:
 
 class TestEnds:
     def test_a_record_came_when_the_end_first_passed_it(self) -> None:
-        ends = Ends()
+        ends = EndsSeen()
         for at, end in ((10.0, 5), (12.0, 5), (14.0, 9)):
             ends.note(at, end)
         assert [ends.came(offset) for offset in (4, 5, 8, 9)] == [None, 14.0, 14.0, None]
 
     def test_nothing_is_known_before_the_first_look(self) -> None:
-        assert Ends().came(0) is None
+        assert EndsSeen().came(0) is None
 
     def test_a_topic_made_anew_begins_anew(self) -> None:
-        ends = Ends()
+        ends = EndsSeen()
         ends.note(1.0, 100)
         ends.note(2.0, 3)
         assert ends.looks == [(2.0, 3)]
 
     def test_the_memory_is_bounded(self) -> None:
-        ends = Ends()
+        ends = EndsSeen()
         for look in range(ENDS_KEPT + 10):
             ends.note(float(look), look)
         assert len(ends.looks) == ENDS_KEPT
@@ -212,7 +212,7 @@ class _Records:
 async def test_a_record_older_than_the_watch_is_read_once_and_a_newer_one_never() -> None:
     settings = Settings(kafka=KafkaSettings(bootstrap="kafka.test:9092"))
     reader, records, place_ = BacklogReader(settings), _Records(), TopicPartition("payments.webhooks", 0)
-    reader._ends[place_] = Ends([(100.0, 10), (102.0, 20)])
+    reader._ends[place_] = EndsSeen([(100.0, 10), (102.0, 20)])
     consumer: Any = records
     assert await reader._came(consumer, place_, 15) == 102.0
     assert records.fetched == []

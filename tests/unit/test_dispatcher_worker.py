@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
 from consumer.dispatcher.refetch import RefetchJob
-from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
+from consumer.dispatcher.role import WorkersHealth, dispatch, serve, watch_health
 from consumer.dispatcher.sms import SmsJob, Unknown
 from consumer.dispatcher.worker import Health, work
 from providers.core.refetch import Fetched
@@ -66,7 +66,7 @@ async def test_failures_are_reported_waited_out_and_forgotten():
 async def test_lost_lease_ends_all_workers():
     ending = asyncio.Event()
     jobs = {"a-0": ScriptedJob(ending, *[False] * 1000), "b-0": ScriptedJob(ending, True, LeaseLostError("gone"))}
-    watch = Watch()
+    watch = WorkersHealth()
     settings = Settings(dispatcher=LIMITS)
     with pytest.raises(LeaseLostError):
         async with asyncio.timeout(5):
@@ -76,7 +76,7 @@ async def test_lost_lease_ends_all_workers():
 
 
 def test_probe_tells_failing_and_hanging_workers():
-    probe, watch, settings = Probe("dispatcher"), Watch(), Settings()
+    probe, watch, settings = Probe("dispatcher"), WorkersHealth(), Settings()
     watch_health(probe, watch, settings)
     assert (probe.stuck(), probe.unready()) == (None, None)
     watch.waiting = "Postgres is away"

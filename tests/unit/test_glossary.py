@@ -31,7 +31,7 @@ TEXT = markdown.read(PAGE)
 ROWS = markdown.rows(TEXT)
 CLOSED: tuple[Iterable[str], ...] = (
     *(Outcome, Flag, Reason, LetterStatus, RedriveStatus, Would, CommandState, Command, Cause, RoleState, Role),
-    *(Durability, Trust, breaker.State, metrics.LANES, metrics.VERDICTS, metrics.PHASES),
+    *(Durability, Trust, breaker.BreakerState, metrics.LANES, metrics.VERDICTS, metrics.PHASES),
 )
 WORDS_MIN = 150
 

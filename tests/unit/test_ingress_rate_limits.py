@@ -8,7 +8,7 @@ import pytest
 
 from producers.ingress.intents.routes import Look
 from producers.ingress.rate_limits import AddressKeys, RateLimits, fields_of
-from runtime.limits import Quota, Verdict
+from runtime.limits import LimitResult, Quota
 from runtime.redis import RedisLink
 from runtime.settings import IngressSettings, LimitSettings, RedisSettings, Settings
 from schemas.intents import Command
@@ -30,11 +30,11 @@ def test_the_defaults_are_generous() -> None:
 
 def test_fields_are_structured_ones() -> None:
     quota = Quota("default", 100, 60)
-    assert fields_of(Verdict(quota, allowed=True, remaining=50, reset_seconds=30)) == (
+    assert fields_of(LimitResult(quota, allowed=True, remaining=50, reset_seconds=30)) == (
         (b"ratelimit-policy", b'"default";q=100;w=60'),
         (b"ratelimit", b'"default";r=50;t=30'),
     )
-    assert fields_of(Verdict(quota, allowed=False, remaining=0, reset_seconds=7))[2:] == ((b"retry-after", b"7"),)
+    assert fields_of(LimitResult(quota, allowed=False, remaining=0, reset_seconds=7))[2:] == ((b"retry-after", b"7"),)
 
 
 async def test_a_client_has_a_quota_at_each_endpoint() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.offsets import Offsets, Span
+from consumer.offsets import OffsetRange, Offsets
 
 pytestmark = pytest.mark.unit
 
@@ -93,7 +93,7 @@ def test_a_span_of_an_earlier_assignment_commits_nothing_of_the_next() -> None:
 
 
 def test_spans_are_kept_apart_by_identity() -> None:
-    assert Span(P0, 1, 1) != Span(P0, 1, 1)
+    assert OffsetRange(P0, 1, 1) != OffsetRange(P0, 1, 1)
 
 
 def test_a_position_behind_the_last_record_is_committed_once_all_is_durable() -> None:

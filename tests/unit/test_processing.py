@@ -19,7 +19,7 @@ from consumer.decode import Event, decoded
 from consumer.ledger import LedgerRow
 from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
-from ops.dry_run import MADE_UP, DryRun, Fate
+from ops.dry_run import MADE_UP, DryRun, Foretold
 from runtime.settings import ConsumerSettings, Settings
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
@@ -382,7 +382,7 @@ def came_to(plan: Plan) -> str:
     return str(plan.rows[0].outcome) if plan.rows else "duplicate"
 
 
-async def foretold(reader: LedgerReader, record: Record) -> Fate:
+async def foretold(reader: LedgerReader, record: Record) -> Foretold:
     made_up = replace(record, partition=MADE_UP, offset=7)
     return await DryRun(reader, Settings(), None, set()).foretell(made_up)
 

@@ -18,7 +18,7 @@ from ops.reconciliation import (
 )
 from ops.sample import stripe
 from ops.sample.history import Course, PaymentHistory
-from ops.sample.orders import Order
+from ops.sample.orders import SampleOrder
 from ops.sample.orders import order as new_order
 from ops.sample.post import LETTER, WAITS, Event, Fault, Life, Post
 from ops.sample.send import NO_ANSWER, Sent
@@ -196,7 +196,7 @@ def test_lives_are_reported_once() -> None:
     assert len(set(KEYS)) == len(KEYS)
 
 
-def ordered() -> tuple[Order, StoredRows]:
+def ordered() -> tuple[SampleOrder, StoredRows]:
     """Return an order that was paid twice, and how it must stand."""
     rng = Random(11)
     order = next(
@@ -213,11 +213,11 @@ def ordered() -> tuple[Order, StoredRows]:
     return order, found
 
 
-def twice(order: Order) -> bool:
+def twice(order: SampleOrder) -> bool:
     return order.life.end.flags == ("paid_again",)
 
 
-def problems_of(order: Order, found: StoredRows) -> list[str]:
+def problems_of(order: SampleOrder, found: StoredRows) -> list[str]:
     lives = [order.life, *order.payments]
     sent = [Sent(post, 202, len(post.events)) for life in lives for post in life.posts]
     return reconcile(sent, lives, found, {}).problems

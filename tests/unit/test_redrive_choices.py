@@ -10,9 +10,9 @@ from ops import redrive_commands
 from ops.dlq_filters import LetterFilter, moment
 from ops.dlq_options import asker, need_consent
 from ops.documents import redrive_document
-from ops.dry_run import Fate
+from ops.dry_run import Foretold
 from ops.redrive_commands import ended_shown, preview_shown
-from ops.redrive_follow import StandstillError, Watch
+from ops.redrive_follow import ProgressWatch, StandstillError
 from ops.redrive_preview import (
     Choice,
     LeftOut,
@@ -98,9 +98,9 @@ def test_parts_are_bounded_in_records_and_bytes():
 
 def test_every_end_of_a_letter_means_something():
     for outcome in (*Outcome, "duplicate", "parked", "dead"):
-        assert isinstance(prediction_of(1, Fate(outcome)).would, Would)
-    assert prediction_of(1, Fate("dead", "conflict", "why")) == Prediction(1, Would.ILLEGAL, "conflict", "why")
-    assert prediction_of(1, Fate("parked", "orphan", "why")).outcome == "parked"
+        assert isinstance(prediction_of(1, Foretold(outcome)).would, Would)
+    assert prediction_of(1, Foretold("dead", "conflict", "why")) == Prediction(1, Would.ILLEGAL, "conflict", "why")
+    assert prediction_of(1, Foretold("parked", "orphan", "why")).outcome == "parked"
 
 
 def progress(**changed: Any) -> Progress:
@@ -170,7 +170,7 @@ def test_interruption_leaves_the_redrive_running(monkeypatch: pytest.MonkeyPatch
 def test_standstill_is_noticed_and_movement_is_not_one(monkeypatch: pytest.MonkeyPatch):
     now = [0.0]
     monkeypatch.setattr("ops.redrive_follow.time.monotonic", lambda: now[0])
-    watch = Watch(30.0)
+    watch = ProgressWatch(30.0)
     for published in range(5):
         now[0] += 29.0
         watch.look(progress(published=published))
@@ -181,7 +181,7 @@ def test_standstill_is_noticed_and_movement_is_not_one(monkeypatch: pytest.Monke
         watch.look(progress(published=4))
     with pytest.raises(UnavailableError, match="gone"):
         watch.miss(UnavailableError("gone"))
-    slow = Watch(30.0)
+    slow = ProgressWatch(30.0)
     slow.look(progress(rate_per_second=0.01))
     now[0] += 299.0
     slow.look(progress(rate_per_second=0.01))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from ops.console import bearer, visits
-from ops.console.sessions import Session
+from ops.console.sessions import ConsoleSession
 from producers.ingress.access_log import AccessLog, line_of
 from runtime.settings import ConsoleSettings, Settings
 
@@ -36,7 +36,7 @@ async def _unguarded() -> bool:
 PARTS: Any = SimpleNamespace(
     settings=Settings(console=ConsoleSettings()),
     sessions=SimpleNamespace(
-        read=_nobody, needed=_unguarded, begin=lambda: Session("s"), cookie=lambda _session: "signed"
+        read=_nobody, needed=_unguarded, begin=lambda: ConsoleSession("s"), cookie=lambda _session: "signed"
     ),
 )
 

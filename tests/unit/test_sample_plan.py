@@ -17,7 +17,7 @@ from consumer.fold import newer, project
 from ops.reconciliation import END_COLUMNS
 from ops.sample import adyen, orders, standard, stripe
 from ops.sample.history import WEIGHTS, Course, PaymentHistory, ending, invent, parts_of
-from ops.sample.plan import GENERATORS, PROVIDERS, Plan, make_plan
+from ops.sample.plan import GENERATORS, PROVIDERS, SamplePlan, make_plan
 from ops.sample.post import Event, Fault, Life, Post, digest_id
 from ops.sample.scenarios import SCENARIOS, play, why_not
 from ops.sample.signing import Signer, can_sign, new_secret, seal
@@ -36,7 +36,7 @@ SIGNERS = {name: Signer(new_secret(name)) for name in PROVIDERS}
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def plan() -> SamplePlan:
     return make_plan(7, lives=300, providers=PROVIDERS, now=NOW)
 
 
@@ -50,19 +50,19 @@ def ids_of(post: Post, now: float) -> list[str]:
     return [one.event_id or digest_id(one.body) for one in found]
 
 
-def test_same_seed_same_plan(plan: Plan) -> None:
+def test_same_seed_same_plan(plan: SamplePlan) -> None:
     assert make_plan(7, lives=300, providers=PROVIDERS, now=NOW) == plan
     assert make_plan(8, lives=300, providers=PROVIDERS, now=NOW).posts != plan.posts
 
 
-def test_every_genuine_post_verifies_with_exactly_the_planned_events(plan: Plan) -> None:
+def test_every_genuine_post_verifies_with_exactly_the_planned_events(plan: SamplePlan) -> None:
     now = time.time()
     for post in plan.posts:
         if post.fault is None:
             assert ids_of(post, now) == [event.event_id for event in post.events]
 
 
-def test_every_faulty_post_is_rejected_by_its_fault(plan: Plan) -> None:
+def test_every_faulty_post_is_rejected_by_its_fault(plan: SamplePlan) -> None:
     now, seen = time.time(), Counter[Fault]()
     for post in plan.posts:
         if post.fault is None:
@@ -79,14 +79,14 @@ def test_every_faulty_post_is_rejected_by_its_fault(plan: Plan) -> None:
     assert set(seen) == set(Fault)
 
 
-def test_refused_events_are_nobody_elses(plan: Plan) -> None:
+def test_refused_events_are_nobody_elses(plan: SamplePlan) -> None:
     genuine = {event.event_id for post in plan.posts if post.fault is None for event in post.events}
     refused = {event.event_id for post in plan.posts if post.fault is not None for event in post.events}
     assert refused
     assert not genuine & refused
 
 
-def test_duplicates_are_of_events_that_are_posted_and_some_differ_in_bytes(plan: Plan) -> None:
+def test_duplicates_are_of_events_that_are_posted_and_some_differ_in_bytes(plan: SamplePlan) -> None:
     first = {event.key: post for post in plan.posts if not post.duplicate for event in post.events}
     duplicates = [post for post in plan.posts if post.duplicate]
     assert 0.02 < len(duplicates) / len(plan.posts) < 0.1
@@ -94,7 +94,7 @@ def test_duplicates_are_of_events_that_are_posted_and_some_differ_in_bytes(plan:
     assert any(post.provider == "stripe" and post.body != first[post.events[0].key].body for post in duplicates)
 
 
-def test_several_adyen_items_come_in_one_body(plan: Plan) -> None:
+def test_several_adyen_items_come_in_one_body(plan: SamplePlan) -> None:
     sizes = Counter(len(post.events) for post in plan.posts if post.provider == adyen.NAME)
     assert sizes[1]
     assert sum(number for size, number in sizes.items() if size > 1) > 10
@@ -108,7 +108,7 @@ def test_grouping_keeps_each_events_legal_fates() -> None:
     assert [event.legal for event in adyen.together([one, odd]).events] == [one.events[0].legal, frozenset()]
 
 
-def test_events_of_a_life_come_out_of_order(plan: Plan) -> None:
+def test_events_of_a_life_come_out_of_order(plan: SamplePlan) -> None:
     place = {event.key: at for at, post in enumerate(plan.posts) if not post.duplicate for event in post.events}
     shuffled = sum(
         places != sorted(places)
@@ -197,7 +197,7 @@ def test_events_come_to_what_their_history_says(seed: int) -> None:
                 assert getattr(projection, column) == getattr(life.end, column), (column, life)
 
 
-def test_the_plan_holds_every_new_shape(plan: Plan) -> None:
+def test_the_plan_holds_every_new_shape(plan: SamplePlan) -> None:
     ends = [life.end for life in plan.lives]
     assert {life.livemode for life in plan.lives} == {True, False, None}
     merchants = {(life.provider, life.merchant_account) for life in plan.lives}
@@ -214,14 +214,14 @@ def objects_of_stripe(life: Life, kind: str) -> list[dict[str, Any]]:
     return [body["data"]["object"] for body in bodies if body.get("type") == kind]
 
 
-def test_captures_in_parts_and_payments_of_one_subscription_are_in_it(plan: Plan) -> None:
+def test_captures_in_parts_and_payments_of_one_subscription_are_in_it(plan: SamplePlan) -> None:
     assert any(len(objects_of_stripe(life, "charge.captured")) > 1 for life in plan.lives)
     billed = Counter(bill["subscription"] for life in plan.lives for bill in objects_of_stripe(life, "invoice.paid"))
     assert max(billed.values()) > 1
     assert len(billed) > 1
 
 
-def test_references_are_reused(plan: Plan) -> None:
+def test_references_are_reused(plan: SamplePlan) -> None:
     noted = Counter(
         adyen.items_of(life.posts[0])[0]["merchantReference"] for life in plan.lives if life.provider == "adyen"
     )

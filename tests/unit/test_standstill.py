@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from consumer.standstill import Cause, PartitionWatch
 from runtime import metrics
-from runtime.kafka_ends import Ends, Group
+from runtime.kafka_ends import ConsumerGroup, Ends
 from runtime.kafka_topic_ids import TopicFound
 from schemas.topics import DEFAULT
 
@@ -37,9 +37,9 @@ class Kafka:
     async def ends(self, places: object) -> dict[TopicPartition, Ends]:
         return dict(self.found)
 
-    async def group(self, name: str) -> Group:
+    async def group(self, name: str) -> ConsumerGroup:
         self.asked_for_group += 1
-        return Group(self.state, self.held)
+        return ConsumerGroup(self.state, self.held)
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         return self.offsets

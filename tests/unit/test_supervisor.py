@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.supervisor import Verdict, Watch, last_line, open_log, pause_before, reason_in, verdict
+from ops.supervisor import ProcessWatch, RoleDecision, last_line, open_log, pause_before, reason_in, verdict
 from runtime.settings import RoleSettings
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ ROLE = RoleSettings(stalled_after_seconds=20, start_seconds_max=30)
 @pytest.mark.parametrize(
     ("watch", "now", "expected"),
     [
-        (Watch(0, None, "no probe yet"), 30, Verdict.LEAVE),
-        (Watch(0, None, "no probe yet"), 31, Verdict.REPLACE),
-        (Watch(0, None, None), 31, Verdict.REPLACE),
-        (Watch(0, 100, None), 500, Verdict.LEAVE),
-        (Watch(0, 100, "no answer"), 120, Verdict.LEAVE),
-        (Watch(0, 100, "no answer"), 121, Verdict.REPLACE),
+        (ProcessWatch(0, None, "no probe yet"), 30, RoleDecision.LEAVE),
+        (ProcessWatch(0, None, "no probe yet"), 31, RoleDecision.REPLACE),
+        (ProcessWatch(0, None, None), 31, RoleDecision.REPLACE),
+        (ProcessWatch(0, 100, None), 500, RoleDecision.LEAVE),
+        (ProcessWatch(0, 100, "no answer"), 120, RoleDecision.LEAVE),
+        (ProcessWatch(0, 100, "no answer"), 121, RoleDecision.REPLACE),
     ],
 )
-def test_verdict(watch: Watch, now: float, expected: Verdict) -> None:
+def test_verdict(watch: ProcessWatch, now: float, expected: RoleDecision) -> None:
     assert verdict(watch, now, ROLE) is expected
 
 

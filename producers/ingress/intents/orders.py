@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import providers
 from producers.ingress.intents.answers import Declined
 from schemas.defects import defects_of
-from schemas.intents import ORDERS, Command, Intent, Order
+from schemas.intents import ORDERS, Command, CommandBody, Intent
 from schemas.problems import INVALID_BODY
 from schemas.record import source_of
 
@@ -31,7 +31,7 @@ class Ordered:
 
     command: Command
     payment_id: UUID | None
-    body: Order
+    body: CommandBody
     fingerprint: bytes
 
 

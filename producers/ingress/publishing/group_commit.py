@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class GroupedWrite:
     """One request's rows; `done` tells it that they are committed, or why that is not known."""
 
     rows: Sequence[Row]
@@ -42,7 +42,7 @@ class GroupCommit:
         self._writers_max = writers
         self._rows_max = rows_max
         self._bytes_max = bytes_max
-        self._waiting: deque[Member] = deque()
+        self._waiting: deque[GroupedWrite] = deque()
         self._writers: set[asyncio.Task[None]] = set()
         self._active = 0
         """Writers that will look for members again; a task is in `_writers` for a moment longer."""
@@ -52,7 +52,7 @@ class GroupCommit:
 
         Who is cancelled while it waits is not written; in a transaction that is under way its rows stay.
         """
-        member = Member(rows, size)
+        member = GroupedWrite(rows, size)
         self._waiting.append(member)
         if self._active < self._writers_max:
             self._active += 1
@@ -76,7 +76,7 @@ class GroupCommit:
         finally:
             self._active -= 1
 
-    async def _write_one(self, group: Sequence[Member]) -> None:
+    async def _write_one(self, group: Sequence[GroupedWrite]) -> None:
         try:
             await self._write([row for member in group for row in member.rows])
         except asyncio.CancelledError:
@@ -90,9 +90,9 @@ class GroupCommit:
         else:
             _answer(group, None)
 
-    def _take(self) -> list[Member]:
+    def _take(self) -> list[GroupedWrite]:
         """Take who has waited longest, as far as the bounds go; who has given up is left out."""
-        group: list[Member] = []
+        group: list[GroupedWrite] = []
         rows = size = 0
         while self._waiting:
             member = self._waiting[0]
@@ -105,7 +105,7 @@ class GroupCommit:
         return group
 
 
-def _answer(group: Sequence[Member], failure: str | None) -> None:
+def _answer(group: Sequence[GroupedWrite], failure: str | None) -> None:
     for member in group:
         if member.done.done():
             continue
