@@ -131,7 +131,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- range $name, $value := dict "RATCHET_KAFKA__TOPIC_PREFIX" "kafka.topicPrefix" "RATCHET_KAFKA__GROUP" "kafka.group" }}
 {{- if hasKey $.Values.settings $name }}
-{{- fail (printf "settings.%s: set %s instead, which KEDA is told too" $name $value) }}
+{{- fail (printf "settings.%s: set %s instead, which KEDA has to know too" $name $value) }}
 {{- end }}
 {{- end }}
 {{- if and $kafka.tls.secretName (not (hasSuffix "SSL" $kafka.securityProtocol)) }}
