@@ -131,7 +131,7 @@ async def test_a_batch_begins_anew_once_however_many_references_lead_on(
             assert len(beginnings) <= 2, payment
 
 
-STANDING = """insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
+UNDER = """insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
     select provider, account, livemode, $1, $2, id from payments where id = $3"""
 
 
@@ -143,8 +143,8 @@ async def test_a_batch_begins_anew_once_where_payments_and_references_lead_on_in
     async with batch_harness(database.dsn) as consumer:
         first, *_, last = await one_payment_of_many(consumer)
         await payments_under_two_orders(consumer)
-        await consumer.pool.execute(STANDING, "reference", "order-00", first)
-        await consumer.pool.execute(STANDING, "shared", "O1", last)
+        await consumer.pool.execute(UNDER, "reference", "order-00", first)
+        await consumer.pool.execute(UNDER, "shared", "O1", last)
         for place in range(PAYMENTS + 1):
             await consumer.process(promising(place))
         beginnings.clear()

@@ -17,7 +17,7 @@ KINDS = {
     "insert-select": r"\binsert into [^;]*?\)\s*\(?\s*select\b",
     "locks": r"\bfor (no key )?update\b|^lock table",
     "dml-cte": r"\bas (materialized )?\(\s*(insert into|update|delete from)\b",
-    "recursive": r"\bwith recursive\b",
+    "recursive": r"\bwith recursive\b|surviving_payment\(",
     "xact": r"pg_current_xact_id|pg_snapshot_xmin",
     "advisory": r"advisory",
     "volatile": r"\bupdate \w+[^;]*clock_timestamp",
@@ -51,5 +51,5 @@ def test_tables_with_ids_of_a_sequence_are_counted() -> None:
 def test_statements_that_the_page_names_are_there() -> None:
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", PAGE.read_text(encoding="utf-8")))
     tables = set(re.findall(r"CREATE TABLE public\.(\w+)", (ROOT / "migrations" / "schema.sql").read_text()))
-    words = {"payment_id", "relay_xid", "pg_snapshot_xmin", "search_path"}
+    words = {"payment_id", "relay_xid", "pg_snapshot_xmin", "search_path", "surviving_payment"}
     assert named - tables - words <= {Path(name).stem for name in statements()}
