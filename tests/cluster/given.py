@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 from load.traffic import CLIENT
+from pooler import pgbouncer
 from pydantic import SecretStr
 
 from cluster.fleet import Fleet, Member
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from cluster.scenarios import Scenario
     from ops.sample.signing import Signer
 
 API_KEY = "sk_cluster_0123456789abcdef"
 READY_SECONDS_MAX = 150.0
 COMMAND_SECONDS_MAX = 90.0
+ROOM = "default_pool_size = 90\nmax_client_conn = 300\n"
+"""PgBouncer's own bounds (20 and 100) are less than all roles may open at once; Postgres's here is 100."""
 
 
 @dataclass
@@ -64,6 +68,12 @@ class Given:
             (topic,) = await client.describe_topics(["payments.webhooks"])
         leader = next(one["leader"] for one in topic["partitions"] if one["partition"] == partition)
         return f"kafka{leader}"
+
+    async def in_step(self) -> bool:
+        """Tell whether every partition of the webhooks' topic has all its copies in step."""
+        async with admin(self.bootstrap_direct()) as client:
+            (topic,) = await client.describe_topics(["payments.webhooks"])
+        return all(len(one["isr"]) == NODES for one in topic["partitions"])
 
     def bootstrap_direct(self) -> str:
         """Return the brokers' own addresses, past the proxies; what they advertise are the proxies."""
@@ -120,15 +130,15 @@ def dsn_of(ports: dict[str, int], role: str, password: str) -> str:
     return f"postgresql://{role}:{password}@{hosts}/{postgres.DATABASE}?target_session_attrs=read-write"
 
 
-def fleet_of(home: Path, environment: dict[str, str], ports: dict[str, int]) -> Fleet:
-    """Return two of each role, and one dispatcher."""
+def fleet_of(home: Path, environment: dict[str, str], ports: dict[str, int], *, nameless: bool) -> Fleet:
+    """Return two of each role, and one dispatcher; `nameless` consumers have no instance id."""
     found = Fleet()
     for role in ("ingress", "consumer", "relay", "dispatcher"):
         for number in (1,) if role == "dispatcher" else (1, 2):
             name, own = f"{role}{number}", {}
             if role == "ingress":
                 own = {"RATCHET_INGRESS__BIND": f"{LOOPBACK}:{ports[name]}"}
-            if role == "consumer":
+            if role == "consumer" and not nameless:
                 own = {"RATCHET_CONSUMER__INSTANCE_ID": name}
             found.members[name] = Member(name, role, home / name, environment | own)
     return found
@@ -143,21 +153,27 @@ async def start_nodes(nodes: dict[str, Server]) -> None:
 
 
 @asynccontextmanager
-async def given(home: Path) -> AsyncIterator[Given]:
-    """Start everything in a new folder, wait until it is ready, and end everything."""
+async def given(home: Path, one: Scenario) -> AsyncIterator[Given]:
+    """Start everything in a new folder as a scenario wants it, wait until it is ready, and end everything."""
     ports = choose_ports()
     ways = {
         f"proxy_kafka{number}": (ports[f"proxy_kafka{number}"], ports[f"kafka{number}"])
         for number in range(1, NODES + 1)
     }
-    ways |= {f"proxy_{name}": (ports[f"proxy_{name}"], ports[name]) for name in ("pg_a", "pg_b")}
+    before = "pooler_" if one.pooled else ""
+    ways |= {f"proxy_{name}": (ports[f"proxy_{name}"], ports[before + name]) for name in ("pg_a", "pg_b")}
     nodes = await asyncio.to_thread(prepare_nodes, home, ports)
-    with network(ways) as net:
+    with network(ways) as net, ExitStack() as poolers:
         fleet, databases = Fleet(), None
         try:
             await start_nodes(nodes)
             databases = await start_databases(home, ports)
             kept = databases.of("pg_a")
+            for name in ("pg_a", "pg_b") if one.pooled else ():
+                there = postgres.dsn(postgres.APP_ROLE, kept.app_password, ports[name])
+                poolers.enter_context(
+                    pgbouncer(home / f"pooler_{name}", there, "session", ROOM, ports[f"pooler_{name}"])
+                )
             direct = postgres.dsn(postgres.OWNER_ROLE, kept.owner_password, ports["pg_a"])
             await migrate_up(direct, postgres.APP_ROLE)
             signers, secrets = choose_signers(Settings())
@@ -178,7 +194,7 @@ async def given(home: Path) -> AsyncIterator[Given]:
             (home / "ops").mkdir()
             kafka = Settings().kafka.model_copy(update={"bootstrap": bootstrap, "replication_factor": NODES})
             settings = Settings().model_copy(update={"home": home / "ops", "kafka": kafka})
-            fleet = fleet_of(home, environment, ports)
+            fleet = fleet_of(home, environment, ports, nameless=one.nameless)
             found = Given(home, ports, nodes, databases, net, fleet, settings, signers, environment)
             point_at(found, "pg_a")
             await fleet.start()

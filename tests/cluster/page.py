@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cluster.watching import LATE_SECONDS
 from runtime.stack.jars import kafka_version
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ HEAD = """# Faults of a cluster, and how long they are felt
 
 Written by `make cluster`, not by hand. Each row is one run on servers of its own: three Kafka nodes (Kafka {kafka};
 replication 3, `min.insync.replicas` 2, `broker.session.timeout.ms` 6000), a Postgres 18 primary with a synchronous
-standby, both in one DSN with `target_session_attrs=read-write`, two ingresses, two consumers with instance ids, two
-relays, one dispatcher. Clients reach every server through a TCP proxy, through which the network is broken. Load: 40
-webhooks and 3 intents a second, what is refused is sent again.
+standby, both in one DSN with `target_session_attrs=read-write`, two ingresses, two consumers (with instance ids, but
+for one scenario), two relays, one dispatcher. Clients reach every server through a TCP proxy, through which the network
+is broken. Load: 40 webhooks and 3 intents a second, what is refused is sent again.
 
 Everything (servers, proxies, roles, load) runs on one machine with {cores} cores that other work shared, so times are
 upper bounds; the load average at the end of each run stands in its row. No packet is lost for real: a broken way holds
@@ -112,9 +113,50 @@ GOALS = (
         lambda figures: float(figures["back_from_heal"]),
         10.0,
     ),
-    Goal("a consumer killed: back", ("consumer_killed",), lambda figures: figures["back_from_fault"], 10.0),
+    Goal(
+        "a consumer killed: back",
+        ("consumer_killed", "consumer_killed_without_id"),
+        lambda figures: figures["back_from_fault"],
+        10.0,
+    ),
     Goal("consumers rolled: longest gap", ("consumers_rolled",), lambda figures: figures["gap"], 1.0),
+    Goal(
+        "PgBouncer in session mode, no fault: longest wait, as without it",
+        ("baseline", "pooled"),
+        lambda figures: figures["longest"],
+        LATE_SECONDS,
+    ),
+    Goal(
+        "PgBouncer in session mode, fail-over: back after the new primary answers",
+        ("pooled_failover",),
+        lambda figures: figures["back_from_heal"],
+        3.0,
+    ),
 )
+BY_TESTS = (
+    (
+        "PgBouncer in transaction mode: a refusal at the start, and by `doctor`, that says why",
+        "tests/integration/test_pooler.py",
+    ),
+    (
+        "commits that wait for a dead standby take no more sessions than their pools have, and make nobody stuck",
+        "tests/integration/test_standby.py",
+    ),
+    (
+        "a standby that lags is named by `doctor`, `status`, `/readyz?verbose` and the alert",
+        "tests/integration/test_standby.py",
+    ),
+    ("a former leader is ready again without a restart", "tests/integration/test_no_place.py"),
+    ("a consumer, a relay or a dispatcher whose clock is off says so", "tests/integration/test_postgres_looks.py"),
+    ("an ingress whose clock is off refuses nothing genuine for good", "tests/integration/test_ingress_clock.py"),
+    ("code that meets another schema waits and says so", "tests/integration/test_schema_at_start.py"),
+    ("migrations beside live batches hold no lock for a second", "tests/integration/test_migrations_live.py"),
+    ("two versions of the code on one schema", "tests/fault/test_rolling_upgrade.py"),
+    ("a full disk: nothing lost, all back within a minute of room being made", "tests/fault/test_disk_full.py"),
+    ("batches do not deadlock with each other", "tests/integration/test_batch_deadlocks.py"),
+)
+"""What is wanted of faults that no scenario plays."""
+BY_TESTS_HEAD = "\nTests of their own, and no scenario, hold these:\n\n| goal | test |\n|---|---|\n"
 
 
 def goals_of(rows: Sequence[dict[str, Any]]) -> str:
@@ -129,7 +171,7 @@ def goals_of(rows: Sequence[dict[str, Any]]) -> str:
                 lines.append(f"| {goal.wanted} | {name} | {goal.most:g} | {found:.2f} | {held} |\n")
     head = "\n## Goals\n\nIn seconds, of the rows above.\n\n"
     head += "| goal | scenario | at most | seen | held |\n|---|---|---|---|---|\n"
-    return head + "".join(lines) if lines else ""
+    return head + "".join(lines) + BY_TESTS_HEAD + "".join(f"| {goal} | `{test}` |\n" for goal, test in BY_TESTS)
 
 
 def row_of(seen: dict[str, Any]) -> str:

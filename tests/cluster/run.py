@@ -87,7 +87,7 @@ async def records_in(found: Given) -> int:
 
 async def play(one: Scenario, home: Path) -> Seen:
     """Start everything, load it, break it, mend it, and compare with what was taken."""
-    async with given(home) as found:
+    async with given(home, one) as found:
         traffic = Traffic(seed=int(time.time()), now=int(time.time()))
         urls = tuple(f"http://127.0.0.1:{found.ports[name]}" for name in ("ingress1", "ingress2"))
         ingresses = LoadedIngresses(urls[0], traffic, found.signers, API_KEY, urls=urls)
@@ -179,10 +179,10 @@ def keep_logs(found: Given, name: str) -> None:
         shutil.copy(member.home / "role.log", folder / f"{member.name}.log")
 
 
-def remember(seen: Seen) -> list[dict[str, Any]]:
-    """Put it among what earlier runs have seen, one of each name; return all in order."""
+def remember(*seen: Seen) -> list[dict[str, Any]]:
+    """Put them among what earlier runs have seen, one of each name; return all in order."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    kept[seen.name] = asdict(seen)
+    kept |= {one.name: asdict(one) for one in seen}
     KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     return [kept[one.name] for one in scenarios.ALL if one.name in kept]
 
@@ -204,12 +204,16 @@ def tell(seen: Seen) -> None:
 
 
 def parsed(words: list[str]) -> list[Scenario]:
-    """Read the command line."""
+    """Read the command line; no scenario where the page alone is to be written anew."""
     parser = argparse.ArgumentParser(prog="make cluster ARGS=", description=__doc__)
     parser.add_argument(
         "names", nargs="*", help=f"which scenarios (all): {', '.join(one.name for one in scenarios.ALL)}"
     )
-    names = parser.parse_args(words).names
+    parser.add_argument("--page", action="store_true", help="write the page anew from what was seen; play nothing")
+    given = parser.parse_args(words)
+    if given.page:
+        return []
+    names = given.names
     known = {one.name: one for one in scenarios.ALL}
     if unknown := [name for name in names if name not in known]:
         parser.error(f"no such scenario: {', '.join(unknown)}")
@@ -221,6 +225,7 @@ def main(words: list[str]) -> int:
     for name in [name for name in os.environ if name.upper().startswith("RATCHET_")]:
         del os.environ[name]
     good = True
+    PAGE.write_text(page_of(remember()))
     for one in parsed(words):
         home = Path(tempfile.mkdtemp(prefix="ratchet-cluster-"))
         try:

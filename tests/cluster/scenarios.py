@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault: how it begins, how long it lasts, how it ends."""
+    """A fault: how it begins, how long it lasts, how it ends.
+
+    `pooled` puts PgBouncer in session mode before either Postgres server; `nameless` leaves the consumers without an
+    instance id.
+    """
 
     name: str
     fault: str
     begin: Deed
     end: Deed
     seconds: float = 20.0
+    pooled: bool = False
+    nameless: bool = False
 
 
 async def nothing(given: Given) -> None:
@@ -77,6 +84,40 @@ async def start_two_nodes(given: Given) -> None:
     for number in range(2, NODES + 1):
         server = given.nodes[f"kafka{number}"]
         await until_up(lambda server=server: serves(server), server.broker.folder.name)  # type: ignore[misc]
+
+
+async def roll_nodes(given: Given) -> None:
+    """Stop one broker after the other in order, and start it again."""
+    for name, server in given.nodes.items():
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+        await until_up(lambda server=server: serves(server), name)  # type: ignore[misc]
+        await until_up(given.in_step, "all copies are in step")
+
+
+async def end_sessions(given: Given) -> None:
+    """End all sessions of the roles every two seconds, ten times."""
+    above = await given.as_superuser()
+    try:
+        for _ in range(10):
+            await above.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'ratchet%'"
+            )
+            await asyncio.sleep(2)
+    finally:
+        await above.close()
+
+
+async def freeze_consumer(given: Given) -> None:
+    process = given.fleet.members["consumer1"].process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+
+
+async def thaw_consumer(given: Given) -> None:
+    process = given.fleet.members["consumer1"].process
+    assert process is not None
+    process.send_signal(signal.SIGCONT)
 
 
 async def kill_primary(given: Given) -> None:
@@ -195,6 +236,7 @@ ALL = (
         "broker_slow", "the leader of partition 0 is 500 ms away for 20 s", way_to_leader(Way.LATE, 0.25), open_way
     ),
     Scenario("min_isr_lost", "two of three brokers killed for 20 s", kill_two_nodes, start_two_nodes),
+    Scenario("brokers_rolled", "each broker stopped and started again, one after the other", roll_nodes, nothing, 10),
     Scenario("postgres_failover", "kill -9 of the primary, the standby promoted after 3 s", kill_primary, nothing),
     Scenario(
         "primary_frozen",
@@ -219,6 +261,7 @@ ALL = (
     Scenario(
         "primary_resets", "connections to the primary end by RST for 10 s", way_to_primary(Way.RESET), open_way, 10
     ),
+    Scenario("sessions_ended", "all sessions of the roles are ended every 2 s for 20 s", end_sessions, nothing, 20),
     Scenario("standby_dead", "kill -9 of the synchronous standby for 40 s", kill_standby, start_standby, 40),
     Scenario(
         "consumer_killed",
@@ -227,6 +270,15 @@ ALL = (
         nothing,
         15,
     ),
+    Scenario(
+        "consumer_killed_without_id",
+        "kill -9 of one of two consumers without an instance id, started again after 1 s",
+        kill_role("consumer1"),
+        nothing,
+        20,
+        nameless=True,
+    ),
+    Scenario("consumer_frozen", "SIGSTOP of one of two consumers for 20 s", freeze_consumer, thaw_consumer),
     Scenario("relay_killed", "kill -9 of one of two relays, started again after 1 s", kill_role("relay1"), nothing, 15),
     Scenario(
         "ingress_killed", "kill -9 of one of two ingresses, started again after 1 s", kill_role("ingress1"), nothing, 15
@@ -240,5 +292,13 @@ ALL = (
         kill_leader_and_open_transaction,
         end_transaction,
         25,
+    ),
+    Scenario("pooled", "no fault, PgBouncer in session mode before Postgres", nothing, nothing, 10, pooled=True),
+    Scenario(
+        "pooled_failover",
+        "kill -9 of the primary behind PgBouncer in session mode, the standby behind another one promoted after 3 s",
+        kill_primary,
+        nothing,
+        pooled=True,
     ),
 )

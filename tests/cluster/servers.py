@@ -231,7 +231,8 @@ async def start_databases(home: Path, ports: dict[str, int]) -> Databases:
 NAMES = tuple(
     f"{kind}{number}" for number in range(1, NODES + 1) for kind in ("kafka", "broker", "controller", "proxy_kafka")
 )
-PORTS = (*NAMES, "pg_a", "pg_b", "proxy_pg_a", "proxy_pg_b", "ingress1", "ingress2")
+DATABASES = tuple(f"{kind}pg_{one}" for one in "ab" for kind in ("", "proxy_", "pooler_"))
+PORTS = (*NAMES, *DATABASES, "ingress1", "ingress2")
 
 
 def choose_ports() -> dict[str, int]:
