@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HELD_SECONDS_MAX: Final = 10.0
 """Batches last for milliseconds; a transaction that is open for so long holds up the relay."""
 LOOK_AGAIN_SECONDS: Final = 1.0
+NAME_SECONDS: Final = 10.0
+"""Between two looks of the console at what is wrong of Postgres; each opens a session."""
 MEGABYTE: Final = 1e6
 
 
@@ -67,10 +69,22 @@ async def problems(settings: Settings) -> list[str]:
 
     servers = Servers(settings)
     try:
-        away, found = await asyncio.gather(servers.away(), _of_postgres(settings))
+        away, wrong = await asyncio.gather(servers.away(), wrong_of_postgres(settings))
     finally:
         await servers.close()
-    return [*away, *servers.disks, *(f"{one.check}: {one.found}" for one in found if not one.ok)]
+    return [*away, *servers.disks, *wrong]
+
+
+async def keep_naming(settings: Settings, facts: dict[str, object]) -> None:
+    """Show in a probe's facts what is wrong of Postgres, again and again, until cancelled."""
+    while True:
+        facts["postgres"] = await wrong_of_postgres(settings)
+        await asyncio.sleep(NAME_SECONDS)
+
+
+async def wrong_of_postgres(settings: Settings) -> list[str]:
+    """Return what is wrong of Postgres as one who was let in sees it, a sentence each."""
+    return [f"{one.check}: {one.found}" for one in await _of_postgres(settings) if not one.ok]
 
 
 async def _of_postgres(settings: Settings) -> list[Finding]:

@@ -174,8 +174,8 @@ class BoardPoller:
         return await asyncio.gather(*(role_status(self.settings, role) for role in ROLES))
 
     def _away(self) -> list[str]:
-        """Return which servers are away, and which disks fill up, as this process' own probe shows them."""
-        return [*self.facts.get("away", ()), *self.facts.get("disks", ())]
+        """Return which servers are away, which disks fill up and what is wrong of Postgres, as our probe shows it."""
+        return [line for name in ("away", "disks", "postgres") for line in self.facts.get(name, ())]
 
     async def _read_queues(self) -> Queues:
         return Queues(**(await self.reader.fetch("read_queues", self.settings.console.count_max))[0])

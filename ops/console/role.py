@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from ops.availability import keep_naming
 from ops.console.actions import Actions
 from ops.console.app import build_app, make_templates
 from ops.console.backlog import BacklogReader
@@ -20,6 +21,7 @@ from ops.console.sso import SignOn, check_sso
 from ops.console.static_files import StaticFiles
 from ops.exposure import check_exposure
 from producers.ingress.http.protocol import HttpBounds, HttpConnections
+from runtime.background import end_all, keep_running
 from runtime.http_server import configure, listen, serve_http
 
 if TYPE_CHECKING:
@@ -59,12 +61,14 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         ledger=ledger,
         templates=make_templates(files),
     )
-    looking = asyncio.create_task(poller.run())
+    looking = [
+        asyncio.create_task(poller.run()),
+        asyncio.create_task(keep_running("naming Postgres", lambda: keep_naming(settings, probe.facts))),
+    ]
     try:
         await serve_http(configuration(build_app(parts, files), settings.console), listener, stop, probe)
     finally:
-        looking.cancel()
-        await asyncio.wait((looking,))
+        await end_all(looking)
         await ledger.close()
         await backlog.close()
         await outcomes.close()

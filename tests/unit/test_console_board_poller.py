@@ -123,5 +123,10 @@ async def test_a_look_names_what_this_process_probe_shows_as_away() -> None:
     facts: dict[str, Any] = {}
     own = BoardPoller(Settings(), nobody, nobody, nobody, facts)
     assert (await own.look()).problems == ("Postgres is away",)
-    facts |= {"away": ["broker 2 does not answer"], "disks": ["broker 1: 3 MiB free"]}
-    assert (await own.look()).problems == ("broker 2 does not answer", "broker 1: 3 MiB free", "Postgres is away")
+    facts |= {"away": ["broker 2 does not answer"], "disks": ["broker 1: 3 MiB free"], "postgres": ["clock: 9 s apart"]}
+    assert (await own.look()).problems == (
+        "broker 2 does not answer",
+        "broker 1: 3 MiB free",
+        "clock: 9 s apart",
+        "Postgres is away",
+    )
