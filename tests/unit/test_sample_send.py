@@ -15,7 +15,9 @@ from ops.sample.signing import Signer, new_secret
 from runtime.settings import SampleSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from ops.sample.post import Post
 
     Serve = Callable[["SmallIngress"], Awaitable[str]]
 
@@ -26,6 +28,8 @@ SETTINGS = SampleSettings(
 )
 SIGNERS = {name: Signer(new_secret(name)) for name in PROVIDERS}
 POSTS = [post for post in make_plan(3, lives=8, providers=PROVIDERS, now=1_790_000_000).posts if not post.fault]
+ONE_EACH = list({post.provider: post for post in POSTS}.values())
+"""A post to each provider, for what costs several requests a post."""
 
 
 class SmallIngress:
@@ -64,9 +68,9 @@ async def serve() -> AsyncIterator[object]:
         await runner.cleanup()
 
 
-async def send(url: str) -> Progress:
-    progress = Progress(len(POSTS))
-    await Sender(SETTINGS, SIGNERS, url, progress).send_all(POSTS)
+async def send(url: str, posts: Sequence[Post] = POSTS) -> Progress:
+    progress = Progress(len(posts))
+    await Sender(SETTINGS, SIGNERS, url, progress).send_all(posts)
     return progress
 
 
@@ -93,9 +97,9 @@ async def test_a_503_is_tried_again_and_counted(serve: Serve) -> None:
 
 
 async def test_patience_ends(serve: Serve) -> None:
-    progress = await send(await serve(SmallIngress(503)))
+    progress = await send(await serve(SmallIngress(503)), ONE_EACH)
     assert {(sent.status, sent.attempts) for sent in progress.results} == {(503, 3)}
-    assert progress.refused == len(POSTS)
+    assert progress.refused == len(ONE_EACH) == len(PROVIDERS)
 
 
 async def test_a_refusal_is_not_tried_again(serve: Serve) -> None:
@@ -106,6 +110,6 @@ async def test_a_refusal_is_not_tried_again(serve: Serve) -> None:
 async def test_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    progress = await send(f"http://127.0.0.1:{port}")
+    progress = await send(f"http://127.0.0.1:{port}", ONE_EACH)
     assert {sent.status for sent in progress.results} == {NO_ANSWER}
     assert not any(sent.taken for sent in progress.results)

@@ -53,8 +53,8 @@ async def watched(*sessions: PaperSession) -> Silence:
 async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answers_keeps_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres_silence, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(postgres_silence, "ANSWER_SECONDS", 0.15)
+    monkeypatch.setattr(postgres_silence, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(postgres_silence, "ANSWER_SECONDS", 0.05)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(8)
@@ -121,11 +121,12 @@ async def test_a_host_that_hangs_holds_up_no_other_and_who_served_is_asked_first
     assert asked == ["postgresql://primary/d"]
 
 
-async def test_the_failure_that_tells_more_is_raised(asked: list[str]) -> None:
+async def test_the_failure_that_tells_more_is_raised(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_hosts, "HEAD_START_SECONDS", 0.01)
     with pytest.raises(ConnectionRefusedError):
         await Hosts("postgresql://dead,standby/d").connect("", timeout=5)
     with pytest.raises(TimeoutError):
-        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.2)
+        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.1)
     assert len(asked) == 4
 
 
