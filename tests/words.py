@@ -142,10 +142,12 @@ def used() -> dict[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path in files():
         text = counted(path)
-        if not words_in(text) & INSTEAD.keys():
+        lower = text.lower()
+        known = {word for word in INSTEAD if word in lower}
+        if not known or not words_in(text) & known:
             continue
         for number, line in enumerate(text.splitlines(), 1):
-            for word in words_in(line) & INSTEAD.keys():
+            for word in words_in(line) & known:
                 found[word].append(f"{path}:{number}: {line.strip()}")
     return dict(found)
 

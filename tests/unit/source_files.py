@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 NAME, TEXT, IMPORT, IMPORT_FROM, ATTRIBUTE = "name", "text", "import", "import from", "attribute"
@@ -64,12 +64,28 @@ USES: dict[type[ast.AST], Callable[[Any], Use | None]] = {
 """What a node of each kind names; of the others nothing. By its type: this is asked of half a million nodes."""
 
 
+def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it that says something, each before what it holds; `ast.walk` takes twice as long."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        held: list[ast.AST] = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                held += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST) and value._fields:
+                held.append(value)
+        left += reversed(held)
+
+
 def read(text: str) -> Source:
     """Return what stands in a module's text."""
     tree = ast.parse(text)
     found = Source([node.name for node in tree.body if isinstance(node, ast.ClassDef)])
     alone: set[int] = set()  # values that nobody takes, as docstrings; a statement is walked before its value
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Expr):
             alone.add(id(node.value))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -239,7 +239,7 @@ def test_hints_are_posted_only_where_asked_for() -> None:
     assert found.trust == "hint"
 
 
-def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_paid() -> None:
+def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_paid(plan: Plan) -> None:
     planned = make_plan(7, lives=300, providers=PROVIDERS, now=NOW, ordered=True)
     place = {post.message_id or post.body: at for at, post in enumerate(planned.posts) if not post.duplicate}
     first = {life.provider_ref: post for life in planned.lives for post in life.posts[:1]}
@@ -256,7 +256,7 @@ def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_
         if (first[ref].message_id or first[ref].body) in place
     ]
     assert set(sooner) == {True, False}
-    assert not any(life.client for life in make_plan(7, lives=300, providers=PROVIDERS, now=NOW).lives)
+    assert not any(life.client for life in plan.lives)
     sealed = seal(wanted[0].posts[0], SIGNERS | {"sample": Signer("a-key-of-this-run")}, NOW)
     assert sealed.path == "/payment-intents"
     assert sealed.headers["Authorization"] == "Bearer a-key-of-this-run"
