@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from choices import picks
 from hypothesis import given
 from hypothesis import strategies as st
 from profiles import MOST, examples
@@ -20,13 +21,18 @@ from schemas.payment import DisputeStatus, Facts, Flag, Payment, Projection, Ref
 
 pytestmark = pytest.mark.unit
 
-KEYS = st.sampled_from(["a", "b", "intent"])
-PLACES = st.sampled_from([(kind, state) for kind, states in RANKS.items() for state in states])
-AMOUNTS = st.one_of(st.none(), st.integers(0, 5))
-OTHERS = st.one_of(st.none(), KEYS)
-FACTS = st.tuples(PLACES, KEYS, AMOUNTS, OTHERS, st.integers(0, 2), OTHERS).map(
-    lambda drawn: Fact(drawn[0][0], drawn[1], drawn[0][1], *drawn[2:])
-)
+KEYS = ("a", "b", "intent")
+PLACES = [(kind, state) for kind, states in RANKS.items() for state in states]
+AMOUNTS = (*[None] * 6, *range(6))
+OTHERS = (*[None] * 3, *KEYS)
+
+
+def fact_of(drawn: tuple[Any, ...]) -> Fact:
+    (kind, state), key, *rest = drawn
+    return Fact(kind, key, state, *rest)
+
+
+FACTS = picks(PLACES, KEYS, AMOUNTS, OTHERS, range(3), OTHERS).map(fact_of)
 MANY = st.lists(FACTS, max_size=14)
 
 
@@ -79,13 +85,8 @@ def test_projection_looks_at_no_order(order: list[int], data: st.DataObject) -> 
 
 
 PLAIN_KINDS = ("terms", "mode", "attempt", "authorization", "capture", "refund", "refund_total")
-PLAIN_FACTS = st.tuples(
-    st.sampled_from([(FactKind(kind), state) for kind in PLAIN_KINDS for state in RANKS[FactKind(kind)]]),
-    st.sampled_from(["a", "b", "c", "intent"]),
-    st.sampled_from([3, 3, 5, 8, 0, None]),
-    OTHERS,
-    st.integers(0, 1),
-).map(lambda drawn: Fact(drawn[0][0], drawn[1], drawn[0][1], *drawn[2:]))
+PLAIN_PLACES = [(FactKind(kind), state) for kind in PLAIN_KINDS for state in RANKS[FactKind(kind)]]
+PLAIN_FACTS = picks(PLAIN_PLACES, ("a", "b", "c", "intent"), (3, 3, 5, 8, 0, None), OTHERS, range(2)).map(fact_of)
 
 
 @examples(MOST)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations, product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from choices import in_any_order, in_batches, picks, some_again
 from events import INTENT_ID, intent, placed, record
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,7 +104,10 @@ SUBJECTS = {
 }
 SALES = ("disbursed", "charged", "local")
 OWNERS = {"t1": "eur", "t2": "usd", "t3": "eur"}
-SAYING = st.sampled_from(sorted(SUBJECTS))
+OTHERS = [what for many in range(4) for what in combinations(sorted(SUBJECTS), many)]
+"""What else may be reported of a transaction: at most three things."""
+ACCOUNTS = list(product([True, False], repeat=4))
+"""Whether each of these names its account."""
 
 
 @st.composite
@@ -111,21 +115,17 @@ def histories(draw: st.DrawFn) -> list[Notice]:
     """Return what is notices of each transaction, always a sale; each event names its account, or leaves it out."""
     notices = set()
     for own, owner in OWNERS.items():
-        for what in {draw(st.sampled_from(SALES)), *draw(st.sets(SAYING, max_size=3))}:
-            account = draw(st.sampled_from([owner, None]))
+        sale_of, others, accounts = draw(picks(SALES, OTHERS, ACCOUNTS))
+        for what, named in zip(sorted({sale_of, *others}), accounts, strict=False):
+            account = owner if named else None
             notices.add(Notice(what, own, "other" if what == "refund" and account else account))
     return sorted(notices, key=lambda one: (one.what, one.of))
 
 
 def delivered(data: st.DataObject, records: list[Record]) -> Processed:
     """Deliver records in any order and any batches, some of them again."""
-    again = data.draw(st.lists(st.sampled_from(records), max_size=3))
-    rest, batches = list(data.draw(st.permutations([*records, *again]))), []
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        batches.append(placed(rest[:size]))
-        rest = rest[size:]
-    found = processed(batches)
+    again = some_again(data.draw, records, 3)
+    found = processed(in_batches(data.draw, in_any_order(data.draw, [*records, *again])))
     assert not found.dead, [one.message for one in found.dead]
     return found
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from choices import digits, in_any_order, in_batches, picks, some_again
 from events import intent, placed, record, understood
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,15 +114,13 @@ def disputed(*takings: Taking) -> list[Record]:
 
 def delivered(data: st.DataObject, records: list[Record], endpoints: Endpoints = SEVERAL) -> Paper:
     """Deliver records in any order and any batches, some of them again."""
-    again = data.draw(st.lists(st.sampled_from(records), max_size=3))
-    rest, batches = list(data.draw(st.permutations([*records, *again]))), []
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        batches.append(placed(rest[:size]))
-        rest = rest[size:]
-    ledger = on_paper(batches, endpoints)
+    again = some_again(data.draw, records, 3)
+    ledger = on_paper(in_batches(data.draw, in_any_order(data.draw, [*records, *again])), endpoints)
     assert not ledger.letters, [one.message for one in ledger.letters]
     return ledger
+
+
+FLAGS = list(product([False, True], repeat=3))
 
 
 @st.composite
@@ -129,27 +128,29 @@ def takings_of(draw: st.DrawFn, accounts: tuple[str, ...]) -> list[Taking]:
     """Return one or two purchase units a payee."""
     found = []
     for place, account in enumerate(accounts):
-        for number in range(draw(st.integers(1, 2))):
-            flags = draw(st.tuples(*[st.booleans()] * 3))
-            found.append(Taking(f"C{place}{number}", account, 1000 + 100 * place + number, *flags))
-    return draw(st.permutations(found))
+        many, *flags = draw(picks((1, 2), FLAGS, FLAGS))
+        found += [
+            Taking(f"C{place}{number}", account, 1000 + 100 * place + number, *flags[number]) for number in range(many)
+        ]
+    return in_any_order(draw, found)
 
 
 def events_of(takings: list[Taking], data: st.DataObject, by_email: frozenset[str] = frozenset()) -> list[Record]:
     """Return what tells of an order: its completion, posted or read again, what came before, and events of captures."""
     listing = order(takings, listed=True, by_email=by_email)
+    read_again, approved, *each = digits(data.draw, [2] * (2 + 2 * len(takings)))
     records = []
-    if data.draw(st.booleans(), "read again"):
+    if read_again:
         records += answered({**listing, "status": "COMPLETED"})
     else:
         records += posted("CHECKOUT.ORDER.COMPLETED", listing, "WH-COMPLETED")
-    if data.draw(st.booleans(), "approved"):
+    if approved:
         records += posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False, by_email=by_email), "WH-APPROVED")
-    for one in takings:
-        if data.draw(st.booleans(), f"{one.capture} listing"):
+    for one, by_itself, with_order in zip(takings, each[::2], each[1::2], strict=True):
+        if by_itself:
             records += captured(one)
         if one.refunded:
-            records += refunded(one, with_order=data.draw(st.booleans()))
+            records += refunded(one, with_order=bool(with_order))
         if one.disputed:
             records += disputed(one)
     return records
