@@ -85,11 +85,19 @@ class Planner:
         """Take the batch's events in order, then whatever waits; return all that is to be written."""
         waiting: list[Waiting] = []
         for record, item in items:
-            one = item if isinstance(item, Dead) else self._tied(item)
-            if isinstance(one, Dead):
-                self._bury(record, one)
-            else:
-                self._take(one, waiting)
+            self.take(record, item, waiting)
+        return self.finish(waiting)
+
+    def take(self, record: Record, item: Event | Dead, waiting: list[Waiting]) -> None:
+        """Take one record of the batch in; what has to wait is added to `waiting`."""
+        one = item if isinstance(item, Dead) else self._tied(item)
+        if isinstance(one, Dead):
+            self._bury(record, one)
+        else:
+            self._take(one, waiting)
+
+    def finish(self, waiting: list[Waiting]) -> Plan:
+        """Try what waits, of the batch and parked, once all is taken in; return all that is to be written."""
         waiting.extend(self._unpark())
         self._wake(waiting)
         self._plan.applied += [letter.id for letter in self._known.orphans if self._apply(letter.event)]

@@ -11,16 +11,16 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 import providers
 from consumer import rows
 from consumer.commands import CommandRow, OpenCommand, open_command
 from consumer.decode import ANY, Endpoints, Event, decode
 from consumer.entries import OWN_SOURCE
-from consumer.facts_json import load_reported
+from consumer.facts_json import load_joined, load_reported
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
 from consumer.planner import Planner
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from consumer.resolve import RefKey
     from consumer.verdict import Dead
     from schemas.facts import Receipt
+    from schemas.payment import Facts, Status
     from schemas.record import Record
 
 SHOWN = tuple(
@@ -52,6 +53,7 @@ FOLDED = tuple(name for name in project({}).__struct_fields__ if name != "flags"
 """The columns that a payment's facts come to."""
 OF_THE_WAY = {"version", "head_hash", "head_xid"}
 """Columns that say how a row came about, and that nothing of what processes later looks at."""
+LOOKED_AT = [name for name in COLUMNS if name not in {*OF_THE_WAY, "facts"}]
 NOW = 1_790_000_000.0
 
 
@@ -61,6 +63,21 @@ decoded = lru_cache(DECODED_MAX)(decode)
 """What a record says is the same in every order that it is processed in: both are frozen, and decoding is pure."""
 reported = lru_cache(DECODED_MAX)(load_reported)
 """The ledger's rows are read again after every batch."""
+joined = lru_cache(DECODED_MAX)(load_joined)
+
+
+def hashable(held: Any) -> Any:
+    """Return what tables or a batch hold as a value that is equal where all is that later events look at."""
+    if isinstance(held, dict):
+        return frozenset([(key, hashable(one)) for key, one in held.items()])
+    if isinstance(held, Payment):
+        return *(getattr(held, name) for name in OF_PAYMENT), held.version > 0, hashable(held.facts)
+    if isinstance(held, list):
+        return tuple(map(hashable, held))
+    return frozenset(held) if isinstance(held, set) else astuple(held) if isinstance(held, OpenCommand) else held
+
+
+OF_PAYMENT = [name for name in Payment.__struct_fields__ if name not in {*OF_THE_WAY, "facts"}]
 
 
 def by_ref(row: dict[str, Any]) -> tuple[str, str]:
@@ -71,6 +88,26 @@ def by_ref(row: dict[str, Any]) -> tuple[str, str]:
 def _copied(claim: tuple[str, str]) -> tuple[str, str]:
     """Return the event that a claim is a copy of, if it is one."""
     return claim[0], claim[1].rpartition("#")[0]
+
+
+class Head(NamedTuple):
+    """How a payment stands after some of its ledger rows."""
+
+    hash: bytes = b""
+    version: int = 0
+    xid: int = 0
+    status: Status | None = None
+
+
+def walked(rows: Iterable[LedgerRow], head: Head) -> Head:
+    """Walk rows of a payment that follow others: hashes chain, versions count up, the relay's order never runs back."""
+    for row in rows:
+        assert replace(row).seal(head.hash) == row.hash
+        assert row.relay_xid >= head.xid
+        assert head.version == 0 or row.from_status is not None
+        assert row.version in (None, head.version + 1)
+        head = Head(row.hash, row.version or head.version, row.relay_xid, row.to_status)
+    return head
 
 
 @dataclass
@@ -93,6 +130,10 @@ class MemoryTables:
     duplicates: int = 0
     batches: int = 0
     members: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
+    chained: dict[UUID, tuple[int, Head]] = field(default_factory=dict)
+    """How many of a payment's rows were checked after batches before, and where they lead: a row is never altered."""
+    folded: dict[UUID, tuple[int, Facts]] = field(default_factory=dict)
+    """The same of what they come to."""
 
     def copy(self) -> MemoryTables:
         """Return tables of their own with the same rows: a row is replaced, never altered."""
@@ -105,9 +146,13 @@ class MemoryTables:
 
     def process_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
         """Process records that are decoded already, then wake who waits on names that they bound."""
-        plan = more = self._transact(items, [])
+        return self.carry_out(self.planner(items).plan(items))
+
+    def carry_out(self, plan: Plan) -> Plan:
+        """Write what a batch comes to, then wake who waits on names that it bound."""
+        more = self._written(plan)
         while marked := self._waiting_on(more.bindings):
-            more = self._transact([], marked)
+            more = self._written(self.planner([], marked).plan([]))
             plan.rows += more.rows
             plan.woken += more.woken
             plan.letters += more.letters
@@ -118,13 +163,15 @@ class MemoryTables:
         bound = set(names)
         return sorted(one for one, parking in self.parked.items() if bound & set(names_of(parking.event)))
 
-    def _transact(self, items: Sequence[tuple[Record, Event | Dead]], waking: Sequence[int]) -> Plan:
+    def planner(self, items: Sequence[tuple[Record, Event | Dead]], waking: Sequence[int] = ()) -> Planner:
+        """Begin a transaction: return its planner, with what the transaction has read."""
         known = self._read([item for _, item in items if isinstance(item, Event)], waking)
         self.batches += 1
-        planner = Planner(
+        return Planner(
             known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max, endpoints=self.endpoints
         )
-        plan = planner.plan(items)
+
+    def _written(self, plan: Plan) -> Plan:
         self._write(plan)
         self.check()
         return plan
@@ -265,19 +312,12 @@ class MemoryTables:
             assert row["intent_id"] is None or row["merged_into"] is None, row
 
     def _check_chain(self, payment_id: UUID, chain: Sequence[LedgerRow]) -> None:
-        """Walk the payment's rows: hashes chain, versions are 1..n, relay order never runs back."""
-        before, version, xid, status = b"", 0, 0, None
-        for row in chain:
-            assert replace(row).seal(before) == row.hash
-            assert row.relay_xid >= xid
-            assert version == 0 or row.from_status is not None
-            if row.version is not None:
-                assert row.version == version + 1
-                version = row.version
-            before, xid, status = row.hash, row.relay_xid, row.to_status
+        """Walk the payment's rows up to how it stands."""
+        known, head = self.chained.get(payment_id, (0, Head()))
+        head = walked(chain[known:], head)
+        self.chained[payment_id] = len(chain), head
         held = self.payments[payment_id]
-        assert (held["head_hash"], held["version"], held["head_xid"]) == (before, version, xid)
-        assert held["status"] == status
+        assert Head(held["head_hash"], held["version"], held["head_xid"], held["status"]) == head
 
     def _check_fold(self, payment_id: UUID, chain: Sequence[LedgerRow]) -> None:
         """Fold the payment again from the ledger of its family, and of the attempts that it has adopted; compare."""
@@ -286,25 +326,27 @@ class MemoryTables:
         while grown:
             more = {one for one, row in self.payments.items() if row["merged_into"] in family} - family
             family, grown = family | more, bool(more)
-        facts: dict[Any, Any] = {}
-        for row in chain if len(family) == 1 else (one for one in self.ledger if one.payment_id in family):
+        alone = len(family) == 1
+        known, before = self.folded.get(payment_id, (0, {})) if alone else (0, {})
+        facts = before.copy()
+        for row in chain[known:] if alone else (one for one in self.ledger if one.payment_id in family):
             facts |= newer(facts, reported(row.facts))
+        if alone:
+            self.folded[payment_id] = len(chain), facts
         after, held = project(facts), self.payments[payment_id]
         for column in FOLDED:
             assert getattr(after, column) == held[column], column
 
-    def state(self) -> str:
-        """Return all that what processes later looks at."""
+    def state(self) -> Any:
+        """Return all that what processes later looks at, in whichever order a payment's facts came."""
         payments = [
-            sorted((name, repr(value)) for name, value in row.items() if name not in OF_THE_WAY)
+            (hashable(joined(row["facts"])), hashable([row[name] for name in LOOKED_AT]))
             for row in self.payments.values()
         ]
-        parked = sorted((one.event.event_id, one.waits.reason, one.facts) for one in self.parked.values())
-        claims = sorted((row.source, row.event_id, row.facts) for row in self.events)
+        parked = [(one.event.event_id, one.waits.reason, one.facts) for one in self.parked.values()]
+        claims = [(row.source, row.event_id, row.facts) for row in self.events]
         held = (self.names, self.members, self.bodies, self.open_commands)
-        return repr(
-            (sorted(payments), parked, claims, [sorted(map(repr, one.items())) for one in held], len(self.letters))
-        )
+        return *map(frozenset, (payments, parked, claims)), *map(hashable, held), len(self.letters)
 
     def digest(self) -> str:
         """Return one text for all that a reader of the ledger sees, but for generated ids and times."""

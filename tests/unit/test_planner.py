@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from choices import in_any_order, in_batches, some_again
 from events import (
     INTENT_ID,
     adyen,
     intent,
-    placed,
     record,
     standard,
     stripe_intent,
     understood,
 )
-from every_order import in_every_order
+from every_order import in_every_order, in_every_order_at_once
 from histories import CAPTURED, HISTORIES, PLAIN, History
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,8 +69,8 @@ def test_every_order_gives_one_row(history: History) -> None:
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_every_order_in_one_batch_gives_the_same_row(history: History) -> None:
-    for order in permutations(history.records):
-        at_rest(processed(order), history)
+    for end in in_every_order_at_once(history.records):
+        at_rest(end.tables, history)
 
 
 @given(data=st.data())
@@ -85,13 +85,8 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
     if sum(understood(one).meaning.claim is not None for one in once) > 1:  # all intents have one id
         several = several[:2]
         once = [one for history in several for one in history.records]
-    again = data.draw(st.lists(st.sampled_from(once), max_size=12))
-    order = data.draw(st.permutations([*once, *again]))
-    tables, rest = MemoryTables(), list(order)
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        tables.process(placed(rest[:size]))
-        rest = rest[size:]
+    again = some_again(data.draw, once, 12)
+    tables = processed(*in_batches(data.draw, in_any_order(data.draw, [*once, *again])))
     rows = sorted((history.row for history in several), key=by_ref)
     assert [{name: row[name] for name in like} for row, like in zip(tables.counted, rows, strict=True)] == rows
     assert not tables.parked
