@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import until_waiting
 from dispatching import Office, office
 from outside import outside
 from waiting import until
@@ -168,6 +169,28 @@ async def test_one_order_of_a_provider_is_open_and_so_many_in_all(harness: Offic
         )
     await carry_out(harness)
     await order(harness, provider="square")
+
+
+async def test_of_two_who_order_at_once_the_second_finds_the_first(database: Database) -> None:
+    """How many are open is counted under a lock that lasts until the order before is committed."""
+    now = dt.datetime.now(dt.UTC)
+    asked = [
+        RecallOrder(one, "", now - dt.timedelta(days=1), now, dry_run=True, because="") for one in ("stripe", "mollie")
+    ]
+    holder, observer, *people = [await asyncpg.connect(database.owner_dsn) for _ in range(4)]
+    try:
+        async with holder.transaction():
+            await holder.execute("select from operator_action_heads for update")  # the first waits there, uncommitted
+            first = asyncio.create_task(recall_orders.order_recall(people[0], ADA, asked[0], 1))
+            await until_waiting(observer)
+            second = asyncio.create_task(recall_orders.order_recall(people[1], ADA, asked[1], 1))
+            await until_waiting(observer, 2)
+        await first
+        with pytest.raises(RatchetError, match="1 recalls are not over"):
+            await second
+    finally:
+        for one in (holder, observer, *people):
+            one.terminate()
 
 
 async def test_an_api_that_fails_is_asked_again_and_given_up_at_last(harness: Office) -> None:
