@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from consumer.facts_json import dump_joined, load_reported
 from consumer.fold import newer
+from ops import audit
 from ops.audit import Audit, Evidence, _unsealed, walk
 from ops.cli import app
 from ops.retention import COLUMNS as COLUMNS_MOVED
@@ -77,6 +78,27 @@ async def test_an_untouched_ledger_holds(given: Given) -> None:
     found = await given.audit()
     assert (found.ok, found.broken) == (True, [])
     assert found.rows == await given.owner.fetchval("select count(*) from payment_logs")
+
+
+async def test_a_batch_in_the_middle_of_a_step_is_no_forger(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payments and their rows are read by statements of their own: all of one moment, or live traffic looks forged."""
+    ref, read, batches = await given.owner.fetchval("select max(provider_ref) from payments"), audit.fetch, 0
+
+    async def fetch(connection: Any, name: str, *arguments: Any) -> Any:
+        nonlocal batches
+        found = await read(connection, name, *arguments)
+        if name == "read_chain_heads" and found:
+            async with bench(given.database.dsn) as harness:
+                event = webhook("refund.succeeded", ref, amount=1, child=f"late-{batches}")
+                await harness.process(records([event], first=2000 + batches))
+            batches += 1
+        return found
+
+    monkeypatch.setattr(audit, "fetch", fetch)
+    rows = await given.owner.fetchval("select count(*) from payment_logs")
+    found = await given.audit()
+    assert (batches, found.ok, found.broken, found.rows) == (1, True, [], rows)
+    assert await given.owner.fetchval("select count(*) from payment_logs") == rows + 1
 
 
 @pytest.mark.parametrize(
