@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from mutants.trial import Trial, copied, git
 from sqlmutation.outcomes import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
 RECORD: Final = ROOT / ".ratchet" / "mutation-sql-tests.jsonl"
 VARIABLE: Final = "TESTS_STATEMENTS_SEEN"
@@ -124,26 +125,35 @@ def noted_tests(printed: str, noted: str) -> list[Seen]:
     return [Seen(test, round(seconds.get(test, 0.0), 3), frozenset(paths)) for test, paths in statements.items()]
 
 
-def chosen(path: str, seen: Iterable[Seen], first: Sequence[str], budget: float) -> list[str]:
-    """Return the tests for a statement: in turn one of each file, until they take `budget` seconds together.
+def chosen(path: str, seen: Iterable[Seen], first: Sequence[str], budget: float, named: Container[str]) -> list[str]:
+    """Return the tests for a statement: those that name it, then in turn one of each file, the quickest first.
 
-    Those that noticed a change of it come `first`, then those that load the fewest statements: they are about this one.
+    The others take no more than `budget` seconds together. Those that noticed a change of it come `first`.
     """
     place = {name: number for number, name in enumerate(first)}
-    mine = sorted((one for one in seen if path in one.statements), key=_nearest)
-    turns: dict[str, int] = {}
+    mine = sorted((one for one in seen if path in one.statements), key=lambda one: (one.seconds, one.test))
+    tests, spent = [one.test for one in mine if one.test in named], 0.0
+    turns: Counter[str] = Counter()
     ranked = []
     for one in mine:
-        file = one.test.partition("::")[0]
-        turns[file] = turns.get(file, -1) + 1
-        ranked.append((turns[file], *_nearest(one)))
-    tests, spent = [], 0.0
-    for *_, took, name in sorted(ranked):
+        if one.test not in named:
+            file = one.test.partition("::")[0]
+            ranked.append((turns[file], one.seconds, one.test))
+            turns[file] += 1
+    for _, took, name in sorted(ranked):
         if spent + took <= budget or not tests:
             tests.append(name)
             spent += took
     return sorted(tests, key=lambda name: place.get(name, len(place)))
 
 
-def _nearest(one: Seen) -> tuple[int, float, str]:
-    return len(one.statements), one.seconds, one.test
+def naming(name: str, tests: Iterable[str], text_of: Callable[[str], str]) -> set[str]:
+    """Return those of the tests whose function has the statement's name as a text: they are about it."""
+    found = set()
+    for test in tests:
+        file, _, function = test.partition("::")
+        head = rf"^(?:async )?def {function.partition('[')[0]}\("
+        body = re.search(rf"{head}.*?(?=^[^\s)]|\Z)", text_of(file), re.MULTILINE | re.DOTALL)
+        if body is not None and f'"{name}"' in body[0]:
+            found.add(test)
+    return found

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from mutants.trial import PASSED, Trial, copied, end_of
 from sqlmutation.changes import FOLDERS, Change, UnfaithfulError, changes_of, printed, statements
 from sqlmutation.outcomes import KEPT, REFUSED, SURVIVED, Outcomes, digest_of, explained, keep
 from sqlmutation.page import table
-from sqlmutation.recording import chosen, files_with_statements, fresh, record, recorded
+from sqlmutation.recording import chosen, files_with_statements, fresh, naming, record, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,17 @@ def recorded_anew(files: Sequence[str], environment: dict[str, str]) -> None:
 def tests_by_statement(paths: Sequence[str], outcomes: Outcomes, budget: float) -> dict[str, list[str]]:
     """Return the tests of each statement."""
     seen = [one for tests in recorded().values() for one in tests if (ROOT / one.test.partition("::")[0]).is_file()]
-    return {path: chosen(path, seen, outcomes.noticers(path), budget) for path in paths}
+    found = {}
+    for path in paths:
+        loading = [one.test for one in seen if path in one.statements]
+        named = naming(Path(path).stem, loading, text_of)
+        found[path] = chosen(path, seen, outcomes.noticers(path), budget, named)
+    return found
+
+
+@cache
+def text_of(file: str) -> str:
+    return (ROOT / file).read_text()
 
 
 def work_through(changes: Sequence[Change], tests: dict[str, list[str]], prepared: Prepared, seconds: float) -> None:
