@@ -108,6 +108,7 @@ class SmsJob:
         """Look the message up if it was tried before, then send it if it may be; tell the breaker how that went."""
         message = message_of(row, dt.timedelta(seconds=self._limits.clock_skew_seconds))
         if message is None:
+            self._breaker.abandoned(time.monotonic())
             return Rejected(f"there is no template {row['template']!r}")
         try:
             async with asyncio.timeout(self._calls_seconds):

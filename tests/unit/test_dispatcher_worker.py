@@ -313,6 +313,20 @@ async def test_message_that_hangs_is_unknown_in_half_of_its_claim():
     assert Unknown("x").after_seconds is None
 
 
+async def test_a_message_of_which_there_is_no_template_frees_the_probe():
+    """A release that is newer queued it; nobody was asked, and another message may find out whether all is well."""
+
+    async def nobody() -> Taken:
+        raise AssertionError("it is not sent")
+
+    rows, breaker = sms_row(), Breaker(0.0, 1)
+    rows.row["template"] = "of tomorrow"
+    breaker.failed(time.monotonic())
+    assert await sms_job(rows, nobody, breaker).turn(LEASE)
+    assert rows.written == [("finish_sms", 7, 1, "failed", None)]
+    assert breaker.would_allow(time.monotonic())
+
+
 async def test_failure_before_the_call_frees_the_probe():
     rows, breaker = sms_row(), Breaker(0.0, 1)
     breaker.failed(time.monotonic())
