@@ -66,7 +66,7 @@ async def sign_in(visit: Visit) -> Response:
         metrics.SIGN_INS.labels("limited").inc()
         problem = f"Too many tries. Wait {math.ceil(wait)} seconds."
         return visit.render("login.html", HTTPStatus.TOO_MANY_REQUESTS, target=target, problem=problem, name=name)
-    parts.tries.note(sender)
+    parts.tries.note(sender)  # before it is compared: what comes at the same moment counts too
     person = await _admitted(visit, name)
     if person is None:
         return await _refuse(visit, name, target)
@@ -111,11 +111,17 @@ def _asking(visit: Visit, status: HTTPStatus, problem: str) -> Response:
 
 
 async def choose_password(visit: Visit) -> Response:
-    """Set a person's new password, and end every session that the old one opened."""
+    """Set a person's new password, within the bound on tries, and end every session that the old one opened."""
     person, chosen = visit.person, visit.form.get("chosen", "")
     if person.operator_id is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
+    tries, guessed = visit.parts.tries, f"the password of {person.name}"
+    if wait := tries.wait_seconds(guessed):
+        return _asking(visit, HTTPStatus.TOO_MANY_REQUESTS, f"Too many tries. Wait {math.ceil(wait)} seconds.")
+    tries.note(guessed)  # before it is compared: what comes at the same moment counts too
     current = await visit.parts.rows.admit(person.name, visit.form.get("current", "")[:LENGTH_MAX])
+    if current is not None:
+        tries.forget(guessed)
     problem = _unfit(chosen, visit.form) if current is not None else "The first is not your password by now."
     if problem:
         return _asking(visit, HTTPStatus.UNPROCESSABLE_ENTITY, problem)
