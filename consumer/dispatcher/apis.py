@@ -173,12 +173,13 @@ class Calls:
         """Get an access token where the API wants one and there is none that lives on."""
         if self._grant is None or self.granted:
             return None
+        asked_at = time.monotonic()
         answer = need_available(await self.send(self._grant.request(self._configured)), self.host)
         read = self._grant.read(answer.body) if answer.status == HTTPStatus.OK else None
         if read is None:
             return Refused(f"{self.host} grants no access token: {answer.status}; check the provider's api_ settings")
         self._token = read[0]
-        self._token_until = time.monotonic() + max(read[1] - self._token_margin_seconds, 0.0)
+        self._token_until = asked_at + max(read[1] - self._token_margin_seconds, 0.0)
         return None
 
     def forget_token(self) -> None:
