@@ -102,7 +102,8 @@ class CatchUpReader:
     async def look(self, now: float) -> Reading:
         """Return up to when all is processed; where Kafka does not answer that is logged, and nothing raised."""
         try:
-            return await asyncio.wait_for(self._look(now), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                return await self._look(now)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("parking_clock_blind", error=type(error).__name__)
             await self._close()

@@ -92,7 +92,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _let_go(self, *, clean: bool) -> bool:
         """Note that nothing of ours is in hand; return whether that could be noted."""
         try:
-            await asyncio.wait_for(self._quarantine.marks.let_go(clean=clean), self._settings.commit_timeout_seconds)
+            async with asyncio.timeout(self._settings.commit_timeout_seconds):
+                await self._quarantine.marks.let_go(clean=clean)
         except Exception as error:  # noqa: BLE001 - what is not noted now is noted at the next start
             log.warning("end_not_noted", error=type(error).__name__)
             return False

@@ -213,7 +213,8 @@ class Poller:
         try:
             by = self._checked.identity
             offsets = {TopicPartition(*place): (offset, by) for place, offset in positions.items()}
-            await asyncio.wait_for(self._consumer.commit(offsets), self._settings.commit_timeout_seconds)
+            async with asyncio.timeout(self._settings.commit_timeout_seconds):
+                await self._consumer.commit(offsets)
         except IllegalStateError:
             ours = self._consumer.assignment()
             kept = {place: offset for place, offset in positions.items() if TopicPartition(*place) in ours}

@@ -138,7 +138,8 @@ class Positions:
     async def note(self, positions: Mapping[Place, int]) -> bool:
         """Keep how far partitions were processed; False where Postgres could not take it now."""
         try:
-            await asyncio.wait_for(self._own.note(positions), self._timeout_seconds)
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._own.note(positions)
         except Exception as error:
             if classify(error) not in PASSING | {Failure.CONFLICT}:
                 raise

@@ -33,7 +33,7 @@ from runtime.kafka import ensure_topics, ping
 from runtime.kafka_ends import EndsReader
 from runtime.kafka_records import bound_fetches, tolerate_odd_headers
 from runtime.kafka_security import client_arguments
-from runtime.lease import Leader, holder_name
+from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import classify, open_pool
 from runtime.postgres_looks import commits_wait, keep_looking
@@ -152,7 +152,8 @@ async def _open_pool(settings: Settings) -> Pool:
 
 async def _close_pool(pool: Pool, seconds: float) -> None:
     try:
-        await asyncio.wait_for(pool.close(), seconds)
+        async with asyncio.timeout(seconds):
+            await pool.close()
     except TimeoutError:
         pool.terminate()
 
@@ -209,11 +210,8 @@ async def _patiently(
         else:
             waiting = None
             return part
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            continue
-        return None
+        if await wait_for_event(stop, pause):
+            return None
     return None
 
 
@@ -254,7 +252,8 @@ async def _watch_lag(loop: ConsumerLoop, probe: Probe, processor: Processor, set
         try:
             async with EndsReader(settings.kafka, LAG_TIMEOUT_SECONDS) as reader:
                 while True:
-                    await asyncio.wait_for(watch.look(reader), LAG_TIMEOUT_SECONDS)
+                    async with asyncio.timeout(LAG_TIMEOUT_SECONDS):
+                        await watch.look(reader)
                     _show_partitions(loop, watch, processor, probe)
                     await asyncio.sleep(LAG_INTERVAL_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:

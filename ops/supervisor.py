@@ -182,7 +182,8 @@ class Supervisor:
             seconds = pause_before(kept.ends_in_row - 1, self.settings.role) if kept.ends_in_row else 0.0
             self.report(f"{kept.role} {ended}; starting it again")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._stop.wait()
 
     async def _run_once(self, kept: KeptRole) -> str:
         """Run a role until its process ends; return how, in words."""
