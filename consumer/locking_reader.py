@@ -107,7 +107,7 @@ class LockingReader:
     async def _grew(self, references: Collection[RefKey], payments: Collection[UUID]) -> GrewError:
         """Return what is missing with all that it leads to: each beginning alone would lock one more of a chain."""
         arguments = plain_array(sorted(payments)), *rows.group_arrays(references), self._group_max
-        found = await self._connection.fetchrow(_sql("follow_chains"), *arguments)
+        (found,) = await self._connection.fetch(_sql("follow_chains"), *arguments)
         return GrewError(rows.references_from(found["refs"]), found["payments"] or ())
 
     async def _read_claims(

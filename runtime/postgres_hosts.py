@@ -8,8 +8,8 @@ promoted may still believe that it is one.
 
 A pooler may refuse the settings that a session asks for as it logs in (PgBouncer: `unsupported startup parameter`), or
 drop them (`ignore_startup_parameters`). So they are set again by a statement, and hold either way. It also repeats what
-the server told of itself when it was first asked: a standby that was promoted since would be taken for one for ever. So
-whether a server takes writes is asked of the server, in the session that is to be used.
+the server reported of itself when it was first asked: a standby that was promoted since would be taken for one for
+ever. So whether a server takes writes is asked of the server, in the session that is to be used.
 """
 
 from __future__ import annotations

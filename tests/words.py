@@ -79,7 +79,13 @@ KEPT: Final = (
         "one of the relay's six outputs, as the label of its metrics says; a publisher is what the ingress has",
         (
             *("producers/relay/", "runtime/metrics.py", "deploy/", "RUNBOOK.md", "docs/glossary.md", "docs/model.md"),
-            *("docs/walkthrough.md", "docs/decisions/0034-", "tests/integration/test_relay", "tests/unit/test_relay"),
+            *(
+                "docs/walkthrough.md",
+                "docs/decisions/0034-",
+                "tests/integration/test_relay",
+                "tests/unit/test_relay",
+                "tests/unit/test_first_failure",
+            ),
             *("tests/integration/test_redrive", "tests/model/worlds/", "tests/unit/test_glossary.py"),
             "tests/contract/test_deploy_monitoring.py",
         ),

@@ -88,7 +88,7 @@ async def test_a_batch_in_the_middle_of_a_step_is_no_forger(given: Given, monkey
         nonlocal batches
         found = await read(connection, name, *arguments)
         if name == "read_chain_heads" and found:
-            async with bench(given.database.dsn) as harness:
+            async with batch_harness(given.database.dsn) as harness:
                 event = webhook("refund.succeeded", ref, amount=1, child=f"late-{batches}")
                 await harness.process(records([event], first=2000 + batches))
             batches += 1

@@ -92,7 +92,7 @@ FENCES = (
           (1, 2, "l", None, None, None, 1, 0, 0, 0, "{}", None, None), {0: (9,), 1: (1, 3)}, "recall_orders"),
     Fence("consumer.dispatcher", "delay_recall_order", (1, 60, "why", 1), {0: (9,)}, "recall_orders"),
     Fence("consumer.dispatcher", "end_recall_order", (1, "failed", "why"), {0: (9,)}, "recall_orders"),
-    Fence("consumer", "end_caution", ("t", 0, OWNER), {0: ("u",), 1: (9,), 2: (OTHER,)}, "consumer_marks"),
+    Fence("consumer", "end_quarantine", ("t", 0, OWNER), {0: ("u",), 1: (9,), 2: (OTHER,)}, "consumer_marks"),
     Fence("consumer", "note_probe", ("t", 0, 7, OWNER), {0: ("u",), 1: (9,), 2: (4,), 3: (OTHER,)}, "consumer_marks"),
     Fence("consumer", "let_go", (OWNER, True), {0: (OTHER,)}, "consumer_marks"),
     Fence("consumer", "drop_marks", (OWNER,), {0: (OTHER,)}, "consumer_marks"),

@@ -272,9 +272,9 @@ async def test_the_end_of_a_hunt_is_that_of_one_partition_of_its_owner(
 ) -> None:
     mine, theirs = owners
     before = await marks_of(pool)
-    await run(pool, "end_caution", *PLACE, theirs)
+    await run(pool, "end_quarantine", *PLACE, theirs)
     assert await marks_of(pool) == before
-    await run(pool, "end_caution", *PLACE, mine)
+    await run(pool, "end_quarantine", *PLACE, mine)
     assert await marks_of(pool) == before | {PLACE: (mine, 0, None, None, True)}
 
 

@@ -14,7 +14,8 @@ import pytest
 from dispatching import office
 from outside import outside
 from pydantic import SecretStr
-from relay_rows import eventually, relaying, settings_for
+from relay_rows import relaying, settings_for
+from waiting import until
 
 from runtime.health import readyz
 from runtime.kafka import ensure_topics
@@ -64,25 +65,25 @@ async def led_once(
     """Have a role lead, fail, lose its lease to another one, and stand by."""
     name = urlsplit(database.dsn).path.removeprefix("/")
     async with role as probe:
-        await eventually(lambda: probe.facts.get("leading") and ready(probe))
+        await until(lambda: probe.facts.get("leading") and ready(probe))
         above = await asyncpg.connect(with_database(stack.superuser_dsn, name))
         try:
             async with no_place(stack, database):
-                await eventually(lambda: FULL in str(probe.unready()))
+                await until(lambda: FULL in str(probe.unready()))
                 assert not ready(probe)
                 leases = PostgresLeases(above)
-                other = await eventually_taken(leases, lease_name)
-                await eventually(lambda: not probe.facts["leading"])
-            await eventually(lambda: ready(probe), 5)
+                other = await taken_at_last(leases, lease_name)
+                await until(lambda: not probe.facts["leading"])
+            await until(lambda: ready(probe), within_seconds=5)
             assert probe.facts["leading"] is False
             assert await leases.renew(other, 60), "the other one leads still"
             await leases.release(other)
-            await eventually(lambda: probe.facts["leading"] and ready(probe))
+            await until(lambda: probe.facts["leading"] and ready(probe))
         finally:
             await above.close()
 
 
-async def eventually_taken(leases: PostgresLeases, name: str) -> Lease:
+async def taken_at_last(leases: PostgresLeases, name: str) -> Lease:
     """Take the lease once it has expired."""
     taken: list[Lease | None] = []
 
@@ -90,7 +91,7 @@ async def eventually_taken(leases: PostgresLeases, name: str) -> Lease:
         taken.append(await leases.acquire(name, "another", 60))
         return taken[-1] is not None
 
-    await eventually(take)
+    await until(take)
     assert taken[-1]
     return taken[-1]
 

@@ -319,7 +319,7 @@ PARKED_WAITS = "insert into parked_refs (provider, account, merchant_account, li
 ORPHAN_WAITS = "insert into orphan_refs (provider, account, merchant_account, livemode, kind, ref, letter_id)"
 
 
-async def two_of_each(harness: Bench) -> tuple[list[int], list[int]]:
+async def two_of_each(harness: BatchHarness) -> tuple[list[int], list[int]]:
     """Make two parked events and two open dead letters of orphans that wait on no name; return their ids."""
     await bury(harness, refund("a"), refund("b"))
     await harness.process(records([refund("c"), refund("d")], first=5))
@@ -334,11 +334,11 @@ async def two_of_each(harness: Bench) -> tuple[list[int], list[int]]:
     return [row["id"] for row in parked.parked], [row["id"] for row in letters]
 
 
-async def wait_on(harness: Bench, table: str, names: Sequence[tuple[object, ...]], one: int) -> None:
+async def wait_on(harness: BatchHarness, table: str, names: Sequence[tuple[object, ...]], one: int) -> None:
     await harness.pool.executemany(f"{table} values ($1, $2, $3, $4, $5, $6, $7)", [(*name, one) for name in names])
 
 
-async def test_a_name_is_marked_where_somebody_waits_on_the_whole_of_it(harness: Bench) -> None:
+async def test_a_name_is_marked_where_somebody_waits_on_the_whole_of_it(harness: BatchHarness) -> None:
     ((parked, _), (letter, _)) = await two_of_each(harness)
     await wait_on(harness, PARKED_WAITS, NEAR, parked)
     await wait_on(harness, ORPHAN_WAITS, NEAR, letter)
@@ -355,7 +355,7 @@ async def test_a_name_is_marked_where_somebody_waits_on_the_whole_of_it(harness:
     assert (mark["id"], mark["after_id"], mark["after_letter_id"], mark["new"]) == (again["id"], 0, 0, True)
 
 
-async def test_who_waits_on_a_marked_name_is_found_part_by_part(harness: Bench) -> None:
+async def test_who_waits_on_a_marked_name_is_found_part_by_part(harness: BatchHarness) -> None:
     (parked, letters) = await two_of_each(harness)
     for one, other in zip(parked, letters, strict=True):
         await wait_on(harness, PARKED_WAITS, NEAR, one)
@@ -395,7 +395,7 @@ async def test_who_waits_on_a_marked_name_is_found_part_by_part(harness: Bench) 
     assert len(await found(None, 10)) == 2 + 4
 
 
-async def test_what_one_who_waits_takes_in_memory_is_told(harness: Bench) -> None:
+async def test_what_one_who_waits_takes_in_memory_is_counted(harness: BatchHarness) -> None:
     ((parked, _), (letter, closed)) = await two_of_each(harness)
     await wait_on(harness, PARKED_WAITS, [NAME], parked)
     await wait_on(harness, ORPHAN_WAITS, [NAME], letter)

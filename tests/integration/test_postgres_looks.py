@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from dispatching import office
 from outside import outside
-from relay_rows import eventually, relaying, settings_for
+from relay_rows import relaying, settings_for
 from running_consumer import consuming
+from waiting import until
 
 from runtime import metrics, postgres_looks
 from runtime.kafka import ensure_topics
@@ -37,11 +38,11 @@ async def found_wrong(probe: Probe, off: list[float]) -> None:
     def shown() -> float:
         return float(str(probe.facts.get("postgres_clock_ahead_seconds", 0)))
 
-    await eventually(lambda: -601 < shown() < -598)
+    await until(lambda: -601 < shown() < -598)
     assert abs(metrics.REGISTRY.get_sample_value(name) or 0) > bound
     assert probe.facts["commits_waiting_for_standby"] == 0
     off[0] = 0.0
-    await eventually(lambda: abs(shown()) < 1)
+    await until(lambda: abs(shown()) < 1)
     assert abs(metrics.REGISTRY.get_sample_value(name) or 0) < bound
 
 

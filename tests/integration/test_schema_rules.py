@@ -107,7 +107,7 @@ insert into topic_prefix (prefix) values ('x') on conflict do nothing;
 """A row of each table, or two that are alike."""
 
 
-def twin(table: str, changes: str = "") -> str:
+def copy_of(table: str, changes: str = "") -> str:
     """Return what inserts each row of a table again, as `changes` (jsonb) have it; ids are given anew."""
     return (
         f"insert into {table} overriding user value"
@@ -116,10 +116,10 @@ def twin(table: str, changes: str = "") -> str:
 
 
 UNIQUE = {
-    "payments_pkey": (twin("payments"), "one row a payment"),
-    "payment_refs_pkey": (twin("payment_refs", '{"payment_id": null}'), "a name leads to one payment"),
-    "reference_payments_pkey": (twin("reference_payments", '{"promise": 1}'), "a payment stands under it once"),
-    "payment_logs_claim": (twin("payment_logs", '{"relay_xid": 9, "offset": 9}'), "one effect an event: the backstop"),
+    "payments_pkey": (copy_of("payments"), "one row a payment"),
+    "payment_refs_pkey": (copy_of("payment_refs", '{"payment_id": null}'), "a name leads to one payment"),
+    "reference_payments_pkey": (copy_of("reference_payments", '{"promise": 1}'), "a payment stands under it once"),
+    "payment_logs_claim": (copy_of("payment_logs", '{"relay_xid": 9, "offset": 9}'), "one effect an event"),
     "payment_logs_pkey": (
         (
             "insert into payment_logs overriding system value select (jsonb_populate_record(null::payment_logs,"
@@ -127,8 +127,8 @@ UNIQUE = {
         ),
         "the cursor's order has no ties",
     ),
-    "dead_letters_place": (twin("dead_letters", '{"event_id": "other"}'), "one letter a record"),
-    "redrive_messages_pkey": (twin("redrive_messages", '{"would": "noop"}'), "a letter is in an order once"),
+    "dead_letters_place": (copy_of("dead_letters", '{"event_id": "other"}'), "one letter a record"),
+    "redrive_messages_pkey": (copy_of("redrive_messages", '{"would": "noop"}'), "a letter is in an order once"),
     "redrive_messages_once": (
         (
             "update redrive_messages set status = 'published', claimed_at = now(), published_at = now()"
@@ -137,50 +137,51 @@ UNIQUE = {
         ),
         "two orders never take one letter, also after the first has published it",
     ),
-    "discards_pkey": (twin("discards"), "who gave a letter up is told once"),
-    "erased_letters_pkey": (twin("erased_letters"), "one note a letter"),
-    "dlq_positions_pkey": (twin("dlq_positions"), "one place a partition"),
-    "parked_events_claim": (twin("parked_events", '{"offset": 9}'), "an event waits once"),
-    "parked_refs_pkey": (twin("parked_refs"), "an event waits once on a name"),
-    "orphan_refs_pkey": (twin("orphan_refs"), "a letter waits once on a name"),
-    "wake_marks_pkey": (twin("wake_marks"), "one mark a name"),
-    "consumer_marks_pkey": (twin("consumer_marks"), "one owner a partition"),
-    "consumer_ends_pkey": (twin("consumer_ends"), "an end counts once"),
-    "consumer_offsets_pkey": (twin("consumer_offsets"), "one place a partition"),
-    "leases_pkey": (twin("leases", '{"holder": "other", "token": 2}'), "one holder a lease"),
-    "relay_cursors_pkey": (twin("relay_cursors"), "one cursor a lane"),
-    "epochs_pkey": (twin("epochs"), "an epoch begins once"),
-    "recalled_events_pkey": (twin("recalled_events"), "what two lists show is spooled once"),
-    "recall_cursors_pkey": (twin("recall_cursors"), "one cursor a list"),
+    "discards_pkey": (copy_of("discards"), "who gave a letter up is noted once"),
+    "erased_letters_pkey": (copy_of("erased_letters"), "one note a letter"),
+    "dlq_positions_pkey": (copy_of("dlq_positions"), "one place a partition"),
+    "parked_events_claim": (copy_of("parked_events", '{"offset": 9}'), "an event waits once"),
+    "parked_refs_pkey": (copy_of("parked_refs"), "an event waits once on a name"),
+    "orphan_refs_pkey": (copy_of("orphan_refs"), "a letter waits once on a name"),
+    "wake_marks_pkey": (copy_of("wake_marks"), "one mark a name"),
+    "consumer_marks_pkey": (copy_of("consumer_marks"), "one owner a partition"),
+    "consumer_ends_pkey": (copy_of("consumer_ends"), "an end counts once"),
+    "consumer_offsets_pkey": (copy_of("consumer_offsets"), "one place a partition"),
+    "leases_pkey": (copy_of("leases", '{"holder": "other", "token": 2}'), "one holder a lease"),
+    "relay_cursors_pkey": (copy_of("relay_cursors"), "one cursor an output"),
+    "epochs_pkey": (copy_of("epochs"), "an epoch begins once"),
+    "recalled_events_pkey": (copy_of("recalled_events"), "what two lists show is spooled once"),
+    "recall_cursors_pkey": (copy_of("recall_cursors"), "one cursor a list"),
     "recall_orders_open": (
-        "update recall_orders set status = 'running', started_at = now(); " + twin("recall_orders", '{"account": "b"}'),
-        "one order of a provider is open, begun or not",
+        "update recall_orders set status = 'running', started_at = now(); "
+        + copy_of("recall_orders", '{"account": "b"}'),
+        "one order of a provider is open",
     ),
-    "refetches_payment": (twin("refetches", '{"reason": "hint"}'), "one row however often it is asked"),
-    "sms_transactions_once": (twin("sms_transactions"), "a customer is told once"),
-    "debits_pkey": (twin("debits"), "a debit is watched once"),
-    "body_claims_pkey": (twin("body_claims", '{"event_id": "other"}'), "a body counts once, whatever its id"),
+    "refetches_payment": (copy_of("refetches", '{"reason": "hint"}'), "one row however often it is asked"),
+    "sms_transactions_once": (copy_of("sms_transactions"), "a customer gets one message"),
+    "debits_pkey": (copy_of("debits"), "a debit is watched once"),
+    "body_claims_pkey": (copy_of("body_claims", '{"event_id": "other"}'), "a body counts once, whatever its id"),
     "intent_claims_pkey": (
         "update intent_claims set command = 'capture', provider = null, account = null where command = 'create'; "
-        + twin("intent_claims"), "one answer an Idempotency-Key",
+        + copy_of("intent_claims"), "one answer an Idempotency-Key",
     ),
     "intent_claims_payment": (
-        twin("intent_claims", f'{{"idempotency_key": "{uuid.UUID(int=9)}", "provider_ref": "s"}}')
+        copy_of("intent_claims", f'{{"idempotency_key": "{uuid.UUID(int=9)}", "provider_ref": "s"}}')
         + " where command = 'create'", "a payment is made once",
     ),
     "intent_claims_provider_ref": (
-        twin("intent_claims", f'{{"idempotency_key": "{uuid.UUID(int=9)}", "payment_id": "{Q}"}}')
+        copy_of("intent_claims", f'{{"idempotency_key": "{uuid.UUID(int=9)}", "payment_id": "{Q}"}}')
         + " where command = 'create'", "a client claims a provider's id once",
     ),
-    "commands_payment_id_command_id_key": (twin("commands"), "a command is carried out once"),
+    "commands_payment_id_command_id_key": (copy_of("commands"), "a command is carried out once"),
     "operators_name_key": ("update operators set name = 'x'", "a name is one person"),
-    "operator_tokens_digest_key": (twin("operator_tokens"), "a token opens for one person"),
-    "console_sessions_pkey": (twin("console_sessions"), "a cookie is one session"),
-    "outcome_counts_pkey": (twin("outcome_counts"), "one count a stretch"),
-    "ledger_anchors_pkey": (twin("ledger_anchors"), "a chain begins at one place"),
-    "schema_migrations_pkey": (twin("schema_migrations"), "a file is applied once"),
+    "operator_tokens_digest_key": (copy_of("operator_tokens"), "a token opens for one person"),
+    "console_sessions_pkey": (copy_of("console_sessions"), "a cookie is one session"),
+    "outcome_counts_pkey": (copy_of("outcome_counts"), "one count a stretch"),
+    "ledger_anchors_pkey": (copy_of("ledger_anchors"), "a chain begins at one place"),
+    "schema_migrations_pkey": (copy_of("schema_migrations"), "a file is applied once"),
     **{
-        f"{table}_pkey": (twin(table), "the table has one row")
+        f"{table}_pkey": (copy_of(table), "the table has one row")
         for table in ("parking_clock", "outcome_cursors", "operator_action_heads", "anchor_without_payment",
                       "console_keys", "topic_prefix")
     },

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 from cluster.servers import choose_ports, start_databases, until_up
 from consumer_harness import webhook
-from consumer_stage import stage
+from consumer_processes import consumer_processes
 from pooler import PGBOUNCER, pgbouncer
 from pydantic import SecretStr
 from running_ingress import event, open_ingress
@@ -149,11 +149,11 @@ class Load:
         return [asyncio.create_task(one) for one in works]
 
 
-async def is_told(stack: Endpoints, pair: Databases, load: Load) -> None:
+async def is_reported(stack: Endpoints, pair: Databases, load: Load) -> None:
     """Look at what everybody shows while commits wait."""
     async with connected(settings_of(stack, pair)) as connection:
         standby, *_ = await availability.replication_findings(Settings().ops, connection)
-    assert not standby.ok, "a new session is let in, and told why"
+    assert not standby.ok, "a new session is let in, and the reason reported"
     assert re.search(r"FIRST 1 \(node_b\): 0 there, [1-9]\d* sessions wait for long", standby.found)
     assert int(str(load.ingress.probe.facts["commits_waiting_for_standby"])) >= INTENTS_MAX
     assert (metrics.REGISTRY.get_sample_value("ratchet_commits_waiting") or 0) >= INTENTS_MAX
@@ -185,7 +185,7 @@ async def test_commits_that_wait_for_a_dead_standby_keep_to_their_own_sessions(
             await asyncio.to_thread(pair.b.kill)
             tasks += load.start()
             await asyncio.sleep(PRESSED_SECONDS)
-            await is_told(stack, pair, load)
+            await is_reported(stack, pair, load)
             await asyncio.to_thread(pair.b.start)
             await until_up(pair.synchronous, "the standby is synchronous again")
             await until(lambda: load.taken["intent"] and load.taken["spooled"], "both are taken again, by themselves")
@@ -218,7 +218,7 @@ async def test_a_consumer_whose_commits_wait_says_why_and_is_not_called_stuck(
     """A restart would end nothing, and another one would follow it."""
     kept = pair.of("pg_a")
     owner = postgres.dsn(postgres.OWNER_ROLE, kept.owner_password, kept.ports["postgres"])
-    async with stage(stack.kafka, Database(dsn_of(pair), owner), tmp_path) as harness:
+    async with consumer_processes(stack.kafka, Database(dsn_of(pair), owner), tmp_path) as harness:
         child = harness.spawn(limits={"stall_seconds": STALL_SECONDS})
         await harness.publish([webhook("payment.created", "before")])
         await harness.until_written(1)
@@ -303,7 +303,7 @@ def fires(alert: str, name: str, value: float) -> bool:
 async def test_a_standby_behind_a_pooler_is_found_once_it_is_promoted(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """PgBouncer repeats what the server told of itself when it was first asked: that it was a standby."""
+    """PgBouncer repeats what the server reported of itself when it was first asked: that it was a standby."""
     async with started(tmp_path_factory.mktemp("pooled")) as found:
         with (
             pgbouncer(tmp_path / "a", dsn_of(found, "pg_a"), "session") as first,

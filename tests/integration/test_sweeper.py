@@ -204,7 +204,7 @@ SIZE = (
 )
 
 
-async def overdue(harness: Bench, *seconds: float) -> list[int]:
+async def overdue(harness: BatchHarness, *seconds: float) -> list[int]:
     """Park events that are so long overdue at the moment; return their ids."""
     await harness.process(records([refund(f"p{number}") for number in range(len(seconds))]))
     ids = [row["id"] for row in await harness.fetch("select id from parked_events order by id")]
@@ -215,7 +215,7 @@ async def overdue(harness: Bench, *seconds: float) -> list[int]:
     return ids
 
 
-async def test_the_longest_overdue_are_found_first(harness: Bench) -> None:
+async def test_the_longest_overdue_are_found_first(harness: BatchHarness) -> None:
     first, second, third, *_ = ids = await overdue(harness, 1, 3, 2, 0)
     sql, many = statement("consumer", "find_expired"), 1 << 30
 
@@ -238,7 +238,7 @@ async def test_the_longest_overdue_are_found_first(harness: Bench) -> None:
     assert names == [None], "one that waits on nothing is found as well"
 
 
-async def test_what_was_put_off_or_is_about_to_be_woken_is_not_taken_out(harness: Bench) -> None:
+async def test_what_was_put_off_or_is_about_to_be_woken_is_not_taken_out(harness: BatchHarness) -> None:
     """Between finding and taking somebody may lengthen a deadline, or bind a name."""
     due, woken, taken = await overdue(harness, 0, 5, 5)
     await harness.pool.execute(

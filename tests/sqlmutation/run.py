@@ -148,7 +148,7 @@ def changes_in(paths: Sequence[str]) -> list[Change]:
     """Return all changes of statements that are printed as they are read; name the others."""
     found: list[Change] = []
     try:
-        import pglast  # noqa: F401 - said here how it comes to be there
+        import pglast  # noqa: F401 - here it is explained how to get it
     except ModuleNotFoundError as error:
         raise SystemExit(f"mutation-sql: {error}; `make mutation-sql` installs pglast for itself") from error
     for path in paths:
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         due = [one for one in changes if tests[one.path] and outcomes.of(one, tests[one.path]) is None]
         if due and not options.show:
             work_through(due, tests, ready or started(stack), options.seconds)
-    return told(changes, tests, explained(), all_places=not options.places, page=options.page)
+    return report(changes, tests, explained(), all_places=not options.places, page=options.page)
 
 
 def started(stack: ExitStack) -> Prepared:
@@ -191,7 +191,7 @@ def stale_files() -> list[str]:
     return [one for one in files_with_statements() if one not in known]
 
 
-def told(
+def report(
     changes: Sequence[Change],
     tests: dict[str, list[str]],
     why: dict[tuple[str, str, str, int], str],

@@ -43,9 +43,7 @@ def left_alone(text: str) -> Iterator[str]:
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         nodes = list(ast.walk(function))
-        loops = {
-            name: names_in(one.iter) for one in nodes if isinstance(one, ast.For) for name in names_in(one.target)
-        }
+        loops = {name: names_in(one.iter) for one in nodes if isinstance(one, ast.For) for name in names_in(one.target)}
         awaited = frozenset[str]().union(*(names_in(one.value) for one in nodes if isinstance(one, ast.Await)))
         for one in nodes:
             if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == "cancel":

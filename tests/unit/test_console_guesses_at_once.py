@@ -26,7 +26,7 @@ TRIES, GUESSES = 3, 20
 ADA = Person("ada", Role.ADMIN, 7)
 
 
-class Doors:
+class SlowPasswords:
     """Compares slowly: what is asked at the same moment waits beside each other. No guess is right."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ class Doors:
     async def note_refused_sign_in(self, *_: Any) -> None: ...
 
 
-def visit_of(doors: Doors, tries: Tries, settings: ConsoleSettings, **form: str) -> Any:
+def visit_of(passwords: SlowPasswords, tries: Tries, settings: ConsoleSettings, **form: str) -> Any:
     parts = SimpleNamespace(
-        settings=SimpleNamespace(console=settings), tries=tries, rows=doors, password=doors, sessions=None
+        settings=SimpleNamespace(console=settings), tries=tries, rows=passwords, password=passwords, sessions=None
     )
     return SimpleNamespace(
         form=form,
@@ -73,8 +73,8 @@ async def test_guesses_at_once_are_bounded(
     handler: Callable[[Any], Awaitable[int]], form: dict[str, str], refused: int
 ) -> None:
     settings = ConsoleSettings(login_tries_max=TRIES)
-    doors, tries = Doors(), Tries(settings)
-    guesses = (handler(visit_of(doors, tries, settings, **form)) for _ in range(GUESSES))
+    passwords, tries = SlowPasswords(), Tries(settings)
+    guesses = (handler(visit_of(passwords, tries, settings, **form)) for _ in range(GUESSES))
     answers = Counter(await asyncio.gather(*guesses))
-    assert doors.compared == TRIES
+    assert passwords.compared == TRIES
     assert answers == {refused: TRIES, HTTPStatus.TOO_MANY_REQUESTS: GUESSES - TRIES}

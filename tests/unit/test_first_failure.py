@@ -1,6 +1,6 @@
-"""What runs side by side in a role ends together: the first part that fails ends the others, and their ends are awaited.
+"""What runs side by side in a role ends together: the first part that fails ends the others, which are awaited.
 
-A part that stays ended while the others go on is a lane of which nothing is published any more, with green lights.
+A part that stays ended while the others go on is an output of which nothing is published any more, with green lights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consumer import role as consumer_role
-from consumer.dispatcher.role import Watch, dispatch
+from consumer.dispatcher.role import WorkersHealth, dispatch
 from consumer.pool import WorkerPool
 from producers.relay import role as relay_role
 from producers.relay.loop import LaneHealth
@@ -97,7 +97,7 @@ async def test_the_first_worker_of_a_dispatcher_to_fail_ends_its_term(failing: s
     jobs = {name: PaperJob(name) for name in names}
     with pytest.raises(LeaseLostError, match=failing):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await dispatch(jobs, Settings(), Watch(), LEASE, asyncio.Event())
+            await dispatch(jobs, Settings(), WorkersHealth(), LEASE, asyncio.Event())
     assert parts.ended == set(names)
 
 

@@ -72,9 +72,7 @@ async def test_a_lease_counts_from_when_it_was_asked_for(clock: Clock, monkeypat
     assert (tokens, len(renewals)) == ([1, 2], 1)
 
 
-async def test_an_access_token_counts_from_when_it_was_asked_for(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_access_token_counts_from_when_it_was_asked_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apis, "time", SimpleNamespace(monotonic=clock.monotonic))
     lasts, margin = 3600.0, Settings().refetch.token_margin_seconds
 

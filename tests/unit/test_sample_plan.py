@@ -239,7 +239,7 @@ def test_hints_are_posted_only_where_asked_for() -> None:
     assert found.trust == "hint"
 
 
-def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_paid(plan: Plan) -> None:
+def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_paid(plan: SamplePlan) -> None:
     planned = make_plan(7, lives=300, providers=PROVIDERS, now=NOW, ordered=True)
     place = {post.message_id or post.body: at for at, post in enumerate(planned.posts) if not post.duplicate}
     first = {life.provider_ref: post for life in planned.lives for post in life.posts[:1]}

@@ -40,7 +40,7 @@ MILLISECONDS: Final = re.compile(r"\b(?P<name>px|\w+_ms)=(?P<value>[^,\n]+)")
 SECONDS: Final = re.compile(r"\b(?P<name>ex|timeout|\w*seconds)=(?P<value>[^,\n]+)")
 OF_MILLISECONDS: Final = re.compile(r"1000|(?:_|\b)ms\b|milliseconds|_MS\b|MILLISECONDS|\.timestamp\b|\b0\b|\bNone\b")
 OTHERWISE: Final = {
-    "ops/console/ledger_check.py: statement_timeout_seconds from books_timeout_seconds": "a session for this check alone",
+    "ops/console/ledger_check.py: statement_timeout_seconds from books_timeout_seconds": "a session of its own",
 }
 """Where one stands for another on purpose, and why."""
 
