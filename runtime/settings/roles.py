@@ -219,7 +219,7 @@ class ConsoleSettings(Group):
     session_check_seconds: Seconds = 5.0
     """How soon it is seen here that a session was ended elsewhere."""
     login_tries_max: Count = 5
-    """Passwords that an address may try in one window."""
+    """Passwords that an address may try in one window, and a person who chooses another one as the current one."""
     login_window_seconds: Seconds = 60.0
     """The length of that window."""
     login_refusals_noted_max: Count = 60
