@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from sqlmutation.outcomes import GREEN, NOTICED, SLOW, SURVIVED, digest_of
+from sqlmutation.outcomes import GREEN, NOTICED, SLOW, SURVIVED, digest_of_all, digest_with, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +60,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             noticed = _tried(lambda: _run(session, items, first=True), plan["seconds_max"])
             by = noticed[0] if noticed else ""
             verdict = SLOW if noticed is None else NOTICED if noticed else SURVIVED
-            tests = [by] if by else plan["tests"]
-            digest = digest_of(change["text"], *(Path(name).read_text() for name in _files(tests)))
+            digest = digest_with(change["text"], [by]) if by else digest_of_all(change["text"], plan["tests"])
             line = {"digest": digest, "verdict": verdict, "by": by, "seconds": round(time.monotonic() - began, 1)}
-            _keep(kept, {**line, **change["named"]})
+            keep({**line, **change["named"]}, kept)
             if by:  # what noticed one change of a statement notices the next one often, too
                 items.sort(key=lambda item: item.nodeid != by)
     finally:
@@ -79,18 +78,9 @@ def _green(
     if red is None:
         file.write_text(plan["plain"])
         red = _tried(lambda: _run(session, items, first=False), None) or []
-        digest = digest_of(plan["plain"], *(Path(name).read_text() for name in _files(plan["tests"])))
-        _keep(kept, {"digest": digest, "verdict": GREEN, "red": red, "path": plan["path"]})
+        digest = digest_of_all(plan["plain"], plan["tests"])
+        keep({"digest": digest, "verdict": GREEN, "red": red, "path": plan["path"]}, kept)
     return [item for item in items if item.nodeid not in red]
-
-
-def _files(tests: list[str]) -> list[str]:
-    return sorted({name.partition("::")[0] for name in tests})
-
-
-def _keep(kept: Path, line: dict[str, Any]) -> None:
-    with kept.open("a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def _run(session: pytest.Session, items: list[pytest.Item], *, first: bool) -> list[str]:

@@ -32,6 +32,12 @@ def digest_with(text: str, tests: Iterable[str]) -> str:
     return digest_of(text, *((ROOT / file).read_text() for file in files if (ROOT / file).is_file()))
 
 
+def digest_of_all(text: str, tests: Iterable[str]) -> str:
+    """Return a digest of a statement, the tests that all were run with it, and their files."""
+    names = sorted(tests)
+    return digest_of(digest_with(text, names), *names)
+
+
 class Outcomes:
     """The file of outcomes, as it was when it was read."""
 
@@ -50,7 +56,7 @@ class Outcomes:
         for one in self.about(change):
             if one["verdict"] == NOTICED and one["digest"] == digest_with(change.text, [one["by"]]):
                 return NOTICED
-        found = self._of.get(digest_with(change.text, tests))
+        found = self._of.get(digest_of_all(change.text, tests))
         return None if found is None else str(found["verdict"])
 
     def about(self, change: Change) -> list[dict[str, Any]]:
@@ -59,7 +65,7 @@ class Outcomes:
 
     def red(self, text: str, tests: Iterable[str]) -> list[str] | None:
         """Return which tests fail with the statement unchanged, None where that has not been tried."""
-        found = self._of.get(digest_with(text, tests))
+        found = self._of.get(digest_of_all(text, tests))
         return None if found is None or found["verdict"] != GREEN else list(found["red"])
 
     def noticers(self, path: str) -> list[str]:

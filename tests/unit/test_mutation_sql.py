@@ -19,6 +19,7 @@ from sqlmutation.outcomes import (
     SURVIVED,
     Outcomes,
     digest_of,
+    digest_of_all,
     digest_with,
     explained,
     keep,
@@ -138,8 +139,8 @@ def test_what_one_file_noticed_stays_while_it_is_the_same_and_none_noticed_count
     file, tests = tmp_path / "kept" / "outcomes.jsonl", [HERE, OTHER]
     noticed, left, slow, refused, due = (change(number) for number in range(5))
     keep({"digest": digest_with(noticed.text, [HERE]), "verdict": NOTICED, "by": HERE, **named(noticed)}, file)
-    keep({"digest": digest_with(left.text, tests), "verdict": SURVIVED, "by": "", **named(left)}, file)
-    keep({"digest": digest_with(slow.text, tests), "verdict": SLOW, "by": "", **named(slow)}, file)
+    keep({"digest": digest_of_all(left.text, tests), "verdict": SURVIVED, "by": "", **named(left)}, file)
+    keep({"digest": digest_of_all(slow.text, tests), "verdict": SLOW, "by": "", **named(slow)}, file)
     keep({"digest": digest_of(refused.text), "verdict": REFUSED, "path": refused.path}, file)
     keep({"digest": "of an older file", "verdict": NOTICED, "by": HERE, **named(due)}, file)
     found = Outcomes(file)
@@ -148,6 +149,7 @@ def test_what_one_file_noticed_stays_while_it_is_the_same_and_none_noticed_count
         None,
     ]
     assert [found.of(one, [HERE]) for one in (noticed, left)] == [NOTICED, None]
+    assert found.of(left, [HERE.replace("one", "two"), OTHER]) is None, "another test of these files may notice it"
     assert found.noticers(noticed.path) == [HERE]
     assert found.noticers("ops/sql/list_tokens.sql") == []
 
@@ -155,7 +157,7 @@ def test_what_one_file_noticed_stays_while_it_is_the_same_and_none_noticed_count
 def test_which_tests_fail_without_a_change_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "outcomes.jsonl"
     assert Outcomes(file).red("select 1", [HERE]) is None
-    keep({"digest": digest_with("select 1", [HERE]), "verdict": GREEN, "red": [HERE], "path": "x.sql"}, file)
+    keep({"digest": digest_of_all("select 1", [HERE]), "verdict": GREEN, "red": [HERE], "path": "x.sql"}, file)
     assert Outcomes(file).red("select 1", [HERE]) == [HERE]
     assert Outcomes(file).red("select 2", [HERE]) is None
 
