@@ -328,10 +328,7 @@ CLOCK_AHEAD: Final = gauge(
     "ratchet_postgres_clock_ahead_seconds",
     "Seconds that Postgres's clock is surely ahead of this process's, below 0 where it is behind.",
 )
-COMMITS_WAITING: Final = gauge(
-    "ratchet_commits_waiting",
-    "Sessions shown to this process's role whose COMMIT has waited for a synchronous standby for two seconds.",
-)
+COMMITS_WAITING: Final = gauge("ratchet_commits_waiting", "COMMITs of our role that wait for a standby for 2 s.")
 OLDEST_TRANSACTION_SECONDS: Final = gauge(
     "ratchet_oldest_transaction_seconds",
     "How long the oldest open transaction, which the relay waits for, has been seen. Sampled by the relay that leads.",

@@ -149,11 +149,11 @@ class Load:
         return [asyncio.create_task(one) for one in works]
 
 
-async def is_reported(stack: Endpoints, pair: Databases, load: Load) -> None:
+async def is_shown(stack: Endpoints, pair: Databases, load: Load) -> None:
     """Look at what everybody shows while commits wait."""
     async with connected(settings_of(stack, pair)) as connection:
         standby, *_ = await availability.replication_findings(Settings().ops, connection)
-    assert not standby.ok, "a new session is let in, and the reason reported"
+    assert not standby.ok, "a new session is let in, and learns why"
     assert re.search(r"FIRST 1 \(node_b\): 0 there, [1-9]\d* sessions wait for long", standby.found)
     assert int(str(load.ingress.probe.facts["commits_waiting_for_standby"])) >= INTENTS_MAX
     assert (metrics.REGISTRY.get_sample_value("ratchet_commits_waiting") or 0) >= INTENTS_MAX
@@ -185,7 +185,7 @@ async def test_commits_that_wait_for_a_dead_standby_keep_to_their_own_sessions(
             await asyncio.to_thread(pair.b.kill)
             tasks += load.start()
             await asyncio.sleep(PRESSED_SECONDS)
-            await is_reported(stack, pair, load)
+            await is_shown(stack, pair, load)
             await asyncio.to_thread(pair.b.start)
             await until_up(pair.synchronous, "the standby is synchronous again")
             await until(lambda: load.taken["intent"] and load.taken["spooled"], "both are taken again, by themselves")
