@@ -242,12 +242,12 @@ async def test_an_open_query_is_answered_or_refused_by_its_own_webhook(owner: as
             assert await owner.fetchval(sql, "stripe", "ACME", "q1", *more) is not None
             row = await owner.fetchrow("select *, next_attempt_at - now() as ahead from refetches where id = $1", one)
             assert row is not None
-            told = (row["status"], row["attempts"], row["query_id"], row["last_error"], row["known"])
+            stored = (row["status"], row["attempts"], row["query_id"], row["last_error"], row["known"])
             if name == "refuse_query":
-                assert told == ("queued", 3, None, "why", False)
+                assert stored == ("queued", 3, None, "why", False)
                 assert (row["next_attempt_at"], row["updated_at"]) == (NOW - HOUR, NOW if asked_again else NOW - HOUR)
             else:
-                assert told == ("queued" if asked_again else "done", 0 if asked_again else 3, None, None, True)
+                assert stored == ("queued" if asked_again else "done", 0 if asked_again else 3, None, None, True)
                 assert 50 < row["ahead"].total_seconds() < 70
                 assert row["updated_at"] > NOW
             await owner.execute("delete from refetches")
@@ -343,7 +343,7 @@ async def test_the_end_of_a_message_is_that_of_its_claim(owner: asyncpg.Connecti
     assert (await messages(owner))[one][:3] == ("sent", 2, "SM1")
     assert (await messages(owner))[same][:3] == ("sending", 3, None)
     await owner.execute(statement(DISPATCHER, "finish_sms"), one, 2, "failed", "SM2")
-    assert (await messages(owner))[one][:3] == ("sent", 2, "SM1"), "what has been said stands"
+    assert (await messages(owner))[one][:3] == ("sent", 2, "SM1"), "what has been noted stands"
 
 
 LEDGER_ROW = """

@@ -148,7 +148,7 @@ def changes_in(paths: Sequence[str]) -> list[Change]:
     """Return all changes of statements that are printed as they are read; name the others."""
     found: list[Change] = []
     try:
-        import pglast  # noqa: F401 - here it is explained how to get it
+        import pglast  # noqa: F401 - who has none learns here how to get it
     except ModuleNotFoundError as error:
         raise SystemExit(f"mutation-sql: {error}; `make mutation-sql` installs pglast for itself") from error
     for path in paths:
