@@ -293,3 +293,134 @@ async def test_what_one_cursor_has_not_passed_is_neither_removed_nor_archived(ow
         assert [(row["relay_xid"], row["id"]) for row in archived] == published[1:]
     assert [row["id"] for row in await owner.fetch(statement("ops", "list_old_rows"), 2)] == ids[1:3]
     assert [row["id"] for row in await owner.fetch(statement("ops", "list_rows_to_archive"), 0, 0, 2)] == ids[1:3]
+
+
+REDRIVE = """
+insert into redrives (requested_by, filter, rate_per_second, policy, failure_ratio_max, failures_min, forced, matched,
+    failed, selected, status, updated_at, stop_requested_by, started_at, ended_at, published, skipped)
+select 'alice', '{}', 1, 'keep_going', 0.5, 1, false, 9, 0, case when n.status = 'done' then 2 else 9 end, n.status,
+    n.at, n.stopped_by, case when begun then n.at end,
+    case when n.status in ('done', 'stopped', 'failed') then n.at end,
+    begun::int, begun::int
+from (select $1::text as status, $2::timestamptz as at, $3::text as stopped_by, $1 <> 'queued' or $4 as begun) as n
+returning id
+"""
+MESSAGE = """
+insert into redrive_messages (redrive_id, dead_letter_id, would, status, claimed_at, published_at, detail)
+values ($1, $2, 'apply', $3::text, case when $3 in ('publishing', 'published') then now() end,
+    case when $3 = 'published' then now() end, case when $3 = 'skipped' then 'why' end)
+"""
+
+
+async def redrive(owner: asyncpg.Connection[Any], status: str = "running", stopped_by: str | None = None) -> int:
+    """Make a redrive; one that waits has begun before, and was resumed, where somebody is named who stopped it."""
+    return int(await owner.fetchval(REDRIVE, status, MOMENT, stopped_by, stopped_by is not None))
+
+
+async def sent(owner: asyncpg.Connection[Any], redrive_id: int, status: str, letter: str = "redriven") -> int:
+    letter_id = await add(owner, status=letter)
+    await owner.execute(MESSAGE, redrive_id, letter_id, status)
+    return letter_id
+
+
+async def message_states(owner: asyncpg.Connection[Any]) -> dict[tuple[int, int], str]:
+    found = await owner.fetch("select * from redrive_messages")
+    return {(row["redrive_id"], row["dead_letter_id"]): row["status"] for row in found}
+
+
+async def counted(owner: asyncpg.Connection[Any]) -> dict[int, tuple[int, int, bool]]:
+    found = await owner.fetch("select *, updated_at > $1 as now from redrives", MOMENT)
+    return {row["id"]: (row["published"], row["skipped"], row["now"]) for row in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "to", "counts"),
+    [
+        ("finish_redrive_messages", "publishing", ("published", "redriven"), (2, 1, True)),
+        ("return_redrive_messages", "publishing", ("skipped", "open"), (1, 2, True)),
+        ("skip_redrive_messages", "queued", ("skipped", "redriven"), (1, 2, True)),
+        ("requeue_redrive_messages", "publishing", ("queued", "open"), (1, 1, False)),
+        ("claim_redrive_messages", "queued", ("publishing", "redriven"), (1, 1, False)),
+    ],
+)
+async def test_a_redrive_moves_its_own_letters_from_one_state_to_the_next(
+    owner: asyncpg.Connection[Any], name: str, of: str, to: tuple[str, str], counts: tuple[int, int, bool]
+) -> None:
+    mine, others = await redrive(owner), await redrive(owner)
+    before = "open" if name == "claim_redrive_messages" else "redriven"
+    moved = await sent(owner, mine, of, before)
+    states_of_messages = [one for one in ("queued", "publishing", "published", "skipped") if one != of]
+    left = [await sent(owner, mine, one, before) for one in states_of_messages] if before != "open" else []
+    left += [await sent(owner, others, of, before)]
+    all_of_it = name == "requeue_redrive_messages"
+    left += [] if all_of_it else [await sent(owner, mine, of, before)]
+    asked_for = [moved, *left[:-1]] if not all_of_it else []
+    if before == "open":  # the caller asks for letters of its own alone, which another may have as well
+        asked_for = [moved]
+        await owner.execute(MESSAGE, others, moved, of)
+    arguments: list[Any] = [] if all_of_it else [asked_for]
+    if name in {"return_redrive_messages", "skip_redrive_messages"}:
+        arguments.append(["because" * 100] * len(asked_for))
+    messages_before, letters_before = await message_states(owner), await states(owner)
+    await owner.execute(statement("producers", name), mine, *arguments)
+    assert await message_states(owner) == messages_before | {(mine, moved): to[0]}
+    assert await states(owner) == letters_before | {moved: to[1]}
+    assert await counted(owner) == {mine: counts, others: (1, 1, False)}
+    row = await owner.fetchrow(
+        "select * from redrive_messages where dead_letter_id = $1 and redrive_id = $2", moved, mine
+    )
+    assert row is not None
+    assert row["detail"] == (("because" * 100)[:500] if to[0] == "skipped" else None)
+
+
+async def test_a_letter_that_is_open_no_more_is_not_taken_by_a_redrive(owner: asyncpg.Connection[Any]) -> None:
+    mine = await redrive(owner)
+    closed = await sent(owner, mine, "queued", "discarded")
+    await owner.execute(statement("producers", "claim_redrive_messages"), mine, [closed])
+    assert (await message_states(owner), await states(owner)) == ({(mine, closed): "queued"}, {closed: "discarded"})
+    for name, arguments in (("return_redrive_messages", ([closed], ["why"])), ("requeue_redrive_messages", ())):
+        await owner.execute("update redrive_messages set status = 'publishing', claimed_at = now(), detail = null")
+        await owner.execute(statement("producers", name), mine, *arguments)
+        assert await states(owner) == {closed: "discarded"}, "what somebody decided meanwhile stands"
+
+
+async def test_a_redrive_begins_stops_goes_on_and_ends_in_its_states(owner: asyncpg.Connection[Any]) -> None:
+    all_states = ("queued", "running", "done", "stopped", "failed")
+    for name, arguments, moved in (
+        ("start_redrive", (), {"queued": "running"}),
+        ("end_redrive", ("failed", "why"), {"queued": "failed", "running": "failed"}),
+        ("stop_redrive", ("bob",), {"queued": "queued", "running": "running"}),
+        ("resume_redrive", ("bob",), {"stopped": "queued", "failed": "queued"}),
+    ):
+        module = "ops" if name in {"stop_redrive", "resume_redrive"} else "producers"
+        for status in all_states:
+            one, neighbour = await redrive(owner, status), await redrive(owner, status)
+            await owner.execute(statement(module, name), one, *arguments)
+            rows = {row["id"]: row for row in await owner.fetch("select * from redrives")}
+            assert rows[one]["status"] == moved.get(status, status), (name, status)
+            assert (rows[one]["updated_at"] > MOMENT) == (status in moved), (name, status)
+            assert (rows[neighbour]["status"], rows[neighbour]["updated_at"]) == (status, MOMENT)
+            assert rows[neighbour]["stop_requested_by"] is None
+            if status in moved:
+                assert rows[one]["stop_requested_by"] == ("bob" if name == "stop_redrive" else None)
+                started = rows[one]["started_at"]
+                assert (started is None) == (status == "queued" and name == "stop_redrive"), (name, status)
+                assert started is None or (started > MOMENT) == (status == "queued")
+                assert (rows[one]["ended_at"] is not None) == (name == "end_redrive")
+                assert rows[one]["published_before"] == (1 if name == "resume_redrive" else 0), (name, status)
+            await owner.execute("delete from redrives")
+    one = await redrive(owner, "running", "carol")
+    await owner.execute(statement("ops", "stop_redrive"), one, "bob")
+    assert await owner.fetchval("select stop_requested_by from redrives") == "carol", "who asked first is kept"
+    await owner.execute(statement("ops", "resume_redrive"), one, "bob")
+    row = await owner.fetchrow("select status, stop_requested_by, stop_reason from redrives")
+    assert row == ("queued", None, "resumed by bob")
+
+
+async def test_the_redrive_under_way_goes_before_those_that_wait(owner: asyncpg.Connection[Any]) -> None:
+    await redrive(owner, "done")
+    waiting = [await redrive(owner, "queued") for _ in range(2)]
+    sql = statement("producers", "read_redrive")
+    assert (await owner.fetchrow(sql))["id"] == waiting[0]
+    running = await redrive(owner, "running")
+    assert [row["id"] for row in await owner.fetch(sql)] == [running]
