@@ -47,25 +47,31 @@ class Source:
     uses: dict[Use, int] = field(default_factory=dict)
 
 
-USES: dict[type[ast.AST], Callable[[Any], Use | None]] = {
-    ast.Name: lambda node: Use(NAME, (node.id,)),
-    ast.arg: lambda node: Use(NAME, (node.arg,)),
-    ast.keyword: lambda node: Use(NAME, (node.arg,)) if node.arg else None,
-    ast.ClassDef: lambda node: Use(NAME, (node.name,)),
-    ast.FunctionDef: lambda node: Use(NAME, (node.name,)),
-    ast.AsyncFunctionDef: lambda node: Use(NAME, (node.name,)),
-    ast.Attribute: lambda node: Use(ATTRIBUTE, (node.attr,), getattr(node.value, "id", "")),
-    ast.Constant: lambda node: Use(TEXT, (node.value,)) if isinstance(node.value, str) else None,
-    ast.Import: lambda node: Use(IMPORT, tuple(one.name for one in node.names)),
-    ast.ImportFrom: lambda node: Use(
-        IMPORT_FROM, (node.module or "", *(one.name for one in node.names)), node.module or ""
+_Found = tuple[str, str | tuple[str, ...], str]
+"""A use as it is found, of one word without a tuple of its own: most uses are found many times, and kept once."""
+
+USES: dict[type[ast.AST], Callable[[Any], _Found | None]] = {
+    ast.Name: lambda node: (NAME, node.id, ""),
+    ast.arg: lambda node: (NAME, node.arg, ""),
+    ast.keyword: lambda node: (NAME, node.arg, "") if node.arg else None,
+    ast.ClassDef: lambda node: (NAME, node.name, ""),
+    ast.FunctionDef: lambda node: (NAME, node.name, ""),
+    ast.AsyncFunctionDef: lambda node: (NAME, node.name, ""),
+    ast.Attribute: lambda node: (ATTRIBUTE, node.attr, getattr(node.value, "id", "")),
+    ast.Constant: lambda node: (TEXT, node.value, "") if isinstance(node.value, str) else None,
+    ast.Import: lambda node: (IMPORT, tuple([one.name for one in node.names]), ""),
+    ast.ImportFrom: lambda node: (
+        IMPORT_FROM, (node.module or "", *(one.name for one in node.names)), node.module or "",
     ),
-}
+}  # fmt: skip
 """What a node of each kind names; of the others nothing. By its type: this is asked of half a million nodes."""
 
+FUNCTIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
+DOCUMENTED = FUNCTIONS | {ast.Module, ast.ClassDef}
 
-def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all below it that says something, each before what it holds; `ast.walk` takes twice as long."""
+
+def nodes_of(tree: ast.AST) -> Iterator[Any]:
+    """Yield a node and all below it that says something, each before what it holds; `ast.walk` takes longer."""
     left = [tree]
     while left:
         node = left.pop()
@@ -85,18 +91,20 @@ def read(text: str) -> Source:
     tree = ast.parse(text)
     found = Source([node.name for node in tree.body if isinstance(node, ast.ClassDef)])
     alone: set[int] = set()  # values that nobody takes, as docstrings; a statement is walked before its value
+    uses: dict[_Found, int] = {}
     for node in nodes_of(tree):
-        if isinstance(node, ast.Expr):
+        kind = type(node)
+        if kind is ast.Expr:
             alone.add(id(node.value))
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        elif kind in FUNCTIONS:
             found.functions.append(Function(node.name, (node.end_lineno or node.lineno) - node.lineno + 1))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            docstring := ast.get_docstring(node)
-        ):
+        if kind in DOCUMENTED and (docstring := ast.get_docstring(node)):
             found.docstrings.append(docstring)
-        names = USES.get(type(node))
+        names = USES.get(kind)
         if names is not None and id(node) not in alone and (use := names(node)):
-            found.uses.setdefault(use, getattr(node, "lineno", 0))
+            uses.setdefault(use, getattr(node, "lineno", 0))
+    for (way, words, of), line in uses.items():
+        found.uses[Use(way, words if isinstance(words, tuple) else (words,), of)] = line
     return found
 
 
