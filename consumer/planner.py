@@ -85,16 +85,18 @@ class Planner:
         """Take the batch's events in order, then whatever waits; return all that is to be written."""
         waiting: list[Waiting] = []
         for record, item in items:
-            self.take(record, item, waiting)
+            waiting += self.take(record, item)
         return self.finish(waiting)
 
-    def take(self, record: Record, item: Event | Dead, waiting: list[Waiting]) -> None:
-        """Take one record of the batch in; what has to wait is added to `waiting`."""
+    def take(self, record: Record, item: Event | Dead) -> list[Waiting]:
+        """Take one record of the batch in; return its event where it has to wait."""
+        waiting: list[Waiting] = []
         one = item if isinstance(item, Dead) else self._tied(item)
         if isinstance(one, Dead):
             self._bury(record, one)
         else:
             self._take(one, waiting)
+        return waiting
 
     def finish(self, waiting: list[Waiting]) -> Plan:
         """Try what waits, of the batch and parked, once all is taken in; return all that is to be written."""

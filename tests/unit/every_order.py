@@ -20,7 +20,7 @@ from consumer.fold import newer, project
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from consumer.planner import Planner, Waiting
     from consumer.verdict import Dead
@@ -122,7 +122,17 @@ def in_every_order_at_once(records: Sequence[Record]) -> list[End]:
         reached = following
     ends = list(_ends([*reached.values()], tables))
     assert sum(end.orders for end in ends) == factorial(len(records))
+    _check_whole(items, [begun.taken for begun in reached.values()], ends)
     return ends
+
+
+def _check_whole(items: Sequence[Item], orders: Iterable[tuple[int, ...]], ends: Sequence[End]) -> None:
+    """Assert that batches that are planned as a whole come to one of the ends."""
+    states = {end.tables.state() for end in ends}
+    for order in orders:
+        whole = MemoryTables()
+        whole.process_items([items[place] for place in order])
+        assert whole.state() in states, order
 
 
 def _add(reached: dict[Any, Begun], begun: Begun) -> None:
@@ -136,8 +146,7 @@ def _add(reached: dict[Any, Begun], begun: Begun) -> None:
 def _taken(begun: Begun, place: int, item: Item) -> Begun:
     """Return a batch that has taken one more record in."""
     planner = forked(begun.planner)
-    waits: list[Waiting] = []
-    planner.take(*item, waits)
+    waits = planner.take(*item)
     _check_chains(planner, begun.planner)
     more = (place,) if waits else ()
     ways = {(*way, *more): ((*order, place), orders) for way, (order, orders) in begun.ways.items()}
