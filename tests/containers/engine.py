@@ -124,7 +124,7 @@ def engine() -> Iterator[Engine]:
     version = answers("podman", "info", "--format", "{{.Version.Version}} with {{.Host.OCIRuntime.Name}}")
     if version is None:
         raise AbsentError("no container engine answers: start Docker, or install podman")
-    socket = HOME / "podman.sock"
+    socket = HOME / f"podman-{os.getpid()}.sock"  # of this process alone: runs may go on at the same time
     socket.parent.mkdir(parents=True, exist_ok=True)
     socket.unlink(missing_ok=True)
     with (HOME / "podman.log").open("wb") as log:
@@ -141,6 +141,7 @@ def engine() -> Iterator[Engine]:
     finally:
         service.terminate()
         service.wait(SERVICE_SECONDS_MAX)
+        socket.unlink(missing_ok=True)
 
 
 def ask_health_checks(found: Engine, over: threading.Event) -> None:
