@@ -75,7 +75,7 @@ POOLS: dict[str, tuple[Callable[[], Awaitable[object]], dict[str, str | None]]] 
         {"plan_cache_mode": "force_custom_plan"},
     ),
     "dispatcher": (
-        lambda: dispatcher_role._open_when_there(SETTINGS, asyncio.Event(), dispatcher_role.Watch()),
+        lambda: dispatcher_role._open_when_there(SETTINGS, asyncio.Event(), dispatcher_role.WorkersHealth()),
         {},
     ),
 }

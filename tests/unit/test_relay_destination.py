@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
-from parts_side_by_side import Parts
 
 from producers.relay import destination as destinations
-from producers.relay import role
 from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.lanes import Batch, SpoolLane
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.records import Outgoing
-from producers.relay.redrive import NAME as REDRIVES
 from producers.relay.role import watch_health
 from runtime.health import Probe
 from runtime.kafka_partitions import partition_of
 from runtime.lease import Lease
 from runtime.settings import KafkaSettings, Settings
-from schemas.errors import LeaseLostError, UnavailableError
+from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,28 +134,3 @@ def test_a_relay_that_leads_no_more_is_not_unready_for_what_failed_in_its_term()
     health["changes"].rest()
     assert probe.unready() is None
     assert not health["changes"].halted
-
-
-LANES = ("changes", "state", "commands", "dead_letters", "spool", REDRIVES)
-TASKS = (*LANES, "cleaning", "sampling")
-
-
-@pytest.mark.parametrize("failing", TASKS)
-async def test_the_first_part_of_a_relay_to_fail_ends_its_term(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = Parts(failing, len(TASKS))
-
-    class PaperLoop:
-        def __init__(self, lane: Any, *_: Any) -> None:
-            self.name = lane.name
-
-        async def run(self, *_: Any) -> None:
-            await parts.run(self.name)
-
-    monkeypatch.setattr(role, "LaneLoop", PaperLoop)
-    monkeypatch.setattr(role, "keep_clean", lambda *_: parts.run("cleaning"))
-    monkeypatch.setattr(role, "keep_sampling", lambda *_: parts.run("sampling"))
-    health = {name: LaneHealth() for name in LANES}
-    with pytest.raises(LeaseLostError, match=failing):
-        async with asyncio.timeout(5):
-            await role._carry(Settings(), None, health, {}, Lease("relay", "me", 1), asyncio.Event())  # type: ignore[arg-type]
-    assert parts.ended == set(TASKS)
