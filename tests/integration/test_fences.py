@@ -41,8 +41,8 @@ insert into recall_orders (id, provider, account, since, until, dry_run, request
     turns)
 overriding system value
 values (1, 'p', '', '{MARK}', '{LATER}', false, 'a', '', 'running', now(), 2);
-insert into consumer_marks (topic, partition, owner, start_offset, unclean_ends, probing_offset)
-values ('t', 0, '{OWNER}', 5, 3, 6);
+insert into consumer_marks (topic, partition, owner, start_offset, unclean_ends, careful_until, probing_offset)
+values ('t', 0, '{OWNER}', 5, 3, 50, 6), ('t', 1, '{OWNER}', 5, 3, null, 6);
 insert into spool (id, topic, value, header_names, header_values)
 overriding system value values (100, 't', '', '{{}}', '{{}}');
 update relay_cursors set relay_xid = 5, id = 5, system_identifier = null, epoch = null;

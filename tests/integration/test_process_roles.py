@@ -279,3 +279,21 @@ async def test_a_function_is_for_those_who_ask_it(granted: Any, function: str, p
         if await granted.fetchval("select has_function_privilege($1, $2, 'execute')", f"ratchet_{process}", function)
     ]
     assert may == processes
+
+
+async def test_who_waits_no_more_takes_its_names_along(granted: Any) -> None:
+    """Names go by the schema, with the owner's rights: the consumer removes the event and may not touch them itself."""
+    await granted.execute(
+        "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)"
+        " values ('p', '', '', true, 'payment', 'r');"
+        ' insert into parked_events (source, event_id, event_type, reason, detail, facts, topic, partition, "offset",'
+        " timestamp_ms, header_names, header_values, parked_at, deadline)"
+        " values ('p', 'e', 'k', 'orphan', '', '[]', 't', 0, 0, 0, '{}', '{}', now(), now());"
+        " insert into parked_refs (provider, account, merchant_account, livemode, kind, ref, parked_id)"
+        " select 'p', '', '', true, 'payment', 'r', id from parked_events"
+    )
+    await granted.execute("set role ratchet_consumer")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await granted.execute("delete from parked_refs")
+    assert await granted.execute("delete from parked_events") == "DELETE 1"
+    assert await granted.fetchval("select count(*) from parked_refs") == 0
