@@ -334,6 +334,20 @@ async def test_where_an_offset_is_gone_all_that_is_still_there_is_read(error: Ca
         assert harness.processor.processed == [3, 4, 5]
 
 
+@pytest.mark.parametrize(("how", "begin"), [("cut", 3), ("made anew", 0)])
+async def test_nothing_of_before_is_committed_where_a_partition_begins_anew(how: str, begin: int) -> None:
+    """Neither what is ready nor what is still in hand: its offsets are those of other records by now."""
+    taking = poller.Poller(Truncated(assigned={TP0}), Positions(Own(), PATIENCE_SECONDS), LIMITS, ())  # type: ignore[arg-type]
+    done, in_hand = taking.offsets.begin(P0, 8), taking.offsets.begin(P0, 9)
+    taking.offsets.mark_processed([done])
+    if how == "cut":
+        await taking._restart(TP0, 9)
+    else:
+        taking.read_anew(TP0.topic)
+    taking.offsets.mark_processed([in_hand])
+    assert taking.offsets.take_ready() == {P0: begin}
+
+
 async def test_what_is_processed_is_committed() -> None:
     async with running() as harness:
         harness.member.publish(7)
