@@ -207,6 +207,19 @@ async def test_calls_about_what_nobody_knows_have_a_budget():
     assert {name for name, *_ in known.written} == {"fail_refetch"}
 
 
+async def test_a_guess_of_an_account_with_a_capital_letter_is_spent_too():
+    """APIs are kept by names in small letters; else strangers would have calls without a bound."""
+
+    async def ask() -> Refused:
+        return Refused("gone")
+
+    rows, api = Rows(account="Acme", known=False), ScriptedApi(ask)
+    job = RefetchJob(rows, {("stripe", "acme"): api}, Settings(), SystemClock())  # type: ignore[arg-type, dict-item]
+    assert await job.turn(LEASE)
+    assert [name for name, *_ in rows.written] == ["fail_refetch", "trim_refetches"]
+    assert not api.guesses.take(time.monotonic())
+
+
 async def test_what_the_api_does_not_know_is_no_error_and_is_asked_about_seldom():
     """The clock would write an error line at each question."""
 
