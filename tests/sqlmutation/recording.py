@@ -19,7 +19,7 @@ from mutants.trial import Trial, copied, git
 from sqlmutation.outcomes import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 RECORD: Final = ROOT / ".ratchet" / "mutation-sql-tests.jsonl"
 VARIABLE: Final = "TESTS_STATEMENTS_SEEN"
@@ -125,35 +125,41 @@ def noted_tests(printed: str, noted: str) -> list[Seen]:
     return [Seen(test, round(seconds.get(test, 0.0), 3), frozenset(paths)) for test, paths in statements.items()]
 
 
-def chosen(path: str, seen: Iterable[Seen], first: Sequence[str], budget: float, named: Container[str]) -> list[str]:
-    """Return the tests for a statement: those that name it, then in turn one of each file, the quickest first.
+def chosen(path: str, seen: Iterable[Seen], first: Sequence[str], budget: float, about: Mapping[str, int]) -> list[str]:
+    """Return the tests for a statement: those that are about it, then in turn one of each file, the quickest first.
 
-    The others take no more than `budget` seconds together. Those that noticed a change of it come `first`.
+    All but those that name it themselves take no more than `budget` seconds together. Those that noticed a change of it
+    come `first`.
     """
     place = {name: number for number, name in enumerate(first)}
     mine = sorted((one for one in seen if path in one.statements), key=lambda one: (one.seconds, one.test))
-    tests, spent = [one.test for one in mine if one.test in named], 0.0
     turns: Counter[str] = Counter()
     ranked = []
     for one in mine:
-        if one.test not in named:
-            file = one.test.partition("::")[0]
-            ranked.append((turns[file], one.seconds, one.test))
-            turns[file] += 1
-    for _, took, name in sorted(ranked):
-        if spent + took <= budget or not tests:
+        file = one.test.partition("::")[0]
+        ranked.append((about.get(one.test, FAR), turns[file], one.seconds, one.test))
+        turns[file] += 1
+    tests, spent = [], 0.0
+    for nearness, _, took, name in sorted(ranked):
+        if nearness == NAMES_IT or spent + took <= budget or not tests:
             tests.append(name)
-            spent += took
+            spent += 0.0 if nearness == NAMES_IT else took
     return sorted(tests, key=lambda name: place.get(name, len(place)))
 
 
-def naming(name: str, tests: Iterable[str], text_of: Callable[[str], str]) -> set[str]:
-    """Return those of the tests whose function has the statement's name as a text: they are about it."""
-    found = set()
+NAMES_IT, BESIDE, FAR = range(3)
+"""How near a test is to a statement: its function has the statement's name, its file has it, or neither."""
+
+
+def nearness(name: str, tests: Iterable[str], text_of: Callable[[str], str]) -> dict[str, int]:
+    """Return how near tests are to a statement, those that are far left out."""
+    found = {}
     for test in tests:
         file, _, function = test.partition("::")
         head = rf"^(?:async )?def {function.partition('[')[0]}\("
         body = re.search(rf"{head}.*?(?=^[^\s)]|\Z)", text_of(file), re.MULTILINE | re.DOTALL)
         if body is not None and f'"{name}"' in body[0]:
-            found.add(test)
+            found[test] = NAMES_IT
+        elif f'"{name}"' in text_of(file):
+            found[test] = BESIDE
     return found

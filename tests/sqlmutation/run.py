@@ -24,7 +24,7 @@ from mutants.trial import PASSED, Trial, copied, end_of
 from sqlmutation.changes import FOLDERS, Change, UnfaithfulError, changes_of, printed, statements
 from sqlmutation.outcomes import KEPT, REFUSED, SURVIVED, Outcomes, digest_of, explained, keep
 from sqlmutation.page import table
-from sqlmutation.recording import chosen, files_with_statements, fresh, naming, record, recorded
+from sqlmutation.recording import chosen, files_with_statements, fresh, nearness, record, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,8 +60,8 @@ def tests_by_statement(paths: Sequence[str], outcomes: Outcomes, budget: float) 
     found = {}
     for path in paths:
         loading = [one.test for one in seen if path in one.statements]
-        named = naming(Path(path).stem, loading, text_of)
-        found[path] = chosen(path, seen, outcomes.noticers(path), budget, named)
+        about = nearness(Path(path).stem, loading, text_of)
+        found[path] = chosen(path, seen, outcomes.noticers(path), budget, about)
     return found
 
 

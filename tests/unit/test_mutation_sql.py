@@ -25,7 +25,17 @@ from sqlmutation.outcomes import (
     keep,
 )
 from sqlmutation.page import table
-from sqlmutation.recording import Seen, chosen, files_with_statements, fresh, naming, noted_tests, recorded
+from sqlmutation.recording import (
+    BESIDE,
+    NAMES_IT,
+    Seen,
+    chosen,
+    files_with_statements,
+    fresh,
+    nearness,
+    noted_tests,
+    recorded,
+)
 from sqlmutation.run import named
 from sqlmutation.words import differing
 
@@ -82,20 +92,22 @@ def test_tests_that_noticed_come_first_then_those_of_its_name_then_the_quickest_
         return Seen(test, seconds, frozenset({path}))
 
     tests = [seen("a::1", 1), seen("a::2", 2), seen("b::1", 3), seen("b::2", 9), seen("c::1", 0.1, "y.sql")]
-    assert chosen("x.sql", tests, [], 100, ()) == ["a::1", "b::1", "a::2", "b::2"]
-    assert chosen("x.sql", tests, ["b::2"], 100, ()) == ["b::2", "a::1", "b::1", "a::2"]
-    assert chosen("x.sql", tests, ["b::2"], 6, ()) == ["a::1", "b::1", "a::2"], "it chooses none: outcomes are of all"
-    assert chosen("x.sql", tests, [], 1, {"b::2"}) == ["b::2", "a::1"]
-    assert chosen("x.sql", tests, [], 0, ()) == ["a::1"], "one is run, however long it takes"
-    assert chosen("z.sql", tests, [], 100, ()) == []
+    assert chosen("x.sql", tests, [], 100, {}) == ["a::1", "b::1", "a::2", "b::2"]
+    assert chosen("x.sql", tests, ["b::2"], 100, {}) == ["b::2", "a::1", "b::1", "a::2"]
+    assert chosen("x.sql", tests, ["b::2"], 6, {}) == ["a::1", "b::1", "a::2"], "it chooses none: outcomes are of all"
+    assert chosen("x.sql", tests, [], 1, {"b::2": NAMES_IT}) == ["b::2", "a::1"]
+    assert chosen("x.sql", tests, [], 9, {"b::2": BESIDE}) == ["b::2"]
+    assert chosen("x.sql", tests, [], 0, {}) == ["a::1"], "one is run, however long it takes"
+    assert chosen("z.sql", tests, [], 100, {}) == []
 
 
 def test_a_test_is_about_a_statement_whose_name_its_function_has() -> None:
     first, second = 'def test_a() -> None:\n    run("x")\n\n\nNAME = "y"', 'def test_b(\n    one: int\n):\n    run("y")'
     text = f"{first}\n\n\nasync {second}"
     tests = ["t.py::test_a", "t.py::test_b[x]", "t.py::test_gone"]
-    assert naming("x", tests, lambda _: text) == {"t.py::test_a"}
-    assert naming("y", tests, lambda _: text) == {"t.py::test_b[x]"}
+    assert nearness("x", tests, lambda _: text) == dict.fromkeys(tests, BESIDE) | {tests[0]: NAMES_IT}
+    assert nearness("y", tests, lambda _: text) == dict.fromkeys(tests, BESIDE) | {tests[1]: NAMES_IT}
+    assert nearness("z", tests, lambda _: text) == {}
 
 
 def test_what_is_noted_of_a_file_is_fresh_until_the_file_changes(tmp_path: Path) -> None:
