@@ -40,3 +40,24 @@ async def test_an_attempt_that_was_merged_is_the_one_it_was_merged_into(database
         ("refund", 70, kept),
         ("refund", 100, kept),
     ]
+
+
+async def test_two_requests_that_look_the_same_count_twice(database: Database) -> None:
+    """Two refunds of one amount, asked for in the same microsecond: counted as one, a third would be accepted."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        intent = await add_payment(connection)
+        for name in ("one", "two"):
+            await connection.execute(
+                """insert into intent_claims (client, idempotency_key, fingerprint, command, payment_id, event_id,
+                    record_key, amount, seen, attempt_id, answer, created_at, expires_at)
+                values ('shop', $1, sha256(''), 'refund', $2, $3, 'k', 70, 0, $2, '', date_trunc('minute', now()),
+                    now() + interval '2 days')""",
+                uuid.uuid4(),
+                intent,
+                name,
+            )
+        found = await connection.fetch(statement("producers", "read_asked"), intent, 3600.0, 3600.0)
+    finally:
+        await connection.close()
+    assert [row["amount"] for row in found] == [70, 70]
