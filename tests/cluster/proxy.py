@@ -148,6 +148,7 @@ def network(ports: dict[str, tuple[int, int]]) -> Iterator[Network]:
     finally:
         process.stdin.close()
         process.wait(5)
+        process.stdout.close()
 
 
 if __name__ == "__main__":
