@@ -121,7 +121,7 @@ GOALS = (
     ),
     Goal("consumers rolled: longest gap", ("consumers_rolled",), lambda figures: figures["gap"], 1.0),
     Goal(
-        "PgBouncer in session mode, no fault: longest wait, as without it",
+        "no fault: longest wait, without PgBouncer and with it in session mode",
         ("baseline", "pooled"),
         lambda figures: figures["longest"],
         LATE_SECONDS,
@@ -143,7 +143,7 @@ BY_TESTS = (
         "tests/integration/test_standby.py",
     ),
     (
-        "a standby that lags is named by `doctor`, `status`, `/readyz?verbose` and the alert",
+        "a standby that lags is named by `doctor`, `status`, the console, `/readyz?verbose` and the alert",
         "tests/integration/test_standby.py",
     ),
     ("a former leader is ready again without a restart", "tests/integration/test_no_place.py"),

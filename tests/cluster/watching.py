@@ -81,20 +81,35 @@ class Watch:
         """Look until it is cancelled."""
         connection: asyncpg.Connection | None = None
         name = "pg_a"
-        while True:
-            try:
-                if connection is None:
-                    found = self.databases.of(name)
-                    there = postgres.dsn(postgres.SUPERUSER, found.superuser_password, found.ports["postgres"])
-                    connection = await asyncpg.connect(there, timeout=1, ssl=False)
-                    if await connection.fetchval("select pg_is_in_recovery()", timeout=1):
-                        raise asyncpg.InterfaceError("it is the standby")
-                await self._look(connection)
-            except AWAY:
-                if connection is not None:
-                    connection.terminate()
-                connection, name = None, "pg_b" if name == "pg_a" else "pg_a"
-            await asyncio.sleep(LOOK_SECONDS)
+        try:
+            while True:
+                try:
+                    if connection is None:
+                        connection = await self._connected(name)
+                    await self._look(connection)
+                except AWAY:
+                    if connection is not None:
+                        connection.terminate()
+                    connection, name = None, "pg_b" if name == "pg_a" else "pg_a"
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            if connection is not None:
+                connection.terminate()
+
+    async def _connected(self, name: str) -> asyncpg.Connection:
+        """Return a session on this server where it is the primary."""
+        found = self.databases.of(name)
+        there = postgres.dsn(postgres.SUPERUSER, found.superuser_password, found.ports["postgres"])
+        connection = await asyncpg.connect(there, timeout=1, ssl=False)
+        try:
+            standby = await connection.fetchval("select pg_is_in_recovery()", timeout=1)
+        except BaseException:
+            connection.terminate()
+            raise
+        if standby:
+            connection.terminate()
+            raise asyncpg.InterfaceError("it is the standby")
+        return connection
 
     async def _look(self, connection: asyncpg.Connection) -> None:
         from_ = [max(0, self._after[table] - BEHIND_ROWS) for table in TABLES]
