@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlmutation.changes import Change
 
-COLUMNS = ("statements", "changes", "noticed", "equal", "not noticed", "not run")
+COLUMNS = ("statements", "read to the end", "changes", "noticed", "equal", "not noticed", "not run")
 
 
 def table(
@@ -21,9 +21,9 @@ def table(
     verdict_of: Callable[[Change], str | None],
     why: dict[tuple[str, str, str, int], str],
 ) -> str:
-    """Return a row for each folder, then what is not read yet. What Postgres refuses is no change."""
+    """Return a row for each folder; a statement is read to the end where each change is noticed or explained."""
     rows: dict[str, Counter[str]] = {}
-    left: Counter[str] = Counter()
+    left: set[str] = set()
     paths: dict[str, set[str]] = {}
     for change in changes:
         folder = change.path.rpartition("/")[0]
@@ -37,16 +37,13 @@ def table(
         verdict = NOTICED if verdict == SLOW else verdict
         row.update(["changes", verdict])
         if verdict in {"not noticed", "not run"}:
-            left[change.path] += 1
+            left.add(change.path)
     for folder, theirs in paths.items():
-        rows[folder]["statements"] = len(theirs)
+        rows[folder] |= {"statements": len(theirs), "read to the end": len(theirs - left)}
     lines = [
         f"Run {dt.datetime.now(dt.UTC).date().isoformat()}.\n",
         f"| folder | {' | '.join(COLUMNS)} |",
         "|---|" + "--:|" * len(COLUMNS),
         *(f"| `{name}` | {' | '.join(str(row[one] or '') for one in COLUMNS)} |" for name, row in rows.items()),
     ]
-    if left:
-        named = [f"`{path}` ({count})" for path, count in sorted(left.items())]
-        lines += ["\nNot read yet, with how many changes are not noticed or not run: " + ", ".join(named) + "."]
     return "\n".join(lines) + "\n"
