@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 FOLDERS: Final = ("consumer/sql", "consumer/dispatcher/sql", "producers/sql", "ops/sql", "runtime/sql")
 UNREAD: Final = ("ops/console/sql",)
 """Folders whose statements are changed by their name alone: what no test notices of them has not been read."""
+READ: Final = frozenset(
+    {
+        *(
+            f"consumer/sql/{name}.sql"
+            for name in (
+                *("drop_marks", "end_quarantine", "excuse_ends", "forget_ends", "let_go", "note_end", "note_probe"),
+                *("read_mark", "take_expired", "write_mark"),
+            )
+        ),
+        *(f"producers/sql/{name}.sql" for name in ("delete_spool", "find_taken", "move_cursor")),
+        "runtime/sql/guard_lease.sql",
+    }
+)
+"""Statements read to the end: a change of theirs that is neither noticed nor explained ends a run with 1."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from mutants.planted import ROOT
 from sqlmutation import outcomes as kept_outcomes
 from sqlmutation import recording
-from sqlmutation.changes import FOLDERS, UNREAD, Change, statements
+from sqlmutation.changes import FOLDERS, READ, UNREAD, Change, statements
 from sqlmutation.each import RED, _tried
 from sqlmutation.outcomes import (
     GREEN,
@@ -36,7 +36,7 @@ from sqlmutation.recording import (
     noted_tests,
     recorded,
 )
-from sqlmutation.run import named
+from sqlmutation.run import named, report
 from sqlmutation.words import differing
 
 if TYPE_CHECKING:
@@ -71,6 +71,15 @@ def test_all_statements_of_the_folders_are_found_and_each_folder_of_the_product_
     assert statements("consumer/sql/lock_refs.sql") == ["consumer/sql/lock_refs.sql"]
     folders = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("[a-z]*/**/sql/*.sql")} - {"ops/bench/sql"}
     assert sorted(folders) == sorted({*FOLDERS, *UNREAD})
+
+
+def test_what_is_not_noticed_ends_a_run_with_1_where_the_statement_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(statements(*FOLDERS)) > READ
+    monkeypatch.setattr(Outcomes, "of", lambda *_: SURVIVED)
+    read, unread = change(path=min(READ)), change(path="ops/sql/list_old_rows.sql")
+    for left, explanation, status in (([read], {}, 1), ([unread], {}, 0), ([read], {read.key: "why"}, 0)):
+        tests = {one.path: [HERE] for one in left}
+        assert report(left, tests, explanation, all_places=False, page=False) == status
 
 
 def test_each_explanation_is_about_a_statement_that_stands_and_no_other_word_is_asked() -> None:
