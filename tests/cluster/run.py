@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,6 +231,10 @@ def main(words: list[str]) -> int:
         home = Path(tempfile.mkdtemp(prefix="ratchet-cluster-"))
         try:
             seen = asyncio.run(play(one, home))
+        except Exception as error:  # noqa: BLE001 - the others are played, and the run fails
+            good = False
+            print(f"{one.name}: not played to its end", *traceback.format_exception(error), sep="\n")  # noqa: T201
+            continue
         finally:
             shutil.rmtree(home, ignore_errors=True)
         tell(seen)
