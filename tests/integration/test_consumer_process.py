@@ -44,7 +44,7 @@ async def test_what_is_on_the_topics_is_processed_committed_and_drained(harness:
     await until(lambda: _shows(child, facts), "its probe says that nothing waits")
     health = child.health()
     assert (health["state"], health["stuck"], health["unready"]) == ("running", None, None)
-    assert set(health["facts"]) <= {*facts, "disks"}
+    assert set(health["facts"]) <= {*facts, "disks", "commits_waiting_for_standby", "postgres_clock_ahead_seconds"}
     assert await child.terminate() == 0
     assert wrong_payments(tables, expected) == []
     assert tables.by_ref[expected[0].payment]["id"] == promised
