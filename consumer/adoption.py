@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from schemas.payment import Payment
 
 
-class Asked(msgspec.Struct, frozen=True):
+class IntentTerms(msgspec.Struct, frozen=True):
     """What an intent asked: minor units of `currency`, to be paid to `merchant_account` ("" where it named none).
 
     `room` is how much of it attempts may still bring, None for all of it; where it is negative none is adopted.
@@ -76,7 +76,7 @@ def attempt_of(payment: Payment) -> Attempt:
     return Attempt(payment.id, name, payment.currency, payment.merchant_account, asked(payment.facts), holds, place)
 
 
-def adopt(wanted: Asked, attempts: Iterable[Attempt]) -> Adoption:
+def adopt(wanted: IntentTerms, attempts: Iterable[Attempt]) -> Adoption:
     """Work out which attempts are the intent's.
 
     Those with money captured come first, then those that hold some, then the rest, each by the bytes of the provider's

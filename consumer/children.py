@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from consumer.refunds import TakenMoney, given_back, is_cancel
-from schemas.facts import INTENT, FactKind, State
+from schemas.facts import INTENT, ChildState, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.payment import Facts
 
-_NONE: Final[dict[str, State]] = {}
+_NONE: Final[dict[str, ChildState]] = {}
 _AUTHORIZATION: Final = FactKind.AUTHORIZATION
 _CAPTURE: Final = FactKind.CAPTURE
 _CAPTURE_TOTAL: Final = FactKind.CAPTURE_TOTAL
@@ -48,7 +48,7 @@ class Children:
     )
 
     def __init__(self, facts: Facts) -> None:
-        by_kind: dict[FactKind, dict[str, State]] = {}
+        by_kind: dict[FactKind, dict[str, ChildState]] = {}
         for (kind, key), state in facts.items():
             group = by_kind.get(kind)
             if group is None:
@@ -67,7 +67,7 @@ class Children:
             self._void = {key for key, state in self.of(_AUTHORIZATION).items() if self._is_void(key, state)}
         self._take()
 
-    def of(self, kind: FactKind) -> Mapping[str, State]:
+    def of(self, kind: FactKind) -> Mapping[str, ChildState]:
         """Return the children of one kind, by key."""
         return self._by_kind.get(kind, _NONE)
 
@@ -135,7 +135,7 @@ class Children:
             latest[key] = max(latest.get(key, (-1, 0)), (state.version, state.amount or 0))
         return latest
 
-    def _replaced(self, authorizations: Mapping[str, State]) -> set[str]:
+    def _replaced(self, authorizations: Mapping[str, ChildState]) -> set[str]:
         """Return the authorizations whose place another one took; one that was captured keeps it."""
         used = {state.parent for state in self._captures.values() if state.name == "succeeded"}
         named = {state.replaces for state in authorizations.values()} - {None}
@@ -146,11 +146,11 @@ class Children:
         stands = {max(rivals)[2] for rivals in places.values()}
         return {key for key, state in authorizations.items() if key in named or (state.replaces and key not in stands)}
 
-    def _is_void(self, key: str, state: State) -> bool:
+    def _is_void(self, key: str, state: ChildState) -> bool:
         """Tell whether an authorization was released: by itself, or with its payment."""
         return key in self._by_kind.get(_VOID, _NONE) or self.is_ended(key, state)
 
-    def is_ended(self, key: str, state: State) -> bool:
+    def is_ended(self, key: str, state: ChildState) -> bool:
         """Tell whether a child is of a payment that was ended: it, its parent, or its parent's."""
         if not self.ends:
             return False
@@ -159,7 +159,7 @@ class Children:
         parent = self._by_kind.get(FactKind.ATTEMPT, _NONE).get(state.parent or "")
         return parent is not None and parent.parent in self.ends
 
-    def _is_order_ended(self, ends: Mapping[str, State]) -> bool:
+    def _is_order_ended(self, ends: Mapping[str, ChildState]) -> bool:
         """Tell whether an order of several parts was given up, and its parts are all that there is."""
         parts = sum(self._reserved.values())
         return any(state.parent == INTENT and parts < (state.amount or 0) for state in ends.values())
@@ -200,7 +200,7 @@ class Children:
         self.has_cancels = bool(canceled)
         self.refunded = given_back(refunds, self._by_kind.get(FactKind.REFUND_TOTAL, _NONE), taken)
 
-    def _rest(self, capture: State) -> int:
+    def _rest(self, capture: ChildState) -> int:
         """Return what a capture of all that was asked for comes to beside its siblings that tell their amounts."""
         siblings = (one for one in self._captures.values() if one.parent == capture.parent)
         reported = sum([one.amount or 0 for one in siblings if one.name == "succeeded"])
@@ -224,7 +224,7 @@ class Children:
                 self._net[place] -= back
                 amount -= back
 
-    def _is_of(self, capture: State, payment: str) -> bool:
+    def _is_of(self, capture: ChildState, payment: str) -> bool:
         """Tell whether a capture is of the payment: it names it, an authorization of it, or nothing that is known."""
         authorization = self._by_kind.get(_AUTHORIZATION, _NONE).get(capture.parent or "")
         known = capture.parent if authorization is None else authorization.parent

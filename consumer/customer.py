@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from consumer.plan import Message
+from consumer.plan import OwedMessage
 from schemas.facts import FactKind
 from schemas.sms import messages_for
 
@@ -15,7 +15,7 @@ _GIVES_BACK: Final = {"either", "unbooked", "succeeded"}
 """States of a refund that may have given money back; what it came to, the fold says."""
 
 
-def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[Message]:
+def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[OwedMessage]:
     """Return the messages to the customer; a payment in test money sends none.
 
     `old` is how the payment stood before; None where it, or its phone, is new: then the message says where it stands.
@@ -29,4 +29,4 @@ def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[M
         if kind is FactKind.REFUND and state.name in _GIVES_BACK and state.amount
     }
     messages = messages_for(old, payment.projection, refunds)
-    return [Message(payment.id, payment.client, payment.phone, *one) for one in messages]
+    return [OwedMessage(payment.id, payment.client, payment.phone, *one) for one in messages]

@@ -74,7 +74,7 @@ def _never(*_: str) -> bool:
     return False
 
 
-class Endpoints(msgspec.Struct, frozen=True):
+class DecodingTerms(msgspec.Struct, frozen=True):
     """What the settings say of endpoints and clients, as far as decoding needs it.
 
     `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs.
@@ -92,15 +92,15 @@ class Endpoints(msgspec.Struct, frozen=True):
     topics: Topics = DEFAULT
 
 
-ANY: Final = Endpoints()
+ANY: Final = DecodingTerms()
 """Every endpoint is live and one merchant's, every client may name each, and topics have their default names."""
 
 
-def endpoints_of(scopes: Scopes, topics: Topics) -> Endpoints:
+def endpoints_of(scopes: Scopes, topics: Topics) -> DecodingTerms:
     """Return what the settings say; raise SettingsError where a service has the name of a provider."""
     upstream.need_own_names("RATCHET_SOURCES", scopes.sources)
     upstream.need_own_names("RATCHET_EXECUTORS", scopes.executors)
-    return Endpoints(
+    return DecodingTerms(
         is_live=lambda provider, account: scopes.terms(provider, account).livemode,
         has_several_merchants=lambda provider, account: len(scopes.terms(provider, account).merchant_accounts) > 1,
         may_name=scopes.may_claim,
@@ -110,7 +110,7 @@ def endpoints_of(scopes: Scopes, topics: Topics) -> Endpoints:
     )
 
 
-def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
+def decode(record: Record, endpoints: DecodingTerms = ANY) -> Event | Dead:
     """Decode one record; never raises for what the record holds."""
     try:
         if record.topic == endpoints.topics.intents.name:
@@ -122,7 +122,7 @@ def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
         return Dead(Reason(error.reason), _explained(error, record.value))
 
 
-def decoded(record: Record, endpoints: Endpoints = ANY) -> tuple[Record, Event | Dead]:
+def decoded(record: Record, endpoints: DecodingTerms = ANY) -> tuple[Record, Event | Dead]:
     """Decode one record, and return it beside what it is; an error that nobody foresaw is its own dead letter."""
     try:
         return record, decode(record, endpoints)
@@ -170,7 +170,7 @@ def identity(record: Record) -> tuple[str | None, str | None, str | None]:
     return identity_of(record.present())
 
 
-def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
+def _decode_webhook(record: Record, endpoints: DecodingTerms) -> Event:
     headers = record.present()
     source, event_id, kind = identity_of(headers)
     if source is None or event_id is None:
@@ -230,7 +230,7 @@ def _hint(event: Event) -> Event:
     return replace(event, event_id=f"hint:{hashlib.sha256(body).hexdigest()}", hint=True, named=named)
 
 
-def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
+def _decode_intent(record: Record, endpoints: DecodingTerms) -> Event:
     sent, order = intents.read(record.value or b"")
     headers = record.present()
     event_id, trace = intents.need_event_id(sent, identity_of(headers)[1]), trace_of(headers)
@@ -279,7 +279,7 @@ def _asked_at_of(record: Record, headers: Mapping[str, bytes]) -> float | None:
     return min((one for one in (sent, published) if one is not None), default=None)
 
 
-def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
+def _decode_upstream(record: Record, endpoints: DecodingTerms) -> Event:
     headers = record.present()
     reported = upstream.read(record.value, headers, endpoints.sources, endpoints.executors)
     return Event(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.facts import State
+    from schemas.facts import ChildState
 
 
-def stage_of(key: str, dispute: State, outs: Mapping[str, State]) -> str:
+def stage_of(key: str, dispute: ChildState, outs: Mapping[str, ChildState]) -> str:
     """Return where a dispute stands; one that nobody answered in time is lost where it had taken money.
 
     `outs` are the parts that disputes took.
@@ -20,7 +20,7 @@ def stage_of(key: str, dispute: State, outs: Mapping[str, State]) -> str:
     return "lost" if any(key == (out.parent or own) for own, out in outs.items()) else "prevented"
 
 
-def money_held(outs: Mapping[str, State], ins: Mapping[str, State], captured: int) -> int:
+def money_held(outs: Mapping[str, ChildState], ins: Mapping[str, ChildState], captured: int) -> int:
     """Return what disputes hold: in each round what was taken (`outs`) less what was given back (`ins`).
 
     A later round that takes money says that the rounds before it had given theirs back, unless they tell a part.
@@ -39,7 +39,7 @@ def money_held(outs: Mapping[str, State], ins: Mapping[str, State], captured: in
     return total
 
 
-def _by_round(parts: Mapping[str, State]) -> dict[tuple[str, int], int | None]:
+def _by_round(parts: Mapping[str, ChildState]) -> dict[tuple[str, int], int | None]:
     """Return the parts of disputes' money added up by dispute and round.
 
     None is all of it: a part without an amount is, so that parts beside it add nothing.

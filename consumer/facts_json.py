@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from schemas.facts import Fact, FactKind, State
+from schemas.facts import ChildState, Fact, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _KINDS = {kind.value: kind for kind in FactKind}
 _PREFIXES = {kind: f"{kind}:" for kind in FactKind}
-_decode_joined = msgspec.json.Decoder(dict[str, State]).decode
-_decode_reported = msgspec.json.Decoder(list[tuple[str, str, State]]).decode
+_decode_joined = msgspec.json.Decoder(dict[str, ChildState]).decode
+_decode_reported = msgspec.json.Decoder(list[tuple[str, str, ChildState]]).decode
 _decode_plain = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -99,7 +99,7 @@ def _values(fact: Fact) -> tuple[str | int | None, ...]:
     return (fact.state,) if fact.amount is None else (fact.state, fact.amount)
 
 
-def _short(state: State) -> State | tuple[str | int | None, ...]:
+def _short(state: ChildState) -> ChildState | tuple[str | int | None, ...]:
     """Leave out what a state does not have, as far as it stands at the end; most have a name and an amount."""
     if state.low is not None or state.replaces is not None:
         return state

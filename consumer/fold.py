@@ -15,7 +15,7 @@ from consumer.children import Children
 from consumer.payment_attempts import ended_attempts, open_attempt
 from consumer.plain import plain_row
 from consumer.refunds import is_pending
-from schemas.facts import INTENT, RANKS, Fact, FactKind, State
+from schemas.facts import INTENT, RANKS, ChildState, Fact, FactKind
 from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus, Status
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def newer(known: Facts, facts: Iterable[Fact]) -> Facts:
         place = (fact.kind, fact.key)
         held = news.get(place) or known.get(place)
         if held is None:
-            news[place] = State(fact.state, fact.amount, fact.parent, fact.version, fact.replaces)
+            news[place] = ChildState(fact.state, fact.amount, fact.parent, fact.version, fact.replaces)
         elif (joined := _join(held, fact)) is not held:
             news[place] = joined
     return news
 
 
-def _join(held: State, fact: Fact) -> State:
+def _join(held: ChildState, fact: Fact) -> ChildState:
     """Return the join of what is known of a child and what a fact says of it; `held` itself where that is no more."""
     name, amount, version = fact.state, fact.amount, fact.version
     parent, replaces, low = fact.parent, fact.replaces, held.low
@@ -63,10 +63,10 @@ def _join(held: State, fact: Fact) -> State:
     if amount != held.amount:
         low = _lower(held, amount, later=later) if fact.kind is _TERMS else None
     if later:
-        return State(name, amount, parent, version, replaces, low)
+        return ChildState(name, amount, parent, version, replaces, low)
     if parent == held.parent and replaces == held.replaces and low == held.low:
         return held
-    return State(held.name, held.amount, parent, held.version, replaces, low)
+    return ChildState(held.name, held.amount, parent, held.version, replaces, low)
 
 
 def _larger(one: str | None, other: str | None) -> str | None:
@@ -74,7 +74,7 @@ def _larger(one: str | None, other: str | None) -> str | None:
     return other if one is None or (other is not None and other > one) else one
 
 
-def _lower(held: State, amount: int | None, *, later: bool) -> int | None:
+def _lower(held: ChildState, amount: int | None, *, later: bool) -> int | None:
     """Return the smallest amount ever reported, where it is not the one that counts."""
     amounts = [one for one in (held.amount if held.low is None else held.low, amount) if one is not None]
     least = min(amounts, default=None)
@@ -140,7 +140,7 @@ def asked(facts: Facts) -> int | None:
     Tips, increments and adjustments come on top; an amount that was lowered before anything was paid counts lowered.
     """
     intent_amount: int | None = None
-    reported: dict[FactKind, list[State]] = {}
+    reported: dict[FactKind, list[ChildState]] = {}
     for (kind, key), state in facts.items():
         if kind is _TERMS and key == INTENT:
             intent_amount = state.amount

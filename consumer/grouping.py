@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from consumer.adoption import Asked, adopt, attempt_of
+from consumer.adoption import IntentTerms, adopt, attempt_of
 from consumer.fold import held, project, united
 from consumer.plan import Member
 from consumer.resolve import claimed_of, followed, groups_of, shared_of
@@ -197,12 +197,12 @@ def _whole(intent: Payment, attempts: Iterable[Payment]) -> Facts:
     return united(intent.facts, (attempt.facts for attempt in attempts))
 
 
-def _asked(promise: Payment, member: Member) -> Asked:
+def _asked(promise: Payment, member: Member) -> IntentTerms:
     """Return what is left of what an intent asked; nothing where it names the provider's payment itself."""
     terms = promise.facts.get((FactKind.TERMS, INTENT))
     amount = (terms.amount or 0) if terms is not None else 0
     room = max(amount - held(promise.facts), 0) if member.groups else -1
-    return Asked(amount, promise.currency, promise.merchant_account, room)
+    return IntentTerms(amount, promise.currency, promise.merchant_account, room)
 
 
 def _newest(promises: list[Payment], attempt: Payment) -> Payment | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from uuid import UUID
 
-    from consumer.decode import Endpoints
+    from consumer.decode import DecodingTerms
     from consumer.ledger_reader import Needs
     from consumer.resolve import RefKey
     from runtime.phases import BatchPhases
@@ -43,7 +43,7 @@ class LockingReader:
         self,
         connection: Connection,
         phases: BatchPhases,
-        endpoints: Endpoints,
+        endpoints: DecodingTerms,
         *,
         group_max: int,
         grace_seconds: float,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumer.children import Children
-    from schemas.facts import State
+    from schemas.facts import ChildState
 
 _ENDED: Final = ("failed", "expired", "canceled")
 _OPEN: Final = {"created": 0, "requires_action": 1, "processing": 2}
@@ -40,7 +40,7 @@ def ended_attempts(children: Children) -> set[str]:
     return ended | {"canceled"} if children.has_cancels else ended
 
 
-def went_on(attempts: Mapping[str, State], key: str, state: State) -> bool:
+def went_on(attempts: Mapping[str, ChildState], key: str, state: ChildState) -> bool:
     """Tell whether an attempt went on under another name of its payment, which is no older.
 
     One of them succeeded; or the attempt had the payment's name alone, and ended under one of its own.

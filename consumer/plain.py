@@ -15,7 +15,7 @@ from schemas.payment import DisputeStatus, Flag, Projection, RefundStatus, Statu
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.facts import State
+    from schemas.facts import ChildState
     from schemas.payment import Facts
 
 # Members as names of the module: looking one up in its enum costs as much as the rest of its line.
@@ -62,10 +62,10 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     of what nobody took; totals that differ.
     """
     asked: int | None = None
-    attempts: dict[str, State] = {}
+    attempts: dict[str, ChildState] = {}
     holds: dict[str, int] = {}
     taken: dict[str | None, int] = {}
-    refunds: dict[str, State] = {}
+    refunds: dict[str, ChildState] = {}
     totals: dict[str, int] = {}
     modes: dict[str, str] = {}
     for (kind, key), state in facts.items():
@@ -111,7 +111,7 @@ def _held(asked: int | None, holds: dict[str, int]) -> Projection:
     return Projection(_AUTHORIZED, _NOT_REFUNDED, _UNDISPUTED, asked or authorized, authorized)
 
 
-def _unpaid(asked: int | None, attempts: dict[str, State]) -> Projection:
+def _unpaid(asked: int | None, attempts: dict[str, ChildState]) -> Projection:
     """Return the row of a payment that has attempts at most."""
     best, status, shown = 0, _CREATED, asked or 0
     for key, state in attempts.items():
@@ -134,7 +134,7 @@ def _take_at_once(modes: dict[str, str], holds: dict[str, int], taken: dict[str 
             taken[key] = amount
 
 
-def _may_release(refunds: dict[str, State], holds: dict[str, int], taken: dict[str | None, int]) -> bool:
+def _may_release(refunds: dict[str, ChildState], holds: dict[str, int], taken: dict[str | None, int]) -> bool:
     """Tell whether a refund that nothing accounts for may have released the rest of a hold."""
     if all(state.name != "unbooked" for state in refunds.values()):
         return False
@@ -146,7 +146,7 @@ def _paid(
     asked: int | None,
     holds: dict[str, int],
     taken: dict[str | None, int],
-    refunds: dict[str, State],
+    refunds: dict[str, ChildState],
     totals: dict[str, int],
 ) -> Projection:
     """Return the row of a payment of which money was taken."""
@@ -182,7 +182,7 @@ def _against(holds: dict[str, int], taken: dict[str | None, int], captured: int)
     return authorized, over or (None in taken and captured > authorized)
 
 
-def _refunded(refunds: Iterable[State], totals: dict[str, int]) -> int:
+def _refunded(refunds: Iterable[ChildState], totals: dict[str, int]) -> int:
     """Add up the refunds: by id, and what cumulative figures tell beyond those that they count."""
     refunded = 0
     for state in refunds:

@@ -139,7 +139,7 @@ class Refetching:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class OwedMessage:
     """A message that a payment's customer is owed; of a refund also which one, and how much it gave back."""
 
     payment_id: UUID
@@ -172,7 +172,7 @@ class Plan:
     marks: list[int] = field(default_factory=list)
     bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
     refetches: list[Refetching] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[OwedMessage] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)

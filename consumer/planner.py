@@ -20,7 +20,7 @@ from consumer.copies import agrees, richer_id, under_own_id
 from consumer.customer import messages_to
 from consumer.decode import (
     ANY,
-    Endpoints,
+    DecodingTerms,
     Event,
     can_refetch,
     decode,
@@ -37,7 +37,7 @@ from consumer.resolve import Target, counts_more, looked_up_of, resolve
 from consumer.ties import taken_for, tied
 from consumer.verdict import Dead, Recorded, Waits, decide
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
-from schemas.facts import Fact, FactKind, State
+from schemas.facts import ChildState, Fact, FactKind
 from schemas.payment import Flag, Outcome, Projection
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Planner:
         xid: int,
         facts_max: int,
         group_max: int = PAYMENTS_MAX,
-        endpoints: Endpoints = ANY,
+        endpoints: DecodingTerms = ANY,
         command_seconds: float = LASTS_SECONDS,
     ) -> None:
         self._known = known
@@ -300,7 +300,7 @@ class Planner:
                 if place in payment.facts or len(payment.facts) >= self._facts_max:
                     continue
                 fact = Fact(*place, "met")
-                payment.facts |= {place: State("met")}
+                payment.facts |= {place: ChildState("met")}
                 old, payment.projection = payment.projection, project(self._grouping.whole(payment).facts)
                 self._entries.add_change(payment, "payment.flagged", old, dump_reported((fact,)))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumer.decode import ANY, Endpoints, decoded
+from consumer.decode import ANY, DecodingTerms, decoded
 from consumer.offsets import place_of
 from consumer.poison import PoisonRun
 from consumer.retries import Next, Retries, prepare, verdict_on
@@ -56,7 +56,7 @@ class Processor:
         outages: Outages,
         settings: ConsumerSettings,
         *,
-        endpoints: Endpoints = ANY,
+        endpoints: DecodingTerms = ANY,
         renew: Callable[[], Awaitable[None]] = _nothing_to_renew,
     ) -> None:
         self._transact = transact

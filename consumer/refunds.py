@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from schemas.facts import State
+    from schemas.facts import ChildState
 
 
 class TakenMoney(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class TakenMoney(msgspec.Struct, frozen=True):
     captured_ever: int
 
 
-def is_cancel(refund: State, taken: TakenMoney) -> bool:
+def is_cancel(refund: ChildState, taken: TakenMoney) -> bool:
     """Tell whether a cancel-or-refund was a cancel: nothing had been captured."""
     if refund.name != "either":
         return False
@@ -35,7 +35,7 @@ def is_cancel(refund: State, taken: TakenMoney) -> bool:
     return not captured and not (refund.parent not in taken.reserved and taken.captured_ever)
 
 
-def given_back(refunds: Mapping[str, State], totals: Mapping[str, State], taken: TakenMoney) -> int:
+def given_back(refunds: Mapping[str, ChildState], totals: Mapping[str, ChildState], taken: TakenMoney) -> int:
     """Add the refunds up: by id, and what a cumulative figure that names none of them reports beyond those.
 
     A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
@@ -51,12 +51,12 @@ def given_back(refunds: Mapping[str, State], totals: Mapping[str, State], taken:
     return refunded
 
 
-def is_pending(refunds: Mapping[str, State]) -> bool:
+def is_pending(refunds: Mapping[str, ChildState]) -> bool:
     """Tell whether a refund is under way."""
     return any(state.name == "pending" for state in refunds.values())
 
 
-def _unbooked(refunds: Iterable[State], taken: TakenMoney) -> int:
+def _unbooked(refunds: Iterable[ChildState], taken: TakenMoney) -> int:
     """Return what refunds that nothing accounts for gave back: all but the one of just what their payment released."""
     asked: dict[str | None, list[int]] = {}
     for state in refunds:

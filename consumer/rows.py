@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from consumer.commands import CommandRow
-    from consumer.plan import ClaimKey, Known, Letter, Message, Parking, Refetching
+    from consumer.plan import ClaimKey, Known, Letter, OwedMessage, Parking, Refetching
     from schemas.facts import CommandAnswer, Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1
@@ -229,7 +229,7 @@ def refetch_columns(refetches: Iterable[Refetching]) -> list[list[Any]]:
     return columns([(*place, reason) for place, reason in sorted(wanted.items())], 4)
 
 
-def message_columns(messages: Iterable[Message]) -> list[list[Any]]:
+def message_columns(messages: Iterable[OwedMessage]) -> list[list[Any]]:
     """Return messages as the columns of queue_messages.sql."""
     values = [(one.payment_id, one.phone, one.template.value, one.child, one.amount) for one in messages]
     return columns(values, 5)

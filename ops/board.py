@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.output import PlainConsole, say
-from ops.status import Status, figures_table, gather, roles_table, trouble_lines
+from ops.status import StatusReport, figures_table, gather, roles_table, trouble_lines
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def progress_line(run: Run) -> str:
     return shown + (f", {progress.retried:,} tried again" if progress.retried else "")
 
 
-def board(status: Status, run: Run | None, events_per_second: float) -> RenderableType:
+def board(status: StatusReport, run: Run | None, events_per_second: float) -> RenderableType:
     """Return the board: roles, lag, counts, rate, and how far the sample is."""
     figures = Table.grid(padding=(0, 4))
     figures.add_row(figures_table("lag", status.lag), figures_table("counts", status.counts))

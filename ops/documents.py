@@ -14,7 +14,7 @@ from schemas.currencies import exponent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ops.redrives import Preview, Progress
+    from ops.redrives import Preview, RedriveProgress
 
 PAYLOAD_BYTES_MAX: Final = 1024 * 1024
 """How much of a payload is shown."""
@@ -65,7 +65,7 @@ def _rest(row: Mapping[str, Any]) -> dict[str, Any]:
     return plain({name: row[name] for name in row if name not in ("key", "value", "header_names", "header_values")})
 
 
-def redrive_document(seen: Preview, now: Progress | None) -> dict[str, Any]:
+def redrive_document(seen: Preview, now: RedriveProgress | None) -> dict[str, Any]:
     """Return the JSON document of a redrive, or of a dry run (`now` of None)."""
     document = {
         "redrive_id": now.id if now else None,
@@ -78,7 +78,7 @@ def redrive_document(seen: Preview, now: Progress | None) -> dict[str, Any]:
     return document | (progress_document(now) if now else {})
 
 
-def progress_document(now: Progress) -> dict[str, Any]:
+def progress_document(now: RedriveProgress) -> dict[str, Any]:
     """Return how a redrive stands, as JSON."""
     return {
         "status": now.status,

@@ -14,7 +14,7 @@ from ops.database import connected
 from ops.dlq_options import Who, asker
 from ops.operators import Operator
 from ops.output import EXIT_DONE, AsJson, command, emit
-from ops.people import Role
+from ops.people import PersonRole
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(operator, name="operator")
 
 
-async def _add(settings: Settings, who: Operator, name: str, role: Role) -> Added:
+async def _add(settings: Settings, who: Operator, name: str, role: PersonRole) -> Added:
     async with connected(settings) as connection:
         return await people.add(connection, who, name, role, settings.console.one_time_password_hours)
 
@@ -44,7 +44,7 @@ async def _list(settings: Settings) -> tuple[ListedPerson, ...]:
         return await people.list_people(connection)
 
 
-async def _remove(settings: Settings, who: Operator, name: str, because: str) -> Role:
+async def _remove(settings: Settings, who: Operator, name: str, because: str) -> PersonRole:
     async with connected(settings) as connection:
         return await people.remove(connection, who, name, because)
 
@@ -75,7 +75,7 @@ def _table(found: Sequence[ListedPerson]) -> Table:
 def add(
     name: Name,
     *,
-    role: Annotated[Role, typer.Option("--role", help="What they may do at most.")],
+    role: Annotated[PersonRole, typer.Option("--role", help="What they may do at most.")],
     who: Who = None,
     as_json: AsJson = False,
 ) -> int:
@@ -94,7 +94,7 @@ def list_all(*, as_json: AsJson = False) -> int:
     asked = server.given()
     if asked:
         rows = map(server.revived, asked.get("/operators")["operators"])
-        found = tuple(people.ListedPerson(**row | {"role": Role(row["role"])}) for row in rows)
+        found = tuple(people.ListedPerson(**row | {"role": PersonRole(row["role"])}) for row in rows)
     else:
         found = asyncio.run(_list(endpoints.found(endpoints.load())))
     document: dict[str, Any] = {"operators": [asdict(one) for one in found]}
@@ -102,7 +102,7 @@ def list_all(*, as_json: AsJson = False) -> int:
     return EXIT_DONE
 
 
-async def _issue(settings: Settings, who: Operator, name: str, role: Role, days: int) -> tokens.Issued:
+async def _issue(settings: Settings, who: Operator, name: str, role: PersonRole, days: int) -> tokens.Issued:
     async with connected(settings) as connection:
         return await tokens.issue(connection, who, name, role, days)
 
@@ -129,7 +129,7 @@ def _token_table(found: Sequence[tokens.ListedToken]) -> Table:
 def issue_token(
     name: Name,
     *,
-    role: Annotated[Role, typer.Option("--role", help="What it may do at most; never more than the person.")],
+    role: Annotated[PersonRole, typer.Option("--role", help="What it may do at most; never more than the person.")],
     days: Annotated[int, typer.Option("--days", min=1, max=366, help="After so many days it ends.")] = 30,
     who: Who = None,
     as_json: AsJson = False,
@@ -150,7 +150,7 @@ def list_tokens(*, as_json: AsJson = False) -> int:
     asked = server.given()
     if asked:
         rows = map(server.revived, asked.get("/tokens")["tokens"])
-        found = tuple(tokens.ListedToken(**row | {"role": Role(row["role"])}) for row in rows)
+        found = tuple(tokens.ListedToken(**row | {"role": PersonRole(row["role"])}) for row in rows)
     else:
         found = asyncio.run(_tokens(endpoints.found(endpoints.load())))
     emit({"tokens": [asdict(one) for one in found]}, as_json=as_json, show=lambda: _token_table(found))
@@ -189,7 +189,7 @@ def remove(
     """Remove a person: every session of theirs ends at once."""
     asked, by = server.given(), Operator(asker(who))
     if asked:
-        role = Role(asked.post(f"/operators/{server.named(name)}/remove", because=because)["role"])
+        role = PersonRole(asked.post(f"/operators/{server.named(name)}/remove", because=because)["role"])
     else:
         role = asyncio.run(_remove(endpoints.found(endpoints.load()), by, name, because))
     emit({"removed": name, "role": role}, as_json=as_json, show=lambda: f"{name} ({role}) is removed and signed out")

@@ -30,16 +30,16 @@ RESERVED: Final = ("emergency", "unnamed", "unknown")
 ONE_TIME_BYTES: Final = 18
 
 
-class Role(StrEnum):
+class PersonRole(StrEnum):
     """What somebody may do at most; each role may all that those before it may."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
 
-    def covers(self, least: Role) -> bool:
+    def covers(self, least: PersonRole) -> bool:
         """Tell whether this role is the least that is asked for, or more."""
-        order = list(Role)
+        order = list(PersonRole)
         return order.index(self) >= order.index(least)
 
 
@@ -48,7 +48,7 @@ class Added:
     """A person who was added: the password is shown once and kept nowhere."""
 
     name: str
-    role: Role
+    role: PersonRole
     one_time_password: str
     one_time_until: dt.datetime
 
@@ -58,7 +58,7 @@ class ListedPerson:
     """A person as people see it. `one_time_until`: the own password was not chosen yet."""
 
     name: str
-    role: Role
+    role: PersonRole
     one_time_until: dt.datetime | None
     added_by: str
     added_at: dt.datetime
@@ -74,7 +74,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-async def add(connection: Connection, operator: Operator, name: str, role: Role, one_time_hours: int) -> Added:
+async def add(connection: Connection, operator: Operator, name: str, role: PersonRole, one_time_hours: int) -> Added:
     """Add a person with a one-time password; raise RatchetError where somebody has that name already."""
     password = secrets.token_urlsafe(ONE_TIME_BYTES)
     arguments = checked_name(name), role, hashed(password), one_time_hours, operator.who
@@ -89,15 +89,15 @@ async def add(connection: Connection, operator: Operator, name: str, role: Role,
 async def list_people(connection: Connection) -> tuple[ListedPerson, ...]:
     """Return everybody, by name."""
     rows = await fetch(connection, "list_operators")
-    return tuple(ListedPerson(**row | {"role": Role(row["role"])}) for row in rows)
+    return tuple(ListedPerson(**row | {"role": PersonRole(row["role"])}) for row in rows)
 
 
-async def remove(connection: Connection, operator: Operator, name: str, because: str = "") -> Role:
+async def remove(connection: Connection, operator: Operator, name: str, because: str = "") -> PersonRole:
     """Remove a person, signed out at once; return the role; raise RatchetError where there is no such person."""
     async with connection.transaction():
         rows = await fetch(connection, "remove_operator", name)
         if not rows:
             raise RatchetError(f"there is no {name[:63]!r}; `ratchet operator list` shows who is there")
-        role = Role(rows[0]["role"])
+        role = PersonRole(rows[0]["role"])
         await note_action(connection, operator, "operator.remove", f"{name}, {role}", because)
     return role

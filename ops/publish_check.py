@@ -27,7 +27,7 @@ from schemas.topics import DEFAULT, Topics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.decode import Endpoints, Event
+    from consumer.decode import DecodingTerms, Event
     from runtime.settings import Settings
 
 RECORD_ID: Final = 1
@@ -105,7 +105,7 @@ def need_topic(name: str, topics: Topics) -> None:
         raise SettingsError(f"{name} is no topic that upstream services publish on; there are {', '.join(names)}")
 
 
-def check_alone(record: Record, endpoints: Endpoints) -> CheckedRecord:
+def check_alone(record: Record, endpoints: DecodingTerms) -> CheckedRecord:
     """Say what the record by itself would come to. Pure."""
     _, item = decoded(record, endpoints)
     if isinstance(item, Dead):
@@ -113,7 +113,7 @@ def check_alone(record: Record, endpoints: Endpoints) -> CheckedRecord:
     return CheckedRecord(record.topic, "take", None, None, summary_of(item), notes_on(item))
 
 
-async def check_beside_ledger(record: Record, settings: Settings, endpoints: Endpoints) -> CheckedRecord:
+async def check_beside_ledger(record: Record, settings: Settings, endpoints: DecodingTerms) -> CheckedRecord:
     """Say what the record would do now to what stands in Postgres; nothing is locked or written."""
     alone = check_alone(record, endpoints)
     async with (

@@ -18,7 +18,7 @@ from consumer.dispatcher.recall_found import RecallFound
 from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
 from ops.database import connected
 from ops.operators import Operator, note_action
-from providers.core.recall import Asked, Page
+from providers.core.recall import Page, PageAsked
 from runtime.http import HttpClient
 from runtime.retry import delays
 from runtime.sql import statement
@@ -107,7 +107,7 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
     page = None
     while True:
         cursor = await _cursor(connection, settings, lists, listing)
-        asked = Asked(span.since.timestamp(), span.until.timestamp(), page, settings.recall.page_items_max)
+        asked = PageAsked(span.since.timestamp(), span.until.timestamp(), page, settings.recall.page_items_max)
         answer = await _ask(settings, lists, listing, asked)
         shown = shown_of(answer.items, lists.source, listing, cursor["now"].timestamp())
         if dry_run:
@@ -134,7 +134,7 @@ async def _cursor(connection: Connection, settings: Settings, lists: Lists, list
         await asyncio.sleep(settings.recall.spool_wait_seconds)
 
 
-async def _ask(settings: Settings, lists: Lists, listing: Listing, asked: Asked) -> Page:
+async def _ask(settings: Settings, lists: Lists, listing: Listing, asked: PageAsked) -> Page:
     """Ask for one page, again after a while where the API is not well."""
     limits, error = settings.recall, "its breaker is open"
     for pause in islice(delays(limits.backoff_initial_seconds, limits.backoff_max_seconds), limits.order_tries_max):

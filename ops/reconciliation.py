@@ -20,7 +20,7 @@ from schemas.payment import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ops.sample.post import Event, Life
+    from ops.sample.post import Life, SampleEvent
     from ops.sample.send import Sent
     from runtime.postgres import Connection
     from runtime.settings import Settings
@@ -99,7 +99,7 @@ class Reconciliation:
         }
 
 
-def taken_events(results: Iterable[Sent]) -> dict[Key, Event]:
+def taken_events(results: Iterable[Sent]) -> dict[Key, SampleEvent]:
     """Return every event that the ingress took, once; a hint is none."""
     return {event.key: event for sent in results if sent.taken and not sent.post.hint for event in sent.post.events}
 
@@ -151,7 +151,7 @@ def reconcile(
     )
 
 
-def _outcomes(taken: Mapping[Key, Event], stored: StoredRows) -> dict[str, int]:
+def _outcomes(taken: Mapping[Key, SampleEvent], stored: StoredRows) -> dict[str, int]:
     """Count what became of the events, each once."""
     counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0}
     for key in taken:
@@ -175,7 +175,7 @@ def _ingress_problems(results: Sequence[Sent]) -> Iterable[str]:
             yield f"{what} is {post.fault} and was answered {sent.status} instead of {EXPECTED_STATUS[post.fault]:d}"
 
 
-def _fate_problems(taken: Mapping[Key, Event], stored: StoredRows) -> Iterable[str]:
+def _fate_problems(taken: Mapping[Key, SampleEvent], stored: StoredRows) -> Iterable[str]:
     """Name each event that is missing, doubled, or where it must not be."""
     for key, event in taken.items():
         fates = stored.fates(key)
@@ -195,7 +195,7 @@ def _leak_problems(refused: Iterable[Key], stored: StoredRows) -> Iterable[str]:
             yield f"event {event_id} of {source} was refused, or a hint, and stands in the ledger all the same"
 
 
-def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], stored: StoredRows) -> Iterable[str]:
+def _end_problems(lives: Sequence[Life], taken: Mapping[Key, SampleEvent], stored: StoredRows) -> Iterable[str]:
     """Name each payment whose row is not what its scenario says; one whose events were not all taken proves nothing."""
     for life in lives:
         if any(event.key not in taken for post in life.posts for event in post.events):

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ops.redrive_follow import ProgressBar, ProgressWatch
-from ops.redrives import Discarded, LeftOut, Policy, Prediction, Preview, Progress, RedriveStatus, Would
+from ops.redrives import Discarded, LeftOut, Policy, Prediction, Preview, RedriveProgress, RedriveStatus, Would
 from ops.server import filter_fields, revived
 from schemas.errors import UnavailableError
 
@@ -40,10 +40,10 @@ def preview_of(document: Mapping[str, Any]) -> Preview:
     return Preview(document["matched"], messages, tuple(LeftOut(**one) for one in document["left_out"]))
 
 
-def progress_of(document: Mapping[str, Any]) -> Progress:
+def progress_of(document: Mapping[str, Any]) -> RedriveProgress:
     """Read how far a redrive is."""
     answer = {"status": RedriveStatus(document["status"]), "policy": Policy(document["policy"])}
-    return Progress(**revived(document) | answer)
+    return RedriveProgress(**revived(document) | answer)
 
 
 def preview(asked: RemoteConsole, order: Order) -> Preview:
@@ -57,12 +57,12 @@ def start(asked: RemoteConsole, order: Order, going: int) -> int | None:
     return None if begun is None else int(begun)
 
 
-def list_redrives(asked: RemoteConsole, limit: int) -> tuple[Progress, ...]:
+def list_redrives(asked: RemoteConsole, limit: int) -> tuple[RedriveProgress, ...]:
     """Return the newest redrives."""
     return tuple(map(progress_of, asked.get("/redrives", limit=limit)["redrives"]))
 
 
-def follow(asked: RemoteConsole, redrive_id: int, bounds: RedriveSettings) -> Progress:
+def follow(asked: RemoteConsole, redrive_id: int, bounds: RedriveSettings) -> RedriveProgress:
     """Return the redrive once it has ended; raise UnavailableError when nothing moves for too long."""
     bar, watch = ProgressBar(), ProgressWatch(bounds.follow_patience_seconds)
     with bar.shown():

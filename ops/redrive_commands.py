@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ops.redrives import LeftOut, Preview, Progress
+    from ops.redrives import LeftOut, Preview, RedriveProgress
     from ops.server import RemoteConsole
     from runtime.settings import Settings
 
@@ -65,7 +65,7 @@ def preview_shown(seen: Preview) -> RenderableType:
     return Group(*lines)
 
 
-def ended_shown(now: Progress) -> str:
+def ended_shown(now: RedriveProgress) -> str:
     """Say how a redrive stands, in a line. Pure."""
     line = f"redrive {now.id} {now.status}: {now.published:,} of {now.selected:,} published"
     line += f", {now.skipped:,} skipped" if now.skipped else ""
@@ -97,7 +97,7 @@ def _found() -> Settings | None:
     return None if server.given() else endpoints.found(endpoints.load())
 
 
-def _followed(settings: Settings | None, redrive_id: int) -> Progress:
+def _followed(settings: Settings | None, redrive_id: int) -> RedriveProgress:
     """Follow to the end; an interruption leaves the redrive running and says so."""
     try:
         if settings is not None:
@@ -111,7 +111,7 @@ def _followed(settings: Settings | None, redrive_id: int) -> Progress:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _show(seen: Preview, now: Progress | None, *, as_json: bool) -> int:
+def _show(seen: Preview, now: RedriveProgress | None, *, as_json: bool) -> int:
     """Print how a redrive stands, or what a dry run found (`now` of None); return the exit status."""
     emit(
         redrive_document(seen, now),
@@ -238,7 +238,7 @@ def stop(redrive_id: RedriveId, *, who: Who = None, as_json: AsJson = False) -> 
     return EXIT_DONE
 
 
-def _redrives_table(found: Sequence[Progress]) -> Table:
+def _redrives_table(found: Sequence[RedriveProgress]) -> Table:
     table = Table(
         "redrive", "status", "published", "skipped", "came back", "a second", "who", "ordered", "why it ended"
     )
@@ -269,7 +269,7 @@ def list_redrives(
     return EXIT_DONE
 
 
-async def _newest(settings: Settings, limit: int) -> Sequence[Progress]:
+async def _newest(settings: Settings, limit: int) -> Sequence[RedriveProgress]:
     async with connected(settings) as connection:
         return await redrives.list_redrives(connection, limit)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from ops.redrives import Progress
+    from ops.redrives import RedriveProgress
     from runtime.settings import Settings
 
 
@@ -43,7 +43,7 @@ class ProgressBar:
             self._show, self._task = show, show.add_task("redrive", total=None)
             yield
 
-    def move(self, now: Progress) -> None:
+    def move(self, now: RedriveProgress) -> None:
         """Show where it stands now."""
         if self._show is not None and self._task is not None:
             line = f"redrive {now.id} {now.status}" + (f", {now.returned} came back" if now.returned else "")
@@ -51,7 +51,7 @@ class ProgressBar:
             self._show.update(self._task, total=now.selected, completed=done, description=line)
 
 
-async def follow(settings: Settings, redrive_id: int) -> Progress:
+async def follow(settings: Settings, redrive_id: int) -> RedriveProgress:
     """Return the redrive once it has ended.
 
     Raises UnavailableError when nothing moves for `follow_patience_seconds`, or for three letters' time at its rate.
@@ -80,7 +80,7 @@ class ProgressWatch:
         self._moved_at = time.monotonic()
         self._seen: tuple[object, ...] = ()
 
-    def look(self, now: Progress) -> None:
+    def look(self, now: RedriveProgress) -> None:
         """Note where it stands; raise UnavailableError when it stands there for too long."""
         seen = (now.status, now.published, now.skipped)
         if seen != self._seen:

@@ -50,7 +50,7 @@ __all__ = [
     "Policy",
     "Prediction",
     "Preview",
-    "Progress",
+    "RedriveProgress",
     "RedriveStatus",
     "Started",
     "Would",
@@ -145,7 +145,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RedriveProgress:
     """How far a redrive is.
 
     `selected` letters are to go, of which `published` are in Kafka and `skipped` were not open any more when their
@@ -255,7 +255,7 @@ async def start(connection: Connection, settings: Settings, order: Order, seen: 
     return Started(redrive_id, seen)
 
 
-async def progress(connection: Connection, redrive_id: int) -> Progress:
+async def progress(connection: Connection, redrive_id: int) -> RedriveProgress:
     """Return how far a redrive is; raise RatchetError where there is no such one."""
     rows = await fetch(connection, "read_redrives", redrive_id, 1)
     if not rows:
@@ -263,7 +263,7 @@ async def progress(connection: Connection, redrive_id: int) -> Progress:
     return _progress_of(rows[0])
 
 
-async def list_redrives(connection: Connection, limit: int) -> tuple[Progress, ...]:
+async def list_redrives(connection: Connection, limit: int) -> tuple[RedriveProgress, ...]:
     """Return the newest redrives, the newest first."""
     return tuple(_progress_of(row) for row in await fetch(connection, "read_redrives", None, limit))
 
@@ -276,13 +276,13 @@ async def read_messages(connection: Connection, redrive_id: int) -> tuple[dict[s
     return tuple(await fetch(connection, "read_redrive_messages", redrive_id))
 
 
-async def stop(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> Progress:
+async def stop(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> RedriveProgress:
     """Ask the relay to end a redrive after the batch in hand; one that has ended stays as it is."""
     await _order_anew(connection, "stop_redrive", redrive_id, Operator(_named(who), origin))
     return await progress(connection, redrive_id)
 
 
-async def resume(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> Progress:
+async def resume(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> RedriveProgress:
     """Let a stopped or failed redrive go on where it ended, its failures forgiven; a running one just runs on."""
     await _order_anew(connection, "resume_redrive", redrive_id, Operator(_named(who), origin))
     return await progress(connection, redrive_id)
@@ -353,6 +353,6 @@ def _named(who: str) -> str:
     return name
 
 
-def _progress_of(row: dict[str, Any]) -> Progress:
+def _progress_of(row: dict[str, Any]) -> RedriveProgress:
     fields = {**row, "filter": json.loads(row["filter"])}
-    return Progress(**fields | {"status": RedriveStatus(row["status"]), "policy": Policy(row["policy"])})
+    return RedriveProgress(**fields | {"status": RedriveStatus(row["status"]), "policy": Policy(row["policy"])})

@@ -99,7 +99,7 @@ async def read_counts(settings: Settings) -> dict[str, int]:
 
 
 @dataclass(slots=True)
-class Status:
+class StatusReport:
     """All that could be known; what could not is absent, and `unknown` says why.
 
     `problems` are servers that are away, disks that fill up, who holds up commits or the relay, and partitions that are
@@ -128,7 +128,7 @@ class Status:
         return cls(**dict(document) | {"roles": roles, "parking_standstill": standstill})
 
 
-async def gather(settings: Settings) -> Status:
+async def gather(settings: Settings) -> StatusReport:
     """Look everything up at once; each look-up has its own time-out and its failure takes away its part alone."""
     unknown: list[str] = []
 
@@ -148,7 +148,7 @@ async def gather(settings: Settings) -> Status:
     roles = asyncio.gather(*(role_status(settings, role) for role in ROLES))
     if settings.embedded():
         unknown.append(f"no endpoint is configured and no stack runs in {settings.home}")
-        return Status(await roles, {}, {}, {}, unknown, full)
+        return StatusReport(await roles, {}, {}, {}, unknown, full)
     read = known(read_partitions(settings), None)
     standstill = known(read_standstill(settings), None)
     partitions, counts, stands, away, found = await asyncio.gather(
@@ -156,11 +156,13 @@ async def gather(settings: Settings) -> Status:
     )
     away = [*full, *away]
     if partitions is None:
-        return Status(found, {}, {}, counts, unknown, away, stands)
+        return StatusReport(found, {}, {}, counts, unknown, away, stands)
     lag = lag_of(partitions)
     shown = {f"{topic}/{number}": behind for (topic, number), behind in sorted(lag.items())}
     wrong = away + [one.found for one in problems(partitions, settings)]
-    return Status(found, by_topic(lag, settings.kafka.topics.consumed_names), shown, counts, unknown, wrong, stands)
+    return StatusReport(
+        found, by_topic(lag, settings.kafka.topics.consumed_names), shown, counts, unknown, wrong, stands
+    )
 
 
 COLOURS = {RoleState.RUNNING: "green", RoleState.UNREADY: "red", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}
@@ -186,7 +188,7 @@ def figures_table(title: str, figures: Mapping[str, int]) -> Table:
     return table
 
 
-def trouble_lines(status: Status) -> list[RenderableType]:
+def trouble_lines(status: StatusReport) -> list[RenderableType]:
     """Return what is wrong and what could not be known, a line each."""
     lines: list[RenderableType] = [Text.assemble(("problem:", "red"), f" {one}") for one in status.problems]
     if status.parking_standstill is not None:
@@ -194,7 +196,7 @@ def trouble_lines(status: Status) -> list[RenderableType]:
     return lines + [Text.assemble(("unknown:", "yellow"), f" {reason}") for reason in status.unknown]
 
 
-def _shown(status: Status) -> RenderableType:
+def _shown(status: StatusReport) -> RenderableType:
     return Group(
         roles_table(status.roles),
         figures_table("lag", status.lag),
@@ -203,7 +205,7 @@ def _shown(status: Status) -> RenderableType:
     )
 
 
-def healthy(status: Status) -> bool:
+def healthy(status: StatusReport) -> bool:
     """Tell whether all could be known, all partitions are read, and no role stalls, waits or died.
 
     A role that nobody started is no problem.
@@ -216,7 +218,7 @@ def healthy(status: Status) -> bool:
 def show_status(*, as_json: AsJson = False) -> int:
     """Show roles, lag and counts. Exit 1 where a role or a partition stands still, or a figure can't be known."""
     asked = server.given()
-    status = Status.of_document(asked.get("/status")) if asked else asyncio.run(gather(endpoints.load()))
+    status = StatusReport.of_document(asked.get("/status")) if asked else asyncio.run(gather(endpoints.load()))
     emit(status.document(), as_json=as_json, show=lambda: _shown(status))
     return EXIT_DONE if healthy(status) else EXIT_PROBLEM
 

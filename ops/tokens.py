@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.database import fetch
 from ops.operators import note_action
-from ops.people import Role
+from ops.people import PersonRole
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Issued:
 
     id: int
     name: str
-    role: Role
+    role: PersonRole
     token: str
     ends_at: dt.datetime
 
@@ -45,7 +45,7 @@ class ListedToken:
 
     id: int
     name: str
-    role: Role
+    role: PersonRole
     ends_at: dt.datetime
     made_by: str
     made_at: dt.datetime
@@ -56,7 +56,7 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def issue(connection: Connection, operator: Operator, name: str, role: Role, days: int) -> Issued:
+async def issue(connection: Connection, operator: Operator, name: str, role: PersonRole, days: int) -> Issued:
     """Make a token for a person; raise RatchetError where there is no such person."""
     token = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     async with connection.transaction():
@@ -70,7 +70,7 @@ async def issue(connection: Connection, operator: Operator, name: str, role: Rol
 async def list_tokens(connection: Connection) -> tuple[ListedToken, ...]:
     """Return every token, by name; those that ended too."""
     rows = await fetch(connection, "list_tokens")
-    return tuple(ListedToken(**row | {"role": Role(row["role"])}) for row in rows)
+    return tuple(ListedToken(**row | {"role": PersonRole(row["role"])}) for row in rows)
 
 
 async def revoke(connection: Connection, operator: Operator, token_id: int) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Counts:
+class KeyHits:
     """Hits of one key in the window `number` of the wall clock, and in the one before."""
 
     number: int
@@ -36,7 +36,7 @@ class LocalStorage(Storage, SlidingWindowCounterSupport):
         super().__init__()
         self._keys_max = keys_max
         self._now = now
-        self._counts: OrderedDict[str, Counts] = OrderedDict()
+        self._counts: OrderedDict[str, KeyHits] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -93,11 +93,11 @@ class LocalStorage(Storage, SlidingWindowCounterSupport):
         """Refuse: see `incr`."""
         raise NotImplementedError
 
-    def _look(self, key: str, expiry: int) -> tuple[Counts, float]:
+    def _look(self, key: str, expiry: int) -> tuple[KeyHits, float]:
         """Return the key's counts as of now, and the seconds that are left of the current window."""
         now = self._now()
         number = int(now // expiry)
-        counts = self._counts.get(key) or Counts(number)
+        counts = self._counts.get(key) or KeyHits(number)
         if counts.number != number:
             counts.previous = counts.current if counts.number == number - 1 else 0
             counts.current, counts.number = 0, number

@@ -139,7 +139,7 @@ RANKS: Final[dict[FactKind, dict[str, int]]] = {
 """Rank of each state within its child; the whole vocabulary of facts."""
 
 
-class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ChildState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is known of one child, joined: the value of the lattice. See the module for the fields."""
 
     name: str

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 if TYPE_CHECKING:
-    from schemas.facts import FactKind, State
+    from schemas.facts import ChildState, FactKind
 
 
 class Status(StrEnum):
@@ -77,7 +77,7 @@ class Flag(StrEnum):
     """Facts of which one must be wrong."""
 
 
-Facts = dict["tuple[FactKind, str]", "State"]
+Facts = dict["tuple[FactKind, str]", "ChildState"]
 """All facts of a payment, joined: (kind, key) -> state."""
 
 

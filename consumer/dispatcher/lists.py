@@ -17,7 +17,7 @@ from schemas.record import source_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from providers.core.recall import Asked, Listing, Page, Recall
+    from providers.core.recall import Listing, Page, PageAsked, Recall
     from providers.core.refetch import Credentials
     from runtime.http import HttpAnswer, HttpClient
     from runtime.settings import AccountSettings, Settings
@@ -44,11 +44,11 @@ class Lists:
         """Tell whether a call could leave now."""
         return self._calls.breaker.would_allow(now)
 
-    async def ask(self, listing: Listing, asked: Asked) -> Page | Again | Refused | None:
+    async def ask(self, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
         """Ask for one page; None where another call is finding out whether the API is well again."""
         return await self._calls.ask(partial(self._ask, listing, asked))
 
-    async def _ask(self, listing: Listing, asked: Asked) -> Page | Again | Refused:
+    async def _ask(self, listing: Listing, asked: PageAsked) -> Page | Again | Refused:
         granted_before = self._calls.granted
         refusal = await self._calls.authorize()
         if refusal is not None:
@@ -59,7 +59,7 @@ class Lists:
             return Again(f"{self._calls.host} takes the access token no longer")
         return self._page_of(listing, asked, need_available(answer, self._calls.host))
 
-    def _page_of(self, listing: Listing, asked: Asked, answer: HttpAnswer) -> Page | Again | Refused:
+    def _page_of(self, listing: Listing, asked: PageAsked, answer: HttpAnswer) -> Page | Again | Refused:
         host = self._calls.host
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Refused(f"{host} refuses the credentials ({answer.status}); check the provider's api_ settings")

@@ -17,7 +17,7 @@ import structlog
 from consumer.dispatcher.apis import Again, Refused
 from consumer.dispatcher.recall_rows import shown_of
 from consumer.dispatcher.worker import CALLS_PART
-from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
+from providers.core.recall import PAGE_LENGTH_MAX, Page, PageAsked
 from runtime import metrics
 from runtime.retry import pause_seconds
 
@@ -107,7 +107,7 @@ class RecallJob:
         span = next_span(cursor, listing, self._limits.delay_seconds)
         if span is None:
             return self._wait(schedule, listing.every_seconds or self._limits.interval_seconds)
-        asked = Asked(span.since, span.until, span.page, self._limits.page_items_max)
+        asked = PageAsked(span.since, span.until, span.page, self._limits.page_items_max)
         asked_at = self._clock.now()
         outcome = await self._ask(lists, listing, asked)
         if not isinstance(outcome, Page):
@@ -122,7 +122,7 @@ class RecallJob:
             self._wait(schedule, listing.every_seconds or self._limits.interval_seconds)
         return following is not None
 
-    async def _ask(self, lists: Lists, listing: Listing, asked: Asked) -> Page | Again | Refused | None:
+    async def _ask(self, lists: Lists, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
         try:
             async with asyncio.timeout(self._claim_seconds * CALLS_PART):
                 return await lists.ask(listing, asked)
@@ -135,7 +135,7 @@ class RecallJob:
         lists: Lists,
         listing: Listing,
         schedule: Schedule,
-        asked: Asked,
+        asked: PageAsked,
         outcome: Again | Refused | None,
     ) -> bool:
         """Note what went wrong and wait; a page that the list does not know any more begins its span anew."""

@@ -21,7 +21,7 @@ from consumer.dispatcher.recall import ERROR_LENGTH_MAX
 from consumer.dispatcher.recall_found import RecallFound
 from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
 from consumer.dispatcher.worker import CALLS_PART
-from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
+from providers.core.recall import PAGE_LENGTH_MAX, Page, PageAsked
 from runtime import metrics
 from runtime.retry import pause_seconds
 from runtime.sql import statement
@@ -102,7 +102,7 @@ class RecallOrders:
             error = f"{lists.source}'s lists reach back until {found.reaches.isoformat(timespec='seconds')} only"
             return await self._end(lease, order, "failed", error)
         span = found.reaches.timestamp(), order["until"].timestamp()
-        outcome = await self._ask(lists, listing, Asked(*span, page, self._limits.page_items_max))
+        outcome = await self._ask(lists, listing, PageAsked(*span, page, self._limits.page_items_max))
         if not isinstance(outcome, Page):
             return await self._put_off(lease, order, outcome)
         if outcome.following is not None and len(outcome.following) > PAGE_LENGTH_MAX:
@@ -111,7 +111,7 @@ class RecallOrders:
         await self._count(lease, order, lists, listing, found, outcome)
         return True
 
-    async def _ask(self, lists: Lists, listing: Listing, asked: Asked) -> Page | Again | Refused | None:
+    async def _ask(self, lists: Lists, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
         try:
             async with asyncio.timeout(self._claim_seconds * CALLS_PART):
                 return await lists.ask(listing, asked)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SmsMessage:
     """One message. `mark` ends its text and is found in no other message to that number; a `repr` shows no number."""
 
     to_number: str = field(repr=False)
@@ -48,10 +48,10 @@ class SmsSender(Protocol):
     Where it refuses the account they raise AccountRefusedError.
     """
 
-    async def send(self, message: Message) -> Taken | Rejected:
+    async def send(self, message: SmsMessage) -> Taken | Rejected:
         """Hand the message over, once."""
         ...
 
-    async def find(self, message: Message) -> Taken | None:
+    async def find(self, message: SmsMessage) -> Taken | None:
         """Look for a message that was handed over without an answer; None where the provider has none."""
         ...

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumer.dispatcher.sender import AccountRefusedError, Message, Rejected, Taken
+from consumer.dispatcher.sender import AccountRefusedError, Rejected, SmsMessage, Taken
 from consumer.dispatcher.worker import CALLS_PART, GuardedRows
 from runtime import metrics
 from runtime.http import HttpUnavailableError
@@ -133,7 +133,7 @@ class SmsJob:
         return outcome
 
     async def _find_or_send(
-        self, message: Message, attempts: int, claimed_at: float, *, still_true: bool = True
+        self, message: SmsMessage, attempts: int, claimed_at: float, *, still_true: bool = True
     ) -> Outcome:
         if attempts > 1:
             found = await self._sender.find(message)
@@ -183,14 +183,14 @@ class SmsJob:
         )
 
 
-def message_of(row: Row, clock_skew: dt.timedelta) -> Message | None:
+def message_of(row: Row, clock_skew: dt.timedelta) -> SmsMessage | None:
     """Return the message of a claimed row with its payment's figures; None for a template that does not exist."""
     if row["template"] not in set(Template):
         return None
     template, currency = Template(row["template"]), row["currency"]
     amount = row["own_amount"] or row[_FIGURES[template]] or row["amount"]
     mark = mark_of(row["payment_id"], template, row["child"])
-    return Message(
+    return SmsMessage(
         to_number=row["to_number"],
         text=text_for(template, amount, currency, exponent(currency) if currency else 0, mark),
         mark=mark,

@@ -20,7 +20,7 @@ from schemas.errors import SettingsError
 from schemas.sms import SmsStatus
 
 if TYPE_CHECKING:
-    from consumer.dispatcher.sender import Message
+    from consumer.dispatcher.sender import SmsMessage
     from runtime.http import HttpAnswer, HttpClient
     from runtime.settings import Settings
 
@@ -61,7 +61,7 @@ class TwilioSender:
         self._limits = settings.sms
         self._client = client
 
-    async def send(self, message: Message) -> Taken | Rejected:
+    async def send(self, message: SmsMessage) -> Taken | Rejected:
         """Hand the message over; an answer without an id says nothing of what Twilio did."""
         form = {"To": message.to_number, "From": self._from, "Body": message.text, "StatusCallback": self._callback}
         headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
@@ -73,7 +73,7 @@ class TwilioSender:
             raise HttpUnavailableError(f"{self._host} answered {answer.status} without a message")
         return taken
 
-    async def find(self, message: Message) -> Taken | None:
+    async def find(self, message: SmsMessage) -> Taken | None:
         """Read the messages of that number page by page, newest first, until the mark or an older one is found."""
         query = {"To": message.to_number, "From": self._from, "PageSize": str(self._limits.lookup_page_messages)}
         url = f"{self._messages}?{urlencode(query)}"
@@ -124,13 +124,13 @@ def _taken(entry: Any) -> Taken | None:
     return Taken(sid, _ENDS.get(str(value_at(entry, "status")), SmsStatus.SENT))
 
 
-def _is(entry: Any, message: Message) -> bool:
+def _is(entry: Any, message: SmsMessage) -> bool:
     """Tell whether a listed message is ours: its text ends with our mark and it is not older than we are."""
     text = value_at(entry, "body")
     return isinstance(text, str) and text.rstrip().endswith(message.mark) and not _is_older(entry, message)
 
 
-def _is_older(entry: Any, message: Message) -> bool:
+def _is_older(entry: Any, message: SmsMessage) -> bool:
     """Tell whether a listed message (dates are RFC 2822) was surely made before ours."""
     try:
         made = parsedate_to_datetime(str(value_at(entry, "date_created")))
@@ -139,7 +139,7 @@ def _is_older(entry: Any, message: Message) -> bool:
     return made.replace(tzinfo=made.tzinfo or dt.UTC) < message.not_before
 
 
-def _all_older(listed: list[Any], message: Message) -> bool:
+def _all_older(listed: list[Any], message: SmsMessage) -> bool:
     return bool(listed) and all(_is_older(entry, message) for entry in listed)
 
 

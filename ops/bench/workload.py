@@ -17,7 +17,7 @@ from ops.sample import stripe
 from ops.sample.history import Course, PaymentHistory
 from ops.sample.orders import CLIENT
 from ops.sample.plan import GENERATORS
-from ops.sample.post import Event, Post, token
+from ops.sample.post import Post, SampleEvent, token
 from producers.ingress.publishing.records import Arrival, Outgoing, build
 from providers.core.contract import Notification
 from schemas.intents import Command, IntentRecord
@@ -127,7 +127,7 @@ def _retold(rng: Random, post: Post) -> Post:
     """Return the same news as an event of its own."""
     document = json.loads(post.body)
     document["id"] = event_id = f"evt_3{token(rng, 23)}"
-    return Post(post.provider, stripe.body_of(document), (Event(post.provider, event_id),))
+    return Post(post.provider, stripe.body_of(document), (SampleEvent(post.provider, event_id),))
 
 
 def _placed(rng: Random, life: Life, at: int, late_share: float) -> list[tuple[float, Outgoing]]:

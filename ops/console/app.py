@@ -29,7 +29,7 @@ from ops.console.pages import (
 )
 from ops.console.shield import Shield
 from ops.console.visits import answer
-from ops.people import Role
+from ops.people import PersonRole
 from runtime.terminal import harmless
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
     https = (parts.settings.console.public_url or "").startswith("https:")
 
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await answer(Request(scope, receive), _not_there, parts, Role.VIEWER)
+        response = await answer(Request(scope, receive), _not_there, parts, PersonRole.VIEWER)
         await response(scope, receive, send)
 
     moved = [_moved(before, now) for before, now in MOVED.items()]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ops.console.parts import Parts
     from ops.console.persons import Person
-    from ops.people import Role
+    from ops.people import PersonRole
 
     Handler = Callable[["Call"], Awaitable[Mapping[str, Any]]]
 
@@ -111,7 +111,7 @@ def refuse(status: HTTPStatus, problem: str) -> Response:
     return response
 
 
-async def _answer(request: Request, handler: Handler, parts: Parts, least: Role | None) -> Response:
+async def _answer(request: Request, handler: Handler, parts: Parts, least: PersonRole | None) -> Response:
     call = Call(parts, request, None)
     try:
         response = await _pass(call, least) or answer(await handler(call))
@@ -134,7 +134,7 @@ async def _answer(request: Request, handler: Handler, parts: Parts, least: Role 
     return response
 
 
-async def _pass(call: Call, least: Role | None) -> Response | None:
+async def _pass(call: Call, least: PersonRole | None) -> Response | None:
     """Check host, token, role and body; return the refusal, or None."""
     request, console = call.request, call.parts.settings.console
     if not knows_host(console, request.headers.get("host", "")):
@@ -167,7 +167,7 @@ async def _check_token(call: Call) -> Response | None:
     return refuse(HTTPStatus.UNAUTHORIZED, problem)
 
 
-async def _refuse_role(call: Call, person: Person, least: Role) -> Response:
+async def _refuse_role(call: Call, person: Person, least: PersonRole) -> Response:
     """Refuse who may not, and write it down."""
     target, because = f"{call.request.method} {call.request.url.path}", f"needs {least}, is {person.role}"
     with contextlib.suppress(RatchetError):  # what can't be written down is refused all the same

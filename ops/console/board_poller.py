@@ -49,7 +49,7 @@ class Queues:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class BoardLook:
     """One look. A part that could not be known is None, and `problems` says why.
 
     `processed` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
@@ -87,7 +87,7 @@ class BoardPoller:
     backlog: BacklogReader
     outcomes: OutcomeCounter
     facts: Mapping[str, Any] = field(default_factory=dict)
-    history: deque[Look] = field(default_factory=deque)
+    history: deque[BoardLook] = field(default_factory=deque)
     _place: tuple[int, int] | None = None
     _looked_at: float | None = None
     _watched_at: float = field(default_factory=time.monotonic)
@@ -99,7 +99,7 @@ class BoardPoller:
         self._awaited.set()
 
     @property
-    def newest(self) -> Look | None:
+    def newest(self) -> BoardLook | None:
         """The newest look, or None before the first one."""
         return self.history[-1] if self.history else None
 
@@ -120,7 +120,7 @@ class BoardPoller:
             else:
                 await asyncio.sleep(max(0.0, pause))
 
-    def remember(self, look: Look) -> None:
+    def remember(self, look: BoardLook) -> None:
         """Keep a look, and none that is older than the history reaches back.
 
         Only the newest keeps its outcomes: a day's minutes of each provider that fails, which no curve is drawn from.
@@ -132,7 +132,7 @@ class BoardPoller:
         while self.history[0].at < horizon:
             self.history.popleft()
 
-    async def look(self) -> Look:
+    async def look(self) -> BoardLook:
         """Look at everything once."""
         problems: list[str] = []
 
@@ -155,7 +155,7 @@ class BoardPoller:
         now, before = time.monotonic(), self._looked_at
         if processed is not None:
             self._looked_at = now
-        return Look(
+        return BoardLook(
             at=dt.datetime.now(dt.UTC),
             seconds=0.0 if before is None else now - before,
             processed=processed,

@@ -15,7 +15,7 @@ from ops.status import RoleState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ops.console.board_poller import Look
+    from ops.console.board_poller import BoardLook
     from ops.console.outcomes import Minute
 
 OLDEST_LOUD_SECONDS: Final = 30.0
@@ -135,7 +135,7 @@ def _by_minute(minutes: Iterable[Minute]) -> Counter[dt.datetime]:
     return counts
 
 
-def worries(look: Look) -> list[Worry]:
+def worries(look: BoardLook) -> list[Worry]:
     """Return what a person should look at, the worst first; nothing where all is well."""
     found = [Worry(problem, problem) for problem in look.problems]
     found += [
@@ -156,7 +156,7 @@ def worries(look: Look) -> list[Worry]:
     return found + _open_letters(look, running)
 
 
-def _open_letters(look: Look, running: Sequence[Incident]) -> list[Worry]:
+def _open_letters(look: BoardLook, running: Sequence[Incident]) -> list[Worry]:
     """Say how many dead letters wait for a person, and for how long."""
     count = sum((look.letters or {}).values())
     if not count:

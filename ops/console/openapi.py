@@ -12,7 +12,7 @@ from ops.console import choosing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ops.people import Role
+    from ops.people import PersonRole
 
 LETTER_QUERY: Final = tuple(name for name in choosing.FIELDS if name != "limit")
 QUERY: Final[dict[str, tuple[str, ...]]] = {
@@ -44,7 +44,7 @@ FAILURES: Final = {
 }
 
 
-def describe(table: Mapping[tuple[str, str], Role | None]) -> dict[str, Any]:
+def describe(table: Mapping[tuple[str, str], PersonRole | None]) -> dict[str, Any]:
     """Return the description of every route of a table."""
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), least in table.items():
@@ -66,7 +66,7 @@ def describe(table: Mapping[tuple[str, str], Role | None]) -> dict[str, Any]:
     }
 
 
-def _operation(method: str, path: str, least: Role | None) -> dict[str, Any]:
+def _operation(method: str, path: str, least: PersonRole | None) -> dict[str, Any]:
     words = path.removeprefix("/admin/v1/").replace("{", "").replace("}", "").replace("/", "_").replace(".", "_")
     named = [_parameter(name, "path") for name in re.findall(r"{(\w+)}", path)]
     asked = [_parameter(name, "query") for name in QUERY.get(path, ())] if method == "GET" else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ops.people import Role
+from ops.people import PersonRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,12 @@ class Person:
     """
 
     name: str
-    role: Role
+    role: PersonRole
     operator_id: int | None = None
     one_time: bool = False
 
 
-EMERGENCY: Final = Person("emergency", Role.ADMIN)
+EMERGENCY: Final = Person("emergency", PersonRole.ADMIN)
 """Whoever knows the password of the settings: may all, and is written down as such."""
-UNNAMED: Final = Person("unnamed", Role.ADMIN)
+UNNAMED: Final = Person("unnamed", PersonRole.ADMIN)
 """Whoever reaches a console on loopback that has neither a password nor people."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ops.console.persons import EMERGENCY, Person
 from ops.console.reader import open_pool_for, run_on
 from ops.operators import TARGET_LENGTH_MAX
-from ops.people import Role
+from ops.people import PersonRole
 from ops.tokens import digest
 from runtime.postgres import LazyPool
 from runtime.sql import statement
@@ -77,7 +77,7 @@ class SessionRows:
         rows = await self._fetch("find_token", digest(token))
         if not rows:
             return None
-        role, most = Role(rows[0]["token_role"]), Role(rows[0]["role"])
+        role, most = PersonRole(rows[0]["token_role"]), PersonRole(rows[0]["role"])
         return Person(rows[0]["name"], role if most.covers(role) else most, rows[0]["operator_id"])
 
     async def knows(self, name: str) -> bool:
@@ -124,4 +124,4 @@ def _person(row: dict[str, Any]) -> Person:
     """Return who a row speaks of; one without an operator and a role is of the emergency password."""
     if row["role"] is None:
         return EMERGENCY
-    return Person(row["name"], Role(row["role"]), row["operator_id"], row["one_time"])
+    return Person(row["name"], PersonRole(row["role"]), row["operator_id"], row["one_time"])

@@ -20,7 +20,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from ops.console.persons import Person
 from ops.loopback import leads_to_loopback
-from ops.people import NAME, RESERVED, Role
+from ops.people import NAME, RESERVED, PersonRole
 from runtime import log
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
@@ -186,10 +186,10 @@ class SignOn:
             raise SignInRefusedError(f"{self.host} has not verified your address")
         held = claims.get(sso.role_claim)
         values = {held} if isinstance(held, str) else {one for one in held or () if isinstance(one, str)}
-        roles = [Role(role) for value, role in sso.roles.items() if value in values]
+        roles = [PersonRole(role) for value, role in sso.roles.items() if value in values]
         if not roles:
             raise SignInRefusedError(f"{name} has no role here: {sso.role_claim} at {self.host} names none")
-        return Person(name, max(roles, key=list(Role).index))
+        return Person(name, max(roles, key=list(PersonRole).index))
 
     async def _described(self) -> dict[str, Any]:
         """Return the provider's description; it and the keys are read again after a while."""

@@ -22,7 +22,7 @@ from ops.console.origin import is_https, knows_host, person_named, same_site, vi
 from ops.console.persons import UNNAMED
 from ops.console.sessions import COOKIE, SECURE_COOKIE
 from ops.operators import Operator
-from ops.people import Role
+from ops.people import PersonRole
 from runtime import log
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
@@ -80,7 +80,7 @@ class Visit:
 
     def may(self, role: str) -> bool:
         """Tell whether the visitor may what this role may, for what a page offers."""
-        return (self.session.signed_in or not self.guarded) and self.person.role.covers(Role(role))
+        return (self.session.signed_in or not self.guarded) and self.person.role.covers(PersonRole(role))
 
     @property
     def live(self) -> bool:
@@ -127,14 +127,14 @@ def action(path: str, handler: Page, parts: Parts) -> Route:
     return Route(path, _endpoint(handler, parts, rights.least("POST", path)), methods=["POST"])
 
 
-def _endpoint(handler: Page, parts: Parts, least: Role | None) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(handler: Page, parts: Parts, least: PersonRole | None) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         return await answer(request, handler, parts, least)
 
     return endpoint
 
 
-async def answer(request: Request, handler: Page, parts: Parts, least: Role | None) -> Response:
+async def answer(request: Request, handler: Page, parts: Parts, least: PersonRole | None) -> Response:
     """Answer one request: the gate, the page, and one line for it. `least` is who may ask, None: anybody."""
     began = time.monotonic()
     cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
@@ -179,7 +179,7 @@ async def _named_by_proxy(parts: Parts, request: Request, known: ConsoleSession 
     return replace(known, person=replace(known.person, one_time=False))
 
 
-async def _pass(visit: Visit, handler: Page, least: Role | None) -> Response:
+async def _pass(visit: Visit, handler: Page, least: PersonRole | None) -> Response:
     console = visit.parts.settings.console
     if not knows_host(console, visit.request.headers.get("host", "")):
         return visit.fail(
@@ -196,7 +196,7 @@ async def _pass(visit: Visit, handler: Page, least: Role | None) -> Response:
     return refusal or await _safely(visit, handler)
 
 
-async def _check_person(visit: Visit, least: Role) -> Response | None:
+async def _check_person(visit: Visit, least: PersonRole) -> Response | None:
     """Return the refusal of who may not ask for this, and write it down; None for who may."""
     person, request = visit.person, visit.request
     if person.one_time and request.url.path not in rights.OWN_ACCOUNT:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.history import Course, PaymentHistory, ending
-from ops.sample.post import LEDGER, Event, Fate, Life, Post, token
+from ops.sample.post import LEDGER, Fate, Life, Post, SampleEvent, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +69,8 @@ def post_of(items: Iterable[dict[str, Any]], *, legal: frozenset[Fate] = LEDGER)
     listed = list(items)
     body = {"live": "false", "notificationItems": [{"NotificationRequestItem": one} for one in listed]}
     events = (
-        Event(NAME, ":".join(one[key] for key in ("pspReference", "eventCode", "success")), legal) for one in listed
+        SampleEvent(NAME, ":".join(one[key] for key in ("pspReference", "eventCode", "success")), legal)
+        for one in listed
     )
     return Post(NAME, json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(), tuple(events))
 

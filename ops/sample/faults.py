@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ops.sample import adyen, standard, stripe
 from ops.sample.history import Course, PaymentHistory
-from ops.sample.post import LEDGER, LETTER, WAITS, Event, Fate, Fault, Post, Style, digest_id, token
+from ops.sample.post import LEDGER, LETTER, WAITS, Fate, Fault, Post, SampleEvent, Style, digest_id, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +64,7 @@ def poison(rng: Random, provider: str, now: int) -> Iterable[Post]:
         return [standard.raw(rng, body, legal=LETTER) for body in (*shapes, kind)]
     if provider == stripe.NAME:
         wrong = stripe.post_of(rng, "payment_intent.succeeded", {"object": "payment_intent"}, now, legal=LETTER)
-        without_id = (Post(provider, body, (Event(provider, digest_id(body), LETTER),)) for body in shapes)
+        without_id = (Post(provider, body, (SampleEvent(provider, digest_id(body), LETTER),)) for body in shapes)
         return [*without_id, wrong]
     return []
 

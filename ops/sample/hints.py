@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ops.sample.post import NOWHERE, Event, Post, digest_id, token
+from ops.sample.post import NOWHERE, Post, SampleEvent, digest_id, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ def unsigned_posts(rng: Random) -> Iterator[Post]:
     """Yield hints at unknown payments, some of them twice, as a provider sends one for each change of a payment."""
     for number in range(HINTS):
         body = f"id=tr_{token(rng, 10)}".encode()
-        post = Post(NAME, body, (Event(NAME, digest_id(body), NOWHERE),), hint=True)
+        post = Post(NAME, body, (SampleEvent(NAME, digest_id(body), NOWHERE),), hint=True)
         yield post
         if number % 4 == 0:
             yield post

@@ -51,7 +51,7 @@ WAITS: Final = frozenset({Fate.PARKED, Fate.LETTER})
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SampleEvent:
     """One event: its source and id, as the ledger has them, and its legal fates."""
 
     source: str
@@ -70,7 +70,7 @@ class Post:
 
     provider: str
     body: bytes
-    events: tuple[Event, ...]
+    events: tuple[SampleEvent, ...]
     message_id: str = ""
     style: Style = Style.PLAIN
     fault: Fault | None = None

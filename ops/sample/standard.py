@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.history import AFTER_CAPTURE, Course, PaymentHistory, ending
-from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
+from ops.sample.post import LEDGER, Fate, Life, Post, SampleEvent, Style, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def post_of(rng: Random, kind: str, data: dict[str, Any], now: int, *, legal: fr
 def raw(rng: Random, body: bytes, *, legal: frozenset[Fate] = LEDGER) -> Post:
     """Return a post of any body, with a random event id."""
     message_id = f"msg_{token(rng, 27)}"
-    return Post(NAME, body, (Event(NAME, message_id, legal),), message_id, rng.choice(STYLES))
+    return Post(NAME, body, (SampleEvent(NAME, message_id, legal),), message_id, rng.choice(STYLES))
 
 
 def again(post: Post) -> Post:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from ops.sample.history import AFTER_CAPTURE, Course, PaymentHistory, ending
-from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
+from ops.sample.post import LEDGER, Fate, Life, Post, SampleEvent, Style, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def post_of(  # noqa: PLR0913 - what an event is made of
         "type": kind,
     }
     style = Style.ROTATION if rng.random() < ROTATION_SHARE else Style.PLAIN
-    return Post(NAME, body_of(document), (Event(NAME, event_id, legal),), style=style)
+    return Post(NAME, body_of(document), (SampleEvent(NAME, event_id, legal),), style=style)
 
 
 def again(post: Post) -> Post:

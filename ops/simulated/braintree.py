@@ -9,7 +9,7 @@ import string
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlencode
 
-from ops.sample.post import Event, Post
+from ops.sample.post import Post, SampleEvent
 from ops.simulated.step import PlayedPayment, Player, Step, What
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _transaction(  # noqa: PLR0913, PLR0917 - what a transaction shows
 def _post(payment: PlayedPayment, kind: str, subject: str, own: str) -> Post:
     shown = _element("timestamp", payment.at) + _element("kind", kind) + _element("subject", subject)
     payload = base64.encodebytes(_element("notification", shown).encode()).decode()
-    return Post(NAME, urlencode({"bt_payload": payload}).encode(), (Event(NAME, f"{kind}:{own}"),))
+    return Post(NAME, urlencode({"bt_payload": payload}).encode(), (SampleEvent(NAME, f"{kind}:{own}"),))
 
 
 def signature_of(body: bytes, secret: str) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.sample.post import Event, Post, token
+from ops.sample.post import Post, SampleEvent, token
 from schemas.currencies import exponent
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class PlayedPayment:
 def json_post(name: str, document: Mapping[str, Any], event_id: str, **more: Any) -> Post:
     """Return the request of one event whose body is JSON; `more` are fields of the post."""
     body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return Post(name, body, (Event(name, event_id),), **more)
+    return Post(name, body, (SampleEvent(name, event_id),), **more)
 
 
 def hex_mac(secret: str, data: bytes) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
     from aiokafka.producer.message_accumulator import BatchBuilder
 
-    from producers.relay.records import Outgoing
+    from producers.relay.records import RelayedRecord
     from runtime.settings import KafkaSettings
 
 
@@ -64,7 +64,7 @@ class _Way:
 class _Delivery:
     """One call's records and what became of them; `isolated` means that every refusal is followed up at once."""
 
-    records: Sequence[Outgoing]
+    records: Sequence[RelayedRecord]
     ways: list[_Way] = field(default_factory=list)
     refusals: list[RecordRefusal] = field(default_factory=list)
     isolated: bool = False
@@ -86,7 +86,7 @@ class Destination:
         self._producer: AIOKafkaProducer | None = None
         self._away: dict[tuple[str, int], float] = {}
 
-    async def publish(self, records: Sequence[Outgoing]) -> list[RecordRefusal]:
+    async def publish(self, records: Sequence[RelayedRecord]) -> list[RecordRefusal]:
         """Publish the records, those of a partition in order; return those that Kafka refuses for what they are.
 
         All others are acknowledged. Raises UnavailableError when Kafka does not take them in
@@ -160,7 +160,7 @@ async def _publish(producer: AIOKafkaProducer, delivery: _Delivery) -> None:
             raise outcome
 
 
-async def _ways_of(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[_Way]:
+async def _ways_of(producer: AIOKafkaProducer, records: Sequence[RelayedRecord]) -> list[_Way]:
     """Return which records go to which partition, in order."""
     counts = {topic: len(await producer.partitions_for(topic)) for topic in {record.topic for record in records}}
     places: dict[tuple[str, int], list[int]] = {}
@@ -202,7 +202,7 @@ async def _send(producer: AIOKafkaProducer, batch: BatchBuilder, way: _Way) -> E
     return None
 
 
-def _fill(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> tuple[BatchBuilder, int]:
+def _fill(producer: AIOKafkaProducer, records: Sequence[RelayedRecord]) -> tuple[BatchBuilder, int]:
     """Return a Kafka batch and how many of the records it took; one always fits."""
     batch, taken = producer.create_batch(), 0
     for record in records:

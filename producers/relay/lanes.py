@@ -34,7 +34,7 @@ from schemas.topics import DEAD_LETTER_BYTES_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from producers.relay.records import Outgoing, Row
+    from producers.relay.records import RelayedRecord, Row
     from runtime.lease import Lease
     from runtime.postgres import Connection
     from runtime.settings import RelaySettings
@@ -67,7 +67,7 @@ class Batch:
     """
 
     rows: int
-    records: Sequence[Outgoing]
+    records: Sequence[RelayedRecord]
     mark: Any
     more: bool
     divisible: bool = False
@@ -93,7 +93,7 @@ class Lane(Protocol):
         """
         ...
 
-    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:
+    def reduced(self, record: RelayedRecord, error: Exception) -> RelayedRecord | None:
         """Return what to publish in place of a record that Kafka refuses, or None where there is nothing."""
         ...
 
@@ -110,9 +110,11 @@ class CursorMove:
     end: Position
 
 
-def cut(rows: Sequence[Row], records: Sequence[Outgoing | None], bytes_max: int) -> tuple[int, list[Outgoing]]:
+def cut(
+    rows: Sequence[Row], records: Sequence[RelayedRecord | None], bytes_max: int
+) -> tuple[int, list[RelayedRecord]]:
     """Return how many leading rows fit the bound (one always does), and the records of those."""
-    taken: list[Outgoing] = []
+    taken: list[RelayedRecord] = []
     size = 0
     for count, (_, record) in enumerate(zip(rows, records, strict=True)):
         if record is None:
@@ -139,7 +141,7 @@ class CursorLane:
         name: str,
         settings: RelaySettings,
         fetch: Callable[[Connection, Position, RelaySettings], Any],
-        record_of: Callable[[Row], Outgoing | None],
+        record_of: Callable[[Row], RelayedRecord | None],
         full_rows: int,
     ) -> None:
         self.name = name
@@ -167,7 +169,7 @@ class CursorLane:
         more = count < len(rows) or len(rows) >= self._full_rows
         return Batch(count, records, CursorMove(start, (last["relay_xid"], last["id"])), more)
 
-    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
+    def reduced(self, record: RelayedRecord, error: Exception) -> RelayedRecord | None:  # noqa: ARG002 - see `Lane`
         """Return None: a change or command has no part that a reader could do without; see `Lane`."""
         return None
 
@@ -204,7 +206,7 @@ class LettersLane(CursorLane):
 
     compression: str | None = "gzip"
 
-    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:
+    def reduced(self, record: RelayedRecord, error: Exception) -> RelayedRecord | None:
         """Leave out a part; see `Lane`."""
         return smaller_letter(record, error)
 
@@ -239,7 +241,7 @@ class SpoolLane:
         records = [spooled_of(row) for row in rows]
         return Batch(len(rows), records, [row["id"] for row in rows], more=True, divisible=True)
 
-    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
+    def reduced(self, record: RelayedRecord, error: Exception) -> RelayedRecord | None:  # noqa: ARG002 - see `Lane`
         """Return None: an event goes as it came or not at all; see `Lane`."""
         return None
 

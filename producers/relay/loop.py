@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from producers.relay.destination import RecordRefusal
     from producers.relay.lanes import Batch, Lane
-    from producers.relay.records import Outgoing
+    from producers.relay.records import RelayedRecord
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
@@ -154,7 +154,7 @@ class LaneLoop:
                 await asyncio.gather(reading, return_exceptions=True)
         return None if reading is None else reading.result(), refused
 
-    async def _publish_all(self, records: Sequence[Outgoing]) -> dict[int, Exception]:
+    async def _publish_all(self, records: Sequence[RelayedRecord]) -> dict[int, Exception]:
         """Publish, what Kafka refuses again in smaller forms; return what it takes in none, and why."""
         waiting, refused = dict(enumerate(records)), {}
         while waiting:
@@ -168,7 +168,7 @@ class LaneLoop:
             waiting = smaller
         return refused
 
-    async def _publish(self, records: Sequence[Outgoing]) -> list[RecordRefusal]:
+    async def _publish(self, records: Sequence[RelayedRecord]) -> list[RecordRefusal]:
         """Publish, timed and traced."""
         began, topics = time.perf_counter(), {record.topic for record in records}
         with telemetry.publishing(",".join(sorted(topics)), len(records), (record.headers for record in records)):

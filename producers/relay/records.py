@@ -97,7 +97,7 @@ FRAME_BYTES: Final = 1024
 _encode = msgspec.json.Encoder().encode
 
 
-class Outgoing(NamedTuple):
+class RelayedRecord(NamedTuple):
     """One record on its way to Kafka.
 
     `timestamp_ms` of None is the time of sending. A record without a key goes to partition `spread` modulo their
@@ -121,7 +121,7 @@ class Outgoing(NamedTuple):
         )
 
 
-def change_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
+def change_of(row: Row, topics: Topics = DEFAULT) -> RelayedRecord | None:
     """Return the record of a ledger row, or None for a row that changed no payment."""
     if row["version"] is None:
         return None
@@ -131,12 +131,12 @@ def change_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     return change._replace(headers=(*change.headers, (TRACEPARENT_HEADER, row["traceparent"].encode())))
 
 
-def state_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
+def state_of(row: Row, topics: Topics = DEFAULT) -> RelayedRecord | None:
     """Return the record of a payment's newest state, or None for a ledger row that is not its newest."""
     return None if row["payment_id"] is None else _of_payment(topics.state.name, STATE_TYPE, STATE_FIELDS, row)
 
 
-def command_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
+def command_of(row: Row, topics: Topics = DEFAULT) -> RelayedRecord | None:
     """Return the record of a command, or None where nobody has to begin it: refused, answered, or expired by now."""
     if not row["due"]:
         return None
@@ -153,10 +153,10 @@ def command_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     )
     if row["traceparent"] is not None:
         headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
-    return Outgoing(topics.commands.name, str(row["payment_id"]).encode(), _encode(content), headers, None, 0)
+    return RelayedRecord(topics.commands.name, str(row["payment_id"]).encode(), _encode(content), headers, None, 0)
 
 
-def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgoing:
+def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> RelayedRecord:
     """Return a record whose key is the payment's id. Metadata are JSON already."""
     payment_id = str(row["payment_id"])
     content = {name: row[name] for name in fields}
@@ -171,10 +171,10 @@ def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgo
         row["provider"],
         livemode=row["livemode"],
     )
-    return Outgoing(topic, payment_id.encode(), _encode(content), headers, None, 0)
+    return RelayedRecord(topic, payment_id.encode(), _encode(content), headers, None, 0)
 
 
-def letter_of(row: Row, topics: Topics = DEFAULT) -> Outgoing:
+def letter_of(row: Row, topics: Topics = DEFAULT) -> RelayedRecord:
     """Return the record of a dead letter: the original's bytes, headers and time, and after its headers ours.
 
     `__dlq.errors.*` are texts, as in Kafka's KIP-1191; `kafka_dlt-original-*` are what Spring for Apache Kafka's
@@ -197,7 +197,7 @@ def letter_of(row: Row, topics: Topics = DEFAULT) -> Outgoing:
         (REDRIVE_COUNT_HEADER, str(row["redrive_count"]).encode()),
     )
     headers = (*headers_of(row), *added)
-    letter = Outgoing(topics.dlq.name, row["key"], row["value"], headers, timestamp_ms, partition, row["digest"])
+    letter = RelayedRecord(topics.dlq.name, row["key"], row["value"], headers, timestamp_ms, partition, row["digest"])
     if row["value_left_out"]:
         letter = _without(letter, "value")
     while letter.size() + FRAME_BYTES > DEAD_LETTER_BYTES_MAX and (smaller := truncated(letter)) is not None:
@@ -205,7 +205,7 @@ def letter_of(row: Row, topics: Topics = DEFAULT) -> Outgoing:
     return letter
 
 
-def truncated(letter: Outgoing) -> Outgoing | None:
+def truncated(letter: RelayedRecord) -> RelayedRecord | None:
     """Return a dead letter with one part less: its value, then the original's headers, then its key; None at the end.
 
     Its headers say what is left out (TRUNCATED_HEADER), and where the row is that has all of it. Pure.
@@ -217,18 +217,18 @@ def truncated(letter: Outgoing) -> Outgoing | None:
     return None if letter.key is None else _without(letter, "key")
 
 
-def _own_headers(letter: Outgoing) -> Sequence[Header]:
+def _own_headers(letter: RelayedRecord) -> Sequence[Header]:
     """Return the original's headers."""
     ours = len(ADDED_HEADERS) + 2 * _is_truncated(letter)
     return letter.headers[:-ours]
 
 
-def _is_truncated(letter: Outgoing) -> bool:
+def _is_truncated(letter: RelayedRecord) -> bool:
     before = letter.headers[: -len(ADDED_HEADERS)][-2:]
     return letter.value is None and [name for name, _ in before] == [TRUNCATED_HEADER, DIGEST_HEADER]
 
 
-def _without(letter: Outgoing, part: str) -> Outgoing:
+def _without(letter: RelayedRecord, part: str) -> RelayedRecord:
     """Leave a part out, and say so before the headers that every letter gets."""
     added = letter.headers[-len(ADDED_HEADERS) :]
     before = letter.headers[-len(ADDED_HEADERS) - 2][1] or b"" if _is_truncated(letter) else b""
@@ -242,29 +242,29 @@ def _without(letter: Outgoing, part: str) -> Outgoing:
     )
 
 
-def smaller_letter(letter: Outgoing, error: Exception) -> Outgoing | None:
+def smaller_letter(letter: RelayedRecord, error: Exception) -> RelayedRecord | None:
     """Return what to publish in place of a letter that Kafka refuses, or None where nothing helps. Pure."""
     if isinstance(error, InvalidTimestampError):
         return None if letter.timestamp_ms is None else letter._replace(timestamp_ms=None)
     return truncated(letter) if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)) else None
 
 
-def burial_of(record: Outgoing, error: Exception) -> tuple[str | None, ...]:
+def burial_of(record: RelayedRecord, error: Exception) -> tuple[str | None, ...]:
     """Return what a dead letter says of a record that Kafka refuses: message, source, event id, kind, payment. Pure."""
     present = {name: value for name, value in record.headers if value is not None}
     return (refusal_of(record, error), *identity_of(present), readable(record.key, PAYMENT_REF_LENGTH_MAX))
 
 
-def refusal_of(record: Outgoing, error: Exception) -> str:
+def refusal_of(record: RelayedRecord, error: Exception) -> str:
     """Say that Kafka refuses a record, and what to do. Pure."""
     size = isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError))
     why = f"it has {record.size()} bytes; see max.message.bytes of {record.topic}" if size else "see the broker's log"
     return f"Kafka refuses it ({type(error).__name__}): {why}"
 
 
-def spooled_of(row: Row) -> Outgoing:
+def spooled_of(row: Row) -> RelayedRecord:
     """Return the record of a spooled row, as the ingress would have sent it."""
-    return Outgoing(row["topic"], row["key"], row["value"], headers_of(row), None, row["id"])
+    return RelayedRecord(row["topic"], row["key"], row["value"], headers_of(row), None, row["id"])
 
 
 def headers_of(row: Row) -> tuple[Header, ...]:

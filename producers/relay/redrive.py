@@ -21,7 +21,7 @@ import structlog
 
 from producers.relay.lanes import Batch
 from producers.relay.rate_limiter import RateLimiter
-from producers.relay.records import Outgoing, headers_of, refusal_of
+from producers.relay.records import RelayedRecord, headers_of, refusal_of
 from runtime.lease import guard
 from runtime.sql import statement
 from schemas.record import REDRIVE_COUNT_HEADER
@@ -45,18 +45,20 @@ ROOM_BYTES: Final = 1024
 _log = structlog.get_logger()
 
 
-def redriven_of(row: Row, topic: str) -> Outgoing:
+def redriven_of(row: Row, topic: str) -> RelayedRecord:
     """Return the record of a letter that is redriven to a topic. Pure."""
     kept = [(name, value) for name, value in headers_of(row) if name != REDRIVE_COUNT_HEADER]
     count = str(min(row["redrive_count"] + 1, COUNT_MAX)).encode()
-    return Outgoing(topic, row["key"], row["value"], (*kept, (REDRIVE_COUNT_HEADER, count)), None, row["partition"])
+    return RelayedRecord(
+        topic, row["key"], row["value"], (*kept, (REDRIVE_COUNT_HEADER, count)), None, row["partition"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """Letters whose turn it is: the records of those that go, and why the others do not. Keys are letter ids."""
 
-    going: dict[int, Outgoing]
+    going: dict[int, RelayedRecord]
     skipped: dict[int, str]
 
 
@@ -129,7 +131,7 @@ class RedriveLane:
             return self._batch(order, {row["id"]: self._record(row, order) for row in doubtful}, more=True)
         return await self._claim(connection, order)
 
-    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
+    def reduced(self, record: RelayedRecord, error: Exception) -> RelayedRecord | None:  # noqa: ARG002 - see `Lane`
         """Return None: a letter goes back as it came or not at all; see `Lane`."""
         return None
 
@@ -212,10 +214,10 @@ class RedriveLane:
         self._limiter = None
         _log.info("redrive_ended", redrive_id=redrive_id, status=status, reason=reason)
 
-    def _batch(self, order: Row, going: dict[int, Outgoing], *, more: bool) -> Batch:
+    def _batch(self, order: Row, going: dict[int, RelayedRecord], *, more: bool) -> Batch:
         return Batch(len(going), list(going.values()), RedriveMark(order["id"], list(going)), more)
 
-    def _record(self, row: Row, order: Row) -> Outgoing:
+    def _record(self, row: Row, order: Row) -> RelayedRecord:
         """Return the record of a letter that was taken before: it could go then."""
         return redriven_of(row, row["topic"] if self._topics.consumed_topic(row["topic"]) else order["target_topic"])
 

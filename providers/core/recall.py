@@ -35,7 +35,7 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageAsked:
     """One page of a list: what happened from `since` on and before `until` (unix seconds), at most `items_max` items.
 
     `page` is what the page before named, None for the first one.
@@ -77,8 +77,8 @@ class Listing:
     """
 
     name: str
-    request: Callable[[Asked, Credentials], ApiRequest]
-    read: Callable[[Asked, bytes], Page | None]
+    request: Callable[[PageAsked, Credentials], ApiRequest]
+    read: Callable[[PageAsked, bytes], Page | None]
     reach_seconds: float
     late_seconds: float
     objects: bool = False

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from providers.core.reading import read_json, text_at
-from providers.core.recall import Asked, Listing, Page, Recall, listed_of, raw_member, worth_recalling
+from providers.core.recall import Listing, Page, PageAsked, Recall, listed_of, raw_member, worth_recalling
 from providers.core.refetch import DAY, MINUTE, ApiRequest, Credentials, bearer
 from providers.gocardless.kinds import CATALOGUE
 from providers.gocardless.meaning import VERSION, notification_of
@@ -20,7 +20,7 @@ from providers.gocardless.meaning import VERSION, notification_of
 ITEMS_MAX: Final = 500
 
 
-def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
+def _request(asked: PageAsked, credentials: Credentials) -> ApiRequest:
     query = {
         "created_at[gte]": _instant(asked.since),
         "created_at[lt]": _instant(asked.until),
@@ -36,7 +36,7 @@ def _instant(unix_seconds: float) -> str:
     return dt.datetime.fromtimestamp(unix_seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def _read(_asked: Asked, body: bytes) -> Page | None:
+def _read(_asked: PageAsked, body: bytes) -> Page | None:
     events = raw_member(body, "events")
     if events is None:
         return None

@@ -16,7 +16,7 @@ from providers.core.contract import Notification
 from providers.core.meaning import undecodable
 from providers.core.payments import read_event
 from providers.core.reading import read_json, text_at, value_at
-from providers.core.recall import Asked, Listed, Listing, Page, Recall, raw_member, state_id, unix_seconds
+from providers.core.recall import Listed, Listing, Page, PageAsked, Recall, raw_member, state_id, unix_seconds
 from providers.core.refetch import DAY, HOUR, ApiRequest, Credentials, bearer
 from providers.mollie.meaning import payment_meaning
 
@@ -31,12 +31,12 @@ _TIMES: Final = ("paidAt", "failedAt", "canceledAt", "expiredAt", "authorizedAt"
 """When a payment came to its state: the first of these that it has."""
 
 
-def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
+def _request(asked: PageAsked, credentials: Credentials) -> ApiRequest:
     query = {"limit": min(asked.items_max, ITEMS_MAX), **({"from": asked.page} if asked.page else {})}
     return ApiRequest("GET", f"{credentials.base_url}/v2/payments?{urlencode(query)}", bearer(credentials.key))
 
 
-def _read(asked: Asked, body: bytes) -> Page | None:
+def _read(asked: PageAsked, body: bytes) -> Page | None:
     payments = raw_member(body, "_embedded", "payments")
     if payments is None:
         return None

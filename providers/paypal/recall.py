@@ -16,10 +16,10 @@ from urllib.parse import urlencode, urlsplit
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.recall import (
     PAGE_LENGTH_MAX,
-    Asked,
     Listed,
     Listing,
     Page,
+    PageAsked,
     Recall,
     instant,
     raw_member,
@@ -50,7 +50,7 @@ def _granted(body: bytes) -> tuple[str, float] | None:
 GRANT: Final = Grant(_grant_request, _granted)
 
 
-def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
+def _request(asked: PageAsked, credentials: Credentials) -> ApiRequest:
     query = asked.page or urlencode(
         {
             "start_time": instant(asked.since),
@@ -61,7 +61,7 @@ def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
     return ApiRequest("GET", f"{credentials.base_url}{_PATH}?{query}", bearer(credentials.token))
 
 
-def _read(_asked: Asked, body: bytes) -> Page | None:
+def _read(_asked: PageAsked, body: bytes) -> Page | None:
     events = raw_member(body, "events")
     if events is None:
         return None

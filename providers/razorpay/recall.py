@@ -18,7 +18,7 @@ from providers.core.contract import Notification
 from providers.core.meaning import undecodable
 from providers.core.payments import read_event
 from providers.core.reading import read_json, text_at, value_at
-from providers.core.recall import Asked, Listed, Listing, Page, Recall, raw_member, state_id, unix_seconds
+from providers.core.recall import Listed, Listing, Page, PageAsked, Recall, raw_member, state_id, unix_seconds
 from providers.core.refetch import DAY, HOUR, ApiRequest, Credentials
 from providers.razorpay.meaning import listed_payment
 
@@ -33,7 +33,7 @@ _MOVED: Final = ("captured", "refunded")
 """States that a payment comes to after it was made, and no field says when."""
 
 
-def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
+def _request(asked: PageAsked, credentials: Credentials) -> ApiRequest:
     basic = base64.b64encode(f"{credentials.key}:{credentials.secret}".encode()).decode()
     query = {
         "from": math.floor(asked.since),
@@ -45,11 +45,11 @@ def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
     return ApiRequest("GET", f"{credentials.base_url}/v1/payments?{urlencode(query)}", headers)
 
 
-def _skipped(asked: Asked) -> int:
+def _skipped(asked: PageAsked) -> int:
     return int(asked.page) if asked.page is not None and asked.page.isdecimal() else 0
 
 
-def _read(asked: Asked, body: bytes) -> Page | None:
+def _read(asked: PageAsked, body: bytes) -> Page | None:
     payments = raw_member(body, "items")
     if payments is None or value_at(read_json(body), "entity") != "collection":
         return None
@@ -59,7 +59,7 @@ def _read(asked: Asked, body: bytes) -> Page | None:
     )
 
 
-def _listed(asked: Asked, body: bytes) -> Listed:
+def _listed(asked: PageAsked, body: bytes) -> Listed:
     """Return a payment's state. Where no field says since when it stands, the end of the span counts."""
     payment = read_json(body)
     key = text_at(payment, "id") or ""

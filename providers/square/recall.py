@@ -13,9 +13,9 @@ from typing import Final
 
 from providers.core.reading import read_json, text_at
 from providers.core.recall import (
-    Asked,
     Listing,
     Page,
+    PageAsked,
     Recall,
     instant,
     listed_of,
@@ -29,7 +29,7 @@ from providers.square.meaning import notification_of
 ITEMS_MAX: Final = 100
 
 
-def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
+def _request(asked: PageAsked, credentials: Credentials) -> ApiRequest:
     span = {"start_at": instant(asked.since), "end_at": instant(math.ceil(asked.until))}
     query = {"filter": {"created_at": span}, "sort": {"field": "DEFAULT", "order": "ASC"}}
     more = {"cursor": asked.page} if asked.page else {}
@@ -38,7 +38,7 @@ def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
     return ApiRequest("POST", f"{credentials.base_url}/v2/events", headers, body)
 
 
-def _read(_asked: Asked, body: bytes) -> Page | None:
+def _read(_asked: PageAsked, body: bytes) -> Page | None:
     """Read a page; Square leaves out what is empty, so an answer without events is a page without any."""
     answer = read_json(body)
     if not isinstance(answer, dict) or "errors" in answer or not isinstance(answer.get("events", []), list):

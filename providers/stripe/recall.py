@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from providers.core.reading import read_json, value_at
-from providers.core.recall import Asked, Listing, Page, Recall, listed_of, raw_member, worth_recalling
+from providers.core.recall import Listing, Page, PageAsked, Recall, listed_of, raw_member, worth_recalling
 from providers.core.refetch import DAY, MINUTE, ApiRequest, Credentials, bearer
 from providers.stripe.kinds import CATALOGUE
 from providers.stripe.signature import notification_of
@@ -21,7 +21,7 @@ ITEMS_MAX: Final = 100
 """The most that a page of Stripe's lists may hold."""
 
 
-def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
+def _request(asked: PageAsked, credentials: Credentials) -> ApiRequest:
     query = {
         "created[gte]": math.floor(asked.since),
         "created[lt]": math.ceil(asked.until),
@@ -31,7 +31,7 @@ def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
     return ApiRequest("GET", f"{credentials.base_url}/v1/events?{urlencode(query)}", bearer(credentials.key))
 
 
-def _read(_asked: Asked, body: bytes) -> Page | None:
+def _read(_asked: PageAsked, body: bytes) -> Page | None:
     answer, events = read_json(body), raw_member(body, "data")
     if events is None or value_at(answer, "object") != "list":
         return None

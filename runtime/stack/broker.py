@@ -29,7 +29,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class BrokerServer:
     """One broker, ready to be started: `prepare` was done.
 
     `after_start` is called once after each start, when the server answers. `death_signal` is what the kernel sends the

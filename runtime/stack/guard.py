@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.stack import identity
-from runtime.stack.broker import Broker, last_words
+from runtime.stack.broker import BrokerServer, last_words
 from runtime.stack.identity import Identity
 from runtime.stack.layout import open_private, write_private
 from schemas.errors import StackError
@@ -59,7 +59,7 @@ class Guard:
                 pipe.close()
 
 
-def specification(broker: Broker, settings: StackSettings) -> dict[str, object]:
+def specification(broker: BrokerServer, settings: StackSettings) -> dict[str, object]:
     """Return what the reaper must know, as JSON values."""
     return {
         "argv": broker.argv,
@@ -77,7 +77,7 @@ def specification(broker: Broker, settings: StackSettings) -> dict[str, object]:
     }
 
 
-def start(broker: Broker, settings: StackSettings) -> Guard:
+def start(broker: BrokerServer, settings: StackSettings) -> Guard:
     """Start a broker under a reaper and return when its server process exists; blocks while leftovers end.
 
     Raise StillLockedError when a server of an earlier run does not end, StackError when the server does not start.

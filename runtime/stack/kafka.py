@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.stack import guard, jars, layout
-from runtime.stack.broker import ENVIRONMENT, Broker, last_words
+from runtime.stack.broker import ENVIRONMENT, BrokerServer, last_words
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK, Kept, choose
 from runtime.stack.progress import say
@@ -201,7 +201,7 @@ def _train_into(libraries: Sequence[Path], scratch: Path, target: Path, settings
     format_storage(libraries, scratch, None, "R" * 21 + "A")
     draft = scratch / "kafka.aot"
     argv = command(libraries, scratch, None, "kafka.Kafka", str(scratch / "server.properties"))
-    node = Broker(NAME, port, (argv[0], f"-XX:AOTCacheOutput={draft}", *argv[1:]), scratch)
+    node = BrokerServer(NAME, port, (argv[0], f"-XX:AOTCacheOutput={draft}", *argv[1:]), scratch)
     held = guard.start(node, settings)
     try:
         _wait_until_serving(held, node)
@@ -213,7 +213,7 @@ def _train_into(libraries: Sequence[Path], scratch: Path, target: Path, settings
     draft.replace(target)
 
 
-def _wait_until_serving(held: guard.Guard, node: Broker) -> None:
+def _wait_until_serving(held: guard.Guard, node: BrokerServer) -> None:
     deadline = time.monotonic() + TRAINING_SECONDS_MAX
     while time.monotonic() < deadline and held.alive():
         with suppress(OSError, EOFError):
@@ -223,7 +223,7 @@ def _wait_until_serving(held: guard.Guard, node: Broker) -> None:
     raise StackError(f"the training run did not serve: {last_words(node.log)}")
 
 
-def prepare(folder: Path, kept: Kept, cache: Path, settings: StackSettings) -> Broker:
+def prepare(folder: Path, kept: Kept, cache: Path, settings: StackSettings) -> BrokerServer:
     """Fetch, link, configure and format what is missing and return the broker; takes a minute the first time."""
     port = kept.ports["kafka"]
     libraries = jars.install(jars.fetch(cache, settings), folder / f"libs-{jars.kafka_version()}")
@@ -231,7 +231,7 @@ def prepare(folder: Path, kept: Kept, cache: Path, settings: StackSettings) -> B
     write_configuration(folder, port, kept.ports["kafka_controller"])
     format_storage(libraries, folder, trained, kept.cluster_id)
 
-    return Broker(
+    return BrokerServer(
         name=NAME,
         port=port,
         argv=command(libraries, folder, trained, "kafka.Kafka", str(folder / "server.properties")),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from runtime.stack import layout
-from runtime.stack.broker import ENVIRONMENT, Broker, User
+from runtime.stack.broker import ENVIRONMENT, BrokerServer, User
 from runtime.stack.layout import PRIVATE_FILE, let_others_pass, write_private
 from runtime.stack.ports import LOOPBACK, Kept
 from runtime.stack.progress import say
@@ -224,7 +224,7 @@ async def make_roles(kept: Kept) -> None:
         await connection.close()
 
 
-def prepare(folder: Path, kept: Kept) -> Broker:
+def prepare(folder: Path, kept: Kept) -> BrokerServer:
     """Make the cluster if it is missing, write its configuration and return the broker."""
     data, bin_folder, user = folder / "data", programs(), server_user()
     port = kept.ports["postgres"]
@@ -241,7 +241,7 @@ def prepare(folder: Path, kept: Kept) -> Broker:
     async def after_start() -> None:
         await make_roles(kept)
 
-    return Broker(
+    return BrokerServer(
         name=NAME,
         port=port,
         argv=(str(bin_folder / "postgres"), "-D", str(data)),

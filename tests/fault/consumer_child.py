@@ -32,7 +32,7 @@ from runtime.settings import load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.decode import Endpoints
+    from consumer.decode import DecodingTerms
     from consumer.plan import Item, Plan
     from consumer.verdict import Dead
     from runtime.health import Probe
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from schemas.record import Record
 
 
-def faulty(record: Record, endpoints: Endpoints) -> Event | Dead:
+def faulty(record: Record, endpoints: DecodingTerms) -> Event | Dead:
     """Decode as the product does, unless the record is one of those."""
     value = record.value or b""
     if (fatal := os.environ.get("FAULT_FATAL")) and fatal.encode() in value:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from consumer_harness import Event
     from consumer_processes import ConsumerProcesses
 
-    from ops.redrives import Preview, Progress
+    from ops.redrives import Preview, RedriveProgress
     from runtime.stack import Endpoints
 
 FAST = 2000.0
@@ -66,15 +66,15 @@ class RedriveHarness:
         assert started.redrive_id is not None
         return started.redrive_id
 
-    async def ended(self, redrive_id: int) -> Progress:
-        async def now() -> Progress | None:
+    async def ended(self, redrive_id: int) -> RedriveProgress:
+        async def now() -> RedriveProgress | None:
             found = await redrives.progress(self.connection, redrive_id)
             return found if found.ended else None
 
-        found: Progress = await until(now, f"redrive {redrive_id} ends")
+        found: RedriveProgress = await until(now, f"redrive {redrive_id} ends")
         return found
 
-    async def redrive(self, **order: Any) -> Progress:
+    async def redrive(self, **order: Any) -> RedriveProgress:
         """Order a redrive and let a relay carry it out."""
         redrive_id = await self.order(**order)
         async with relaying(self.settings):

@@ -14,7 +14,7 @@ from profiles import EXAMPLES, REQUESTS, chosen
 
 from ops import people, tokens
 from ops.operators import Operator
-from ops.people import Role
+from ops.people import PersonRole
 from tests.integration.console_harness import PASSWORD, console_settings, fill, serving
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ async def test_it_keeps_what_its_description_promises(stack: Endpoints, database
     await fill(owner)
     await owner.execute(f"alter table operator_tokens alter column id restart with {FAR}")
     boss = Operator("boss@host")
-    await people.add(terminal, boss, "ada", Role.ADMIN, 1)
+    await people.add(terminal, boss, "ada", PersonRole.ADMIN, 1)
     await terminal.execute("update operators set one_time_until = null")
-    token = (await tokens.issue(terminal, boss, "ada", Role.ADMIN, 1)).token
+    token = (await tokens.issue(terminal, boss, "ada", PersonRole.ADMIN, 1)).token
     async with serving(console_settings(tmp_path, stack.kafka, database.dsn, password=PASSWORD)) as console:
         status, reported = await schemathesis(console.url, token, tmp_path)
     assert status == 0, reported

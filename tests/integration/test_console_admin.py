@@ -12,7 +12,7 @@ from ops import people, tokens
 from ops.console.rights import ADMIN
 from ops.operators import Operator
 from ops.passwords import hashed
-from ops.people import Role
+from ops.people import PersonRole
 from schemas.errors import RatchetError
 from tests.integration import console_harness
 from tests.integration.console_harness import (
@@ -60,7 +60,7 @@ async def terminal(place: Database, owner: Any) -> AsyncIterator[Any]:
     await connection.close()
 
 
-async def token_of(terminal: Any, person: Role, role: Role | None = None, name: str = "") -> str:
+async def token_of(terminal: Any, person: PersonRole, role: PersonRole | None = None, name: str = "") -> str:
     """Return a token of somebody who has chosen a password."""
     name = name or f"{person}-1"
     await people.add(terminal, BOSS, name, person, 1)
@@ -95,8 +95,8 @@ def filled(route: str, letter_id: int) -> str:
 
 
 class TestEveryRouteAsEachRole:
-    @pytest.mark.parametrize("role", list(Role))
-    async def test_it(self, console: Console, terminal: Any, owner: Any, role: Role) -> None:
+    @pytest.mark.parametrize("role", list(PersonRole))
+    async def test_it(self, console: Console, terminal: Any, owner: Any, role: PersonRole) -> None:
         letter_id = await add_letter(owner, "conflict")
         answers = {}
         async with Program(console, await token_of(terminal, role)) as program:
@@ -124,17 +124,17 @@ class TestEveryRouteAsEachRole:
 
 class TestTokens:
     async def test_it_is_never_for_more_than_the_person_may(self, console: Console, terminal: Any) -> None:
-        token = await token_of(terminal, Role.VIEWER, Role.ADMIN)
+        token = await token_of(terminal, PersonRole.VIEWER, PersonRole.ADMIN)
         async with Program(console, token) as program:
             assert (await program.ask("GET", "/redrives"))[0] == 200
             assert (await program.ask("GET", "/operators"))[0] == 403
 
     async def test_nor_for_more_than_it_was_made_for(self, console: Console, terminal: Any) -> None:
-        async with Program(console, await token_of(terminal, Role.ADMIN, Role.VIEWER)) as program:
+        async with Program(console, await token_of(terminal, PersonRole.ADMIN, PersonRole.VIEWER)) as program:
             assert (await program.ask("GET", "/operators"))[0] == 403
 
     async def test_it_ends(self, console: Console, terminal: Any, owner: Any) -> None:
-        async with Program(console, await token_of(terminal, Role.ADMIN)) as program:
+        async with Program(console, await token_of(terminal, PersonRole.ADMIN)) as program:
             assert (await program.ask("GET", "/operators"))[0] == 200
             await owner.execute(
                 "update operator_tokens set made_at = now() - interval '2 d', ends_at = now() - interval '1 s'"
@@ -143,8 +143,8 @@ class TestTokens:
 
     async def test_taken_back_or_with_its_person_gone(self, console: Console, terminal: Any) -> None:
         async with (
-            Program(console, await token_of(terminal, Role.ADMIN, name="ann")) as ann,
-            Program(console, await token_of(terminal, Role.ADMIN, name="bob")) as bob,
+            Program(console, await token_of(terminal, PersonRole.ADMIN, name="ann")) as ann,
+            Program(console, await token_of(terminal, PersonRole.ADMIN, name="bob")) as bob,
         ):
             listed = {one.name: one for one in await tokens.list_tokens(terminal)}
             assert await tokens.revoke(terminal, BOSS, listed["ann"].id) == "ann"
@@ -154,10 +154,10 @@ class TestTokens:
         with pytest.raises(RatchetError, match="no token"):
             await tokens.revoke(terminal, BOSS, listed["ann"].id)
         with pytest.raises(RatchetError, match="no 'nobody'"):
-            await tokens.issue(terminal, BOSS, "nobody", Role.VIEWER, DAYS)
+            await tokens.issue(terminal, BOSS, "nobody", PersonRole.VIEWER, DAYS)
 
     async def test_what_is_kept_opens_nothing(self, console: Console, terminal: Any, owner: Any) -> None:
-        token = await token_of(terminal, Role.ADMIN)
+        token = await token_of(terminal, PersonRole.ADMIN)
         kept = await owner.fetchval("select digest from operator_tokens")
         assert kept == tokens.digest(token)
         async with Program(console, kept.hex()) as program:
@@ -167,7 +167,7 @@ class TestTokens:
 class TestWhatItDoes:
     @pytest.fixture
     async def program(self, console: Console, terminal: Any) -> AsyncIterator[Program]:
-        async with Program(console, await token_of(terminal, Role.ADMIN, name="ada")) as found:
+        async with Program(console, await token_of(terminal, PersonRole.ADMIN, name="ada")) as found:
             yield found
 
     async def test_payments_and_dead_letters_are_found_and_masked(self, program: Program, letters: list[int]) -> None:
@@ -249,7 +249,7 @@ class TestWhatItDoes:
         assert (status, failure["error"]) == (400, "bad_request")
 
     async def test_nobody_removes_themselves(self, program: Program, terminal: Any) -> None:
-        await people.add(terminal, BOSS, "eve", Role.VIEWER, 1)
+        await people.add(terminal, BOSS, "eve", PersonRole.VIEWER, 1)
         assert (await program.ask("POST", "/operators/ada/remove", {"because": "x"}))[0] == 409
         assert (await program.ask("POST", "/operators/eve/remove", {"because": "left"}))[0] == 200
         _, found = await program.ask("GET", "/operators")

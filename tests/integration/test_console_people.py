@@ -12,7 +12,7 @@ from waiting import until
 from ops import people
 from ops.console.rights import LEAST
 from ops.operators import Operator
-from ops.people import Role
+from ops.people import PersonRole
 from schemas.errors import RatchetError, SettingsError
 from tests.integration import console_harness
 from tests.integration.console_harness import (
@@ -63,7 +63,7 @@ async def console(
         yield found
 
 
-async def enter(browser: Browser, terminal: Any, role: Role, name: str = "") -> str:
+async def enter(browser: Browser, terminal: Any, role: PersonRole, name: str = "") -> str:
     """Sign in as a new person who has chosen a password; return the name."""
     name = name or f"{role}-1"
     added = await people.add(terminal, BOSS, name, role, HOURS)
@@ -85,8 +85,8 @@ async def actions(owner: Any, action: str) -> list[tuple[Any, ...]]:
 class TestEveryRouteAsEachRole:
     """What the table says, tried: who may not gets 403 and a row in the audit, and nothing happens."""
 
-    @pytest.mark.parametrize("role", list(Role))
-    async def test_it(self, console: Console, terminal: Any, owner: Any, role: Role) -> None:
+    @pytest.mark.parametrize("role", list(PersonRole))
+    async def test_it(self, console: Console, terminal: Any, owner: Any, role: PersonRole) -> None:
         letter_id = await add_letter(owner, "conflict")
         before = len(await actions(owner, "console.refused"))
         answers, refused = {}, []
@@ -117,22 +117,22 @@ class TestEveryRouteAsEachRole:
 
     async def test_pages_offer_what_may_be_done(self, console: Console, terminal: Any, letters: list[int]) -> None:
         offers = {}
-        for role in Role:
+        for role in PersonRole:
             async with Browser(console) as browser:
                 await enter(browser, terminal, role, f"somebody-{role}")
                 text = (await browser.get(f"/dead-letters/{letters[0]}"))[1]
                 shown = [word for word in ("/discard", "/unmask", "/redact", "/people") if word in text]
                 offers[role] = shown, "Redrive these" in (await browser.get("/dead-letters"))[1]
         assert offers == {
-            Role.VIEWER: ([], False),
-            Role.OPERATOR: (["/discard"], True),
-            Role.ADMIN: (["/discard", "/unmask", "/redact", "/people"], True),
+            PersonRole.VIEWER: ([], False),
+            PersonRole.OPERATOR: (["/discard"], True),
+            PersonRole.ADMIN: (["/discard", "/unmask", "/redact", "/people"], True),
         }
 
 
 class TestOneTimePassword:
     async def test_it_opens_the_page_for_choosing_one_alone(self, console: Console, terminal: Any) -> None:
-        added = await people.add(terminal, BOSS, "ada", Role.ADMIN, HOURS)
+        added = await people.add(terminal, BOSS, "ada", PersonRole.ADMIN, HOURS)
         async with Browser(console) as browser:
             await browser.sign_in(added.one_time_password, "Ada")
             for path in ("/", "/payments", "/nowhere"):
@@ -152,7 +152,7 @@ class TestOneTimePassword:
     async def test_afterwards_the_own_one_counts_and_other_sessions_end(
         self, console: Console, terminal: Any, owner: Any
     ) -> None:
-        added = await people.add(terminal, BOSS, "ada", Role.VIEWER, HOURS)
+        added = await people.add(terminal, BOSS, "ada", PersonRole.VIEWER, HOURS)
         async with Browser(console) as browser, Browser(console) as stranger:
             await stranger.sign_in(added.one_time_password, "ada")
             await browser.sign_in(added.one_time_password, "ada")
@@ -169,7 +169,7 @@ class TestOneTimePassword:
         assert ("ada", "console, 127.0.0.1", "ada", "") in await actions(owner, "operator.choose_password")
 
     async def test_one_that_nobody_used_in_time_opens_nothing(self, console: Console, terminal: Any) -> None:
-        added = await people.add(terminal, BOSS, "ada", Role.VIEWER, HOURS)
+        added = await people.add(terminal, BOSS, "ada", PersonRole.VIEWER, HOURS)
         await terminal.execute("update operators set one_time_until = now()")
         async with Browser(console) as browser:
             assert (await browser.sign_in(added.one_time_password, "ada"))[0] == 401
@@ -178,7 +178,7 @@ class TestOneTimePassword:
 class TestWhoComesIn:
     async def test_sign_ins_are_written_down(self, console: Console, terminal: Any, owner: Any) -> None:
         async with Browser(console) as browser:
-            name = await enter(browser, terminal, Role.VIEWER, "eve.o'clock".replace("'", ""))
+            name = await enter(browser, terminal, PersonRole.VIEWER, "eve.o'clock".replace("'", ""))
         async with Browser(console) as browser:
             await browser.sign_in()
             assert (await browser.get("/people"))[0] == 200, "the emergency password may all"
@@ -189,7 +189,7 @@ class TestWhoComesIn:
     async def test_refused_ones_too_but_not_what_was_typed(
         self, console: Console, terminal: Any, owner: Any, place: Database, tmp_path: Any
     ) -> None:
-        await people.add(terminal, BOSS, "ada", Role.VIEWER, HOURS)
+        await people.add(terminal, BOSS, "ada", PersonRole.VIEWER, HOURS)
         bounded = console_settings(
             tmp_path, "127.0.0.1:9", place.dsn, password=PASSWORD, login_refusals_noted_max=3, login_tries_max=50
         )
@@ -204,8 +204,8 @@ class TestWhoComesIn:
 
     async def test_who_is_removed_is_out_at_once(self, console: Console, terminal: Any, owner: Any) -> None:
         async with Browser(console) as browser, Browser(console) as admin:
-            name = await enter(browser, terminal, Role.OPERATOR)
-            boss = await enter(admin, terminal, Role.ADMIN)
+            name = await enter(browser, terminal, PersonRole.OPERATOR)
+            boss = await enter(admin, terminal, PersonRole.ADMIN)
             token = await browser.token("/password")
             mine = await admin.token("/password")
             assert (await admin.post(f"/people/{boss}/remove", csrf=mine, because="I leave"))[0] == 409
@@ -213,7 +213,7 @@ class TestWhoComesIn:
             assert (await admin.post(f"/people/{name}/remove", csrf=mine, because="left us"))[0] == 303
             assert (await browser.post("/ledger/check", csrf=token))[0] == 401
             kept = {cookie.key: cookie.value for cookie in browser.client.cookie_jar}
-            await people.add(terminal, BOSS, name, Role.ADMIN, HOURS)
+            await people.add(terminal, BOSS, name, PersonRole.ADMIN, HOURS)
             browser.client.cookie_jar.update_cookies(kept)
             assert (await browser.get("/payments"))[0] == 303, "the name came back, the session did not"
         assert (boss, "console, 127.0.0.1", f"{name}, operator", "left us") in await actions(owner, "operator.remove")
@@ -224,7 +224,7 @@ class TestWhoComesIn:
         settings = console_settings(tmp_path, stack.kafka, place.dsn, session_check_seconds=0.01)
         async with serving(settings) as found, Browser(found) as browser, Browser(found) as stranger:
             assert (await stranger.get("/payments"))[0] == 200
-            added = await people.add(terminal, BOSS, "ada", Role.VIEWER, HOURS)
+            added = await people.add(terminal, BOSS, "ada", PersonRole.VIEWER, HOURS)
 
             async def asked() -> bool:
                 return (await stranger.get("/payments"))[0] == 303
@@ -240,7 +240,7 @@ class TestUnmasking:
     ) -> None:
         path = f"/dead-letters/{letters[0]}/unmask"
         async with Browser(console) as browser:
-            name = await enter(browser, terminal, Role.ADMIN)
+            name = await enter(browser, terminal, PersonRole.ADMIN)
             token = await browser.token("/password")
             assert (await browser.post(path, csrf=token, because=" "))[0] == 422
             assert await actions(owner, "dead_letter.show_raw") == []
@@ -258,13 +258,18 @@ class TestUnmasking:
 
 class TestCommands:
     async def test_adding_listing_and_removing(self, terminal: Any, owner: Any) -> None:
-        added = await people.add(terminal, BOSS, "ada", Role.OPERATOR, HOURS)
+        added = await people.add(terminal, BOSS, "ada", PersonRole.OPERATOR, HOURS)
         assert len(added.one_time_password) == 24
         with pytest.raises(RatchetError, match="there already"):
-            await people.add(terminal, BOSS, "ada", Role.ADMIN, HOURS)
+            await people.add(terminal, BOSS, "ada", PersonRole.ADMIN, HOURS)
         (found,) = await people.list_people(terminal)
-        assert (found.name, found.role, found.added_by, found.signed_in_at) == ("ada", Role.OPERATOR, BOSS.who, None)
-        assert await people.remove(terminal, BOSS, "ada", "left") is Role.OPERATOR
+        assert (found.name, found.role, found.added_by, found.signed_in_at) == (
+            "ada",
+            PersonRole.OPERATOR,
+            BOSS.who,
+            None,
+        )
+        assert await people.remove(terminal, BOSS, "ada", "left") is PersonRole.OPERATOR
         with pytest.raises(RatchetError, match="no 'ada'"):
             await people.remove(terminal, BOSS, "ada")
         assert (BOSS.who, "terminal", "ada, operator", "") in await actions(owner, "operator.add")
@@ -273,7 +278,7 @@ class TestCommands:
     @pytest.mark.parametrize("name", ["", "Ada", "a b", "-a", "a" * 64, "emergency", "unnamed", "unknown", "ä"])
     async def test_names_that_nobody_can_have(self, terminal: Any, name: str) -> None:
         with pytest.raises(SettingsError):
-            await people.add(terminal, BOSS, name, Role.VIEWER, HOURS)
+            await people.add(terminal, BOSS, name, PersonRole.VIEWER, HOURS)
         with pytest.raises(asyncpg.CheckViolationError):
             await terminal.execute(
                 "insert into operators (name, role, password_hash, added_by) values ($1, 'viewer', $2, 'a')", name, OWN
@@ -321,7 +326,7 @@ class TestAProxyThatNamesPeople:
             yield found
 
     async def test_who_is_named_is_in_with_the_own_role(self, behind: Console, terminal: Any, owner: Any) -> None:
-        await people.add(terminal, BOSS, "ada", Role.OPERATOR, HOURS)
+        await people.add(terminal, BOSS, "ada", PersonRole.OPERATOR, HOURS)
         letter_id = await add_letter(owner, "conflict")
         before = len(await actions(owner, "console.sign_in"))
         async with Browser(behind, **{"X-Remote-User": "Ada"}) as browser:
@@ -338,14 +343,14 @@ class TestAProxyThatNamesPeople:
         assert (await actions(owner, "console.sign_in"))[before:] == [("ada", "console, 127.0.0.1", "console", "")]
 
     async def test_another_name_is_another_session(self, behind: Console, terminal: Any) -> None:
-        for name, role in (("ada", Role.ADMIN), ("eve", Role.VIEWER)):
+        for name, role in (("ada", PersonRole.ADMIN), ("eve", PersonRole.VIEWER)):
             await people.add(terminal, BOSS, name, role, HOURS)
         async with Browser(behind) as browser:
             assert (await browser.get("/people", **{"X-Remote-User": "ada"}))[0] == 200
             assert (await browser.get("/people", **{"X-Remote-User": "eve"}))[0] == 403
 
     async def test_nobody_s_name_opens_nothing(self, behind: Console, console: Console, terminal: Any) -> None:
-        await people.add(terminal, BOSS, "ada", Role.ADMIN, HOURS)
+        await people.add(terminal, BOSS, "ada", PersonRole.ADMIN, HOURS)
         async with Browser(behind) as browser:
             for name in ("bob", "emergency", "unnamed", ""):
                 assert (await browser.get("/payments", **{"X-Remote-User": name}))[0] == 303, name

@@ -16,7 +16,7 @@ from relay_rows import LEDGER, ledger_row
 from waiting import until
 
 from consumer.dispatcher.role import serve
-from consumer.dispatcher.sender import Message, Taken
+from consumer.dispatcher.sender import SmsMessage, Taken
 from consumer.dispatcher.sms import Unknown
 from runtime.health import Probe
 from runtime.settings import SmsSettings
@@ -248,7 +248,7 @@ async def test_a_lost_lease_writes_nothing_and_its_successor_looks_up(harness: O
 
 async def test_one_that_was_paused_past_its_claim_does_not_send(harness: Office):
     async with harness.job("sms", dispatcher={"claim_seconds": 1.0}) as job:
-        message = Message(NUMBER, "Hello. Ref 1A", "Ref 1A", dt.datetime.now(dt.UTC))
+        message = SmsMessage(NUMBER, "Hello. Ref 1A", "Ref 1A", dt.datetime.now(dt.UTC))
         outcome = await job._find_or_send(message, 1, time.monotonic() - 1)  # type: ignore[attr-defined]
         assert isinstance(outcome, Unknown)
         assert harness.world.calls == []

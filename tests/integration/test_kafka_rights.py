@@ -34,7 +34,7 @@ from producers.ingress.publishing.records import Outgoing
 from runtime.kafka import close_producer, ensure_topics, open_producer
 from runtime.settings import KafkaSettings, Settings, StackSettings, load
 from runtime.stack import jars, kafka
-from runtime.stack.broker import Broker
+from runtime.stack.broker import BrokerServer
 from runtime.stack.ports import LOOPBACK, choose
 from schemas import topics
 from schemas.errors import AccessRefusedError, UnavailableError
@@ -99,7 +99,7 @@ def prepare(folder: Path) -> SecureKafka:
     kafka.format_storage(list(libraries), folder, trained, "R" * 21 + "A")
     argv = kafka.command(libraries, folder, trained, "kafka.Kafka", str(folder / "server.properties"))
     login = f"-Djava.security.auth.login.config={folder / 'secrets' / 'kafka-jaas.conf'}"
-    broker = Broker(kafka.NAME, port, (argv[0], login, *argv[1:]), folder)
+    broker = BrokerServer(kafka.NAME, port, (argv[0], login, *argv[1:]), folder)
     return SecureKafka(broker, {"SASL": f"{LOOPBACK}:{port}"}, folder, folder, folder, folder, None)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
 
-from consumer.decode import Endpoints, decoded
+from consumer.decode import DecodingTerms, decoded
 from providers.paypal.signature import notifications_of
 from schemas.record import Attributes, Record
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-SEVERAL = Endpoints(has_several_merchants=lambda *_: True)
+SEVERAL = DecodingTerms(has_several_merchants=lambda *_: True)
 RELATED = {"supplementary_data": {"related_ids": {"order_id": "O1"}}}
 COLUMNS = "merchant_account, captured, status, flags, provider_ref"
 TAKEN = f"select {COLUMNS} from payments where merged_into is null order by merchant_account, captured"

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from ops.console.recall_orders import RecallStatus
-from ops.people import Role
+from ops.people import PersonRole
 from ops.redrive_preview import Would
 from ops.redrives import Policy, RedriveStatus
 from schemas.dead_letter import LetterStatus, Reason
@@ -349,7 +349,7 @@ ONE_OF: dict[str, Sequence[str]] = {
     "refetches.status": ["queued", "done", "failed"], "refetches.reason": ["hint", "contradiction", "stale"],
     "sms_transactions.status": [*SmsStatus],
     "relay_cursors.name": ["changes", "dead_letters", "state", "commands"],
-    "console_sessions.role": [*Role], "operator_tokens.role": [*Role], "operators.role": [*Role],
+    "console_sessions.role": [*PersonRole], "operator_tokens.role": [*PersonRole], "operators.role": [*PersonRole],
 }  # fmt: skip
 """What a text may be, as Python has it where it has a name for them."""
 OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {

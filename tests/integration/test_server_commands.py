@@ -17,7 +17,7 @@ from ops import people, tokens
 from ops.cli import app
 from ops.operators import Operator
 from ops.passwords import hashed
-from ops.people import Role
+from ops.people import PersonRole
 from tests.integration import console_harness
 from tests.integration.console_harness import (
     CARD,
@@ -91,7 +91,7 @@ async def terminal(place: Database) -> AsyncIterator[Any]:
     await connection.close()
 
 
-async def laptop_of(terminal: Any, console: Console, folder: Path, role: Role) -> Laptop:
+async def laptop_of(terminal: Any, console: Console, folder: Path, role: PersonRole) -> Laptop:
     await people.add(terminal, BOSS, f"{role}-1", role, 1)
     await terminal.execute("update operators set one_time_until = null, password_hash = $1", hashed("x" * 16))
     issued = await tokens.issue(terminal, BOSS, f"{role}-1", role, 7)
@@ -111,7 +111,7 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 
 @pytest.fixture
 async def laptop(terminal: Any, console: Console, tmp_path: Path) -> Laptop:
-    return await laptop_of(terminal, console, tmp_path, Role.ADMIN)
+    return await laptop_of(terminal, console, tmp_path, PersonRole.ADMIN)
 
 
 async def test_what_is_read(laptop: Laptop, owner: Any, letters: list[int]) -> None:
@@ -229,8 +229,8 @@ async def test_letters_are_given_up_by_a_choice(laptop: Laptop, owner: Any) -> N
 
 
 async def test_people_and_tokens(laptop: Laptop, terminal: Any) -> None:
-    await people.add(terminal, BOSS, "eve", Role.VIEWER, 1)
-    token = await tokens.issue(terminal, BOSS, "eve", Role.VIEWER, 1)
+    await people.add(terminal, BOSS, "eve", PersonRole.VIEWER, 1)
+    token = await tokens.issue(terminal, BOSS, "eve", PersonRole.VIEWER, 1)
     revoked = await laptop.run("operator", "revoke", str(token.id), "--json")
     assert revoked.document == {"revoked": token.id, "name": "eve"}
     assert (await laptop.run("operator", "remove", "eve", "--because", "left")).status == 0
@@ -241,7 +241,7 @@ async def test_people_and_tokens(laptop: Laptop, terminal: Any) -> None:
 async def test_a_viewer_is_refused_in_a_sentence(
     terminal: Any, console: Console, tmp_path: Path, owner: Any, letters: list[int]
 ) -> None:
-    laptop = await laptop_of(terminal, console, tmp_path, Role.VIEWER)
+    laptop = await laptop_of(terminal, console, tmp_path, PersonRole.VIEWER)
     refused = await laptop.run("dlq", "discard", "--id", str(letters[0]), "--because", "x", "--yes")
     assert (refused.status, refused.out, refused.err.count("\n")) == (1, "", 1)
     assert "needs the role operator" in refused.err

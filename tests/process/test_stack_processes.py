@@ -13,7 +13,7 @@ import pytest
 
 from runtime.settings import StackSettings
 from runtime.stack import guard, identity, layout, leftovers, postgres, service, state
-from runtime.stack.broker import Broker
+from runtime.stack.broker import BrokerServer
 from runtime.stack.state import Endpoints, StackState
 from schemas.errors import StackError
 
@@ -30,8 +30,8 @@ OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
 
-def server(folder: Path, code: str) -> Broker:
-    return Broker("redis", 1, (sys.executable, "-c", code), folder)
+def server(folder: Path, code: str) -> BrokerServer:
+    return BrokerServer("redis", 1, (sys.executable, "-c", code), folder)
 
 
 def start(folder: Path, code: str) -> guard.Guard:
@@ -68,7 +68,7 @@ def test_a_second_server_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_server_that_cannot_be_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"redis did not start.*no-such-program"):
-        guard.start(Broker("redis", 1, (str(tmp_path / "no-such-program"),), tmp_path), SETTINGS)
+        guard.start(BrokerServer("redis", 1, (str(tmp_path / "no-such-program"),), tmp_path), SETTINGS)
 
 
 def test_the_end_of_a_server_ends_its_reaper(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_reaper_asked_to_end_takes_its_server_along(tmp_path: Path) -> None:
 def test_stale_files_are_gone_before_the_server_starts(tmp_path: Path) -> None:
     (tmp_path / "stale.pid").touch()
     code = "import os; print('there' if os.path.exists('stale.pid') else 'gone')"
-    broker = Broker("redis", 1, (sys.executable, "-c", code), tmp_path, stale=(tmp_path / "stale.pid",))
+    broker = BrokerServer("redis", 1, (sys.executable, "-c", code), tmp_path, stale=(tmp_path / "stale.pid",))
     one = guard.start(broker, SETTINGS)
     one.wait_for_end(10.0)
     one.stop()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
-from ops.sample.post import LEDGER, NOWHERE, WAITS, Event, Fault, Post, digest_id, token
+from ops.sample.post import LEDGER, NOWHERE, WAITS, Fault, Post, SampleEvent, digest_id, token
 from ops.sample.signing import SignedPost
 from producers.providers import verify
 
@@ -80,13 +80,13 @@ def _hex(header: str, prefix: str = "", name: str = "sha256") -> Callable[..., t
 
 
 def _razorpay(secret: str, _path: str, _kind: str, own: str, body: bytes) -> tuple[Mapping[str, str], bytes]:
-    return {**JSON, "X-Razorpay-Signature": _mac(secret, body).hexdigest(), "X-Razorpay-Event-Id": own}, body
+    return {**JSON, "X-Razorpay-Signature": _mac(secret, body).hexdigest(), "X-Razorpay-SampleEvent-Id": own}, body
 
 
 def _shopify(secret: str, _path: str, kind: str, own: str, body: bytes) -> tuple[Mapping[str, str], bytes]:
     signature = base64.b64encode(_mac(secret, body).digest()).decode()
     return {
-        **JSON, "X-Shopify-Hmac-Sha256": signature, "X-Shopify-Topic": kind, "X-Shopify-Event-Id": own,
+        **JSON, "X-Shopify-Hmac-Sha256": signature, "X-Shopify-Topic": kind, "X-Shopify-SampleEvent-Id": own,
     }, body  # fmt: skip
 
 
@@ -303,10 +303,10 @@ def _post(rng: Random, provider: str, step: Step, ids: Mapping[str, str]) -> Pos
     return Post(provider, body, _events(post), post.message_id, hint=other.shown)
 
 
-def _events(post: Post) -> tuple[Event, ...]:
+def _events(post: Post) -> tuple[SampleEvent, ...]:
     """Return the events by their identity in the ledger: the provider's, else the body's digest."""
     if post.provider in NEVER_GENUINE:
-        return (Event(post.provider, post.message_id, NOWHERE),)
+        return (SampleEvent(post.provider, post.message_id, NOWHERE),)
     sealed = seal(post)
     found = verify(
         post.provider,
@@ -317,7 +317,7 @@ def _events(post: Post) -> tuple[Event, ...]:
         now=0,
     )
     legal = NOWHERE if post.hint else WAITS if OTHERS[post.provider].waits else LEDGER
-    return tuple(Event(post.provider, one.event_id or digest_id(one.body), legal) for one in found)
+    return tuple(SampleEvent(post.provider, one.event_id or digest_id(one.body), legal) for one in found)
 
 
 def seal(post: Post) -> SignedPost:

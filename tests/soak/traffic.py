@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.sample import faults, hints
 from ops.sample.plan import GENERATORS, PROVIDERS
-from ops.sample.post import NOWHERE, Event, Fault, Post, Style, digest_id, token
+from ops.sample.post import NOWHERE, Fault, Post, SampleEvent, Style, digest_id, token
 from soak import others
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Mixed:
 
     def _hint(self) -> Post:
         body = f"id=tr_{token(self.rng, 10)}".encode()
-        return Post(hints.NAME, body, (Event(hints.NAME, digest_id(body), NOWHERE),), hint=True)
+        return Post(hints.NAME, body, (SampleEvent(hints.NAME, digest_id(body), NOWHERE),), hint=True)
 
     def _odd(self) -> Post:
         provider = self.rng.choice(PROVIDERS)

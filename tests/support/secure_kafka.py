@@ -15,7 +15,7 @@ from certificates import Pair, issue
 
 from runtime.settings import StackSettings
 from runtime.stack import guard, jars, kafka
-from runtime.stack.broker import ENVIRONMENT, Broker, last_words
+from runtime.stack.broker import ENVIRONMENT, BrokerServer, last_words
 from runtime.stack.ports import LOOPBACK, choose
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ LISTENERS: Final = {"PLAINTEXT": "PLAINTEXT", "SASL": "SASL_SSL", "MUTUAL": "SSL
 class SecureKafka:
     """Where each listener answers, by name, and the files of those who speak with it."""
 
-    broker: Broker
+    broker: BrokerServer
     addresses: dict[str, str]
     folder: Path
     ca_file: Path
@@ -164,7 +164,7 @@ def prepare(folder: Path, lines: Mapping[str, str], flags: Sequence[str]) -> Sec
     format_storage(list(libraries), folder, trained)
     argv = kafka.command(libraries, folder, trained, "kafka.Kafka", str(folder / "server.properties"))
     addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items()}
-    broker = Broker(kafka.NAME, ports["PLAINTEXT"], (argv[0], *flags, *argv[1:]), folder)
+    broker = BrokerServer(kafka.NAME, ports["PLAINTEXT"], (argv[0], *flags, *argv[1:]), folder)
     return SecureKafka(broker, addresses, folder, folder / "ca.pem", certificate, key, client)
 
 
@@ -197,7 +197,7 @@ async def _listen(addresses: Iterable[str]) -> bool:
     return True
 
 
-async def _serves(broker: Broker) -> bool:
+async def _serves(broker: BrokerServer) -> bool:
     with suppress(OSError, EOFError):
         await kafka.ask_versions(broker.port)
         return True

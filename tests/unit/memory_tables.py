@@ -18,7 +18,7 @@ from msgspec.structs import astuple, replace
 import providers
 from consumer import rows
 from consumer.commands import CommandRow, OpenCommand, open_command
-from consumer.decode import ANY, Endpoints, Event, decode
+from consumer.decode import ANY, DecodingTerms, Event, decode
 from consumer.entries import OWN_SOURCE
 from consumer.facts_json import load_joined, load_reported
 from consumer.fold import newer, project
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from consumer.ledger import LedgerRow
     from consumer.ledger_reader import Needs
-    from consumer.plan import Letter, Message, Parking, Plan, Refetching
+    from consumer.plan import Letter, OwedMessage, Parking, Plan, Refetching
     from consumer.resolve import RefKey
     from consumer.verdict import Dead
     from schemas.facts import Receipt
@@ -115,14 +115,14 @@ class MemoryTables:
     """A database with one writer."""
 
     facts_max: int = 1000
-    endpoints: Endpoints = ANY
+    endpoints: DecodingTerms = ANY
     payments: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
     parked: dict[int, Parking] = field(default_factory=dict)
     bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
     refetches: list[Refetching] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[OwedMessage] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)

@@ -10,7 +10,7 @@ import pytest
 from consumer.facts_json import load_joined
 from consumer.fold import project
 from runtime.sql import statement
-from schemas.facts import Fact, FactKind, State
+from schemas.facts import ChildState, Fact, FactKind
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +32,7 @@ def test_a_payment_s_facts_are_a_captured_payment() -> None:
 
 
 def test_a_ledger_row_s_facts_can_be_read() -> None:
-    read = msgspec.json.decode(filled("fill_ledger"), type=list[tuple[FactKind, str, State]])
+    read = msgspec.json.decode(filled("fill_ledger"), type=list[tuple[FactKind, str, ChildState]])
     facts = [Fact(kind, key, state.name, state.amount) for kind, key, state in read]
     assert {(fact.kind, fact.state, fact.amount) for fact in facts} == {
         ("capture", "succeeded", 500),

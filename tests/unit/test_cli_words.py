@@ -22,7 +22,7 @@ from ops.sample import hints, orders
 from ops.sample.plan import PROVIDERS
 from ops.sample.send import Progress
 from ops.stack_commands import export_lines
-from ops.status import RoleState, RoleStatus, Status, healthy
+from ops.status import RoleState, RoleStatus, StatusReport, healthy
 from runtime.kafka import _new_topic
 from runtime.masking import MASK
 from runtime.settings import KafkaSettings, Settings
@@ -294,8 +294,8 @@ def test_exports_are_quoted_for_a_shell() -> None:
     ],
 )
 def test_what_counts_as_a_problem(role: RoleStatus, expected: bool) -> None:  # noqa: FBT001
-    assert healthy(Status([role], {}, {}, {}, [])) is expected
-    assert not healthy(Status([role], {}, {}, {}, ["Kafka does not answer"]))
+    assert healthy(StatusReport([role], {}, {}, {}, [])) is expected
+    assert not healthy(StatusReport([role], {}, {}, {}, ["Kafka does not answer"]))
 
 
 def dsn(text: str) -> Settings:
@@ -375,7 +375,7 @@ def test_rates_and_lines() -> None:
     run.progress = Progress(total=1200, sent=7, accepted=5, refused=2, retried=1)
     line = "sample: 7 of 1,200 requests posted, 5 accepted, 2 refused, 1 tried again"
     assert board.progress_line(run) == line
-    status = Status([RoleStatus("relay")], {"payments.webhooks": 3}, {}, {"ledger": 9}, ["why"])
+    status = StatusReport([RoleStatus("relay")], {"payments.webhooks": 3}, {}, {"ledger": 9}, ["why"])
     assert board.board(status, run, 12.5)
     assert board.wants_board(as_json=False, isatty=lambda: True)
     assert not board.wants_board(as_json=True, isatty=lambda: True)

@@ -13,7 +13,7 @@ from memory_tables import MemoryTables, payment
 from msgspec.structs import replace
 
 from consumer.commands import OpenCommand, balance_of
-from consumer.decode import Endpoints, Event, decode
+from consumer.decode import DecodingTerms, Event, decode
 from consumer.fold import newer, project
 from consumer.plan import Known
 from consumer.resolve import Target, resolve
@@ -158,7 +158,9 @@ def test_an_answer_is_taken_from_an_executor_of_the_payment_s_account_alone() ->
         names={("ratchet", "", "", True, "id", str(INTENT_ID)): INTENT_ID},
         payments={INTENT_ID: payment(id=INTENT_ID, provider="stripe", account="acme", client="shop")},
     )
-    bound = Endpoints(executors={"gateway": frozenset({"stripe/acme"}), "other": frozenset({"stripe", "adyen/acme"})})
+    bound = DecodingTerms(
+        executors={"gateway": frozenset({"stripe/acme"}), "other": frozenset({"stripe", "adyen/acme"})}
+    )
     ours, theirs = (decode(answered("refused", source=name), bound) for name in ("gateway", "other"))
     assert isinstance(ours, Event)
     assert isinstance(theirs, Event)

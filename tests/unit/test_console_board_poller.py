@@ -14,7 +14,7 @@ from ops.console import board_poller as pollers
 from ops.console import words
 from ops.console.app import make_templates
 from ops.console.backlog import Backlog
-from ops.console.board_poller import BoardPoller, Look, Queues, oldest
+from ops.console.board_poller import BoardLook, BoardPoller, Queues, oldest
 from ops.console.outcomes import ORDER, Outcomes
 from ops.console.static_files import StaticFiles
 from ops.redrives import Would
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.unit
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 RUNNING = (RoleStatus("ingress", 1, RoleState.RUNNING),)
 QUIET = Queues(outbox=0, spool=0, spool_since=None, parked=0, parked_until=None)
-WELL = Look(NOON, 2.0, {"applied": 10}, {"payments.webhooks": 0}, 0.0, QUIET, {}, RUNNING, ())
+WELL = BoardLook(NOON, 2.0, {"applied": 10}, {"payments.webhooks": 0}, 0.0, QUIET, {}, RUNNING, ())
 
 
 def poller(**console: Any) -> BoardPoller:
@@ -68,7 +68,7 @@ async def test_it_looks_on_after_a_failure_and_sooner_when_somebody_comes(monkey
     watch = poller(look_seconds=0.001, idle_after_seconds=0.001, idle_look_seconds=60)
     looks = asyncio.Queue[int]()
 
-    async def look(_self: BoardPoller) -> Look:
+    async def look(_self: BoardPoller) -> BoardLook:
         looks.put_nowait(1)
         if looks.qsize() == 1:
             raise RuntimeError("a look that nobody foresaw")

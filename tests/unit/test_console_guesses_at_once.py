@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from ops.console.pages.signing_in import choose_password, sign_in
 from ops.console.passwords import Tries
 from ops.console.persons import Person
-from ops.people import Role
+from ops.people import PersonRole
 from runtime.settings import ConsoleSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 TRIES, GUESSES = 3, 20
-ADA = Person("ada", Role.ADMIN, 7)
+ADA = Person("ada", PersonRole.ADMIN, 7)
 
 
 class SlowPasswords:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops.console.board_poller import Look, Queues
+from ops.console.board_poller import BoardLook, Queues
 from ops.console.chart import HEIGHT, LEAST, WIDTH, chart
 from ops.console.headline import incidents, worries
 from ops.console.outcomes import ORDER, SPANS, Minute, Outcomes
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 NOW = dt.datetime(2026, 11, 23, 3, 10, 30, tzinfo=dt.UTC)
 RUNNING = (RoleStatus("ingress", 1, RoleState.RUNNING),)
 QUIET = Queues(outbox=0, spool=0, spool_since=None, parked=0, parked_until=None)
-WELL = Look(NOW, 2.0, {"applied": 10}, {"payments.webhooks": 0}, 0.0, QUIET, {}, RUNNING, ())
+WELL = BoardLook(NOW, 2.0, {"applied": 10}, {"payments.webhooks": 0}, 0.0, QUIET, {}, RUNNING, ())
 MINUTE = dt.timedelta(minutes=1)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ops.console import admin, rights
 from ops.console.app import PAGES
 from ops.console.visits import action, page
-from ops.people import Role
+from ops.people import PersonRole
 
 pytestmark = pytest.mark.unit
 
@@ -33,7 +33,7 @@ def test_neither_does_the_table_for_programs() -> None:
 
 def test_nothing_for_programs_changes_anything_for_a_viewer() -> None:
     assert {
-        path for (method, path), role in rights.ADMIN.items() if method == "POST" and role in (None, Role.VIEWER)
+        path for (method, path), role in rights.ADMIN.items() if method == "POST" and role in (None, PersonRole.VIEWER)
     } == set()
     assert [path for (_, path), role in rights.ADMIN.items() if role is None] == ["/admin/v1/openapi.json"]
 
@@ -49,7 +49,9 @@ def test_what_pages_and_programs_do_the_same_role_may() -> None:
 
 
 def test_what_shows_or_erases_and_who_is_who_are_an_admin_s() -> None:
-    ours = {path for table in (rights.LEAST, rights.ADMIN) for (_, path), role in table.items() if role is Role.ADMIN}
+    ours = {
+        path for table in (rights.LEAST, rights.ADMIN) for (_, path), role in table.items() if role is PersonRole.ADMIN
+    }
     assert ours == {
         "/dead-letters/{id}/unmask", "/dead-letters/{id}/redact", "/people", "/people/{name}/remove",
         "/logout/everywhere", "/admin/v1/dead-letters/{id}/unmask", "/admin/v1/dead-letters/{id}/redact",
@@ -66,7 +68,9 @@ def test_a_route_that_it_does_not_name_is_not_made(make: Any) -> None:
 
 def test_what_changes_something_is_no_viewer_s() -> None:
     own = {("POST", "/login"), ("POST", "/logout"), ("POST", "/password")}
-    assert {route for route, role in rights.LEAST.items() if route[0] == "POST" and role in (None, Role.VIEWER)} == own
+    assert {
+        route for route, role in rights.LEAST.items() if route[0] == "POST" and role in (None, PersonRole.VIEWER)
+    } == own
 
 
 def test_signing_in_alone_is_anybody_s() -> None:
@@ -79,9 +83,9 @@ def test_signing_in_alone_is_anybody_s() -> None:
 
 
 def test_roles_are_ordered() -> None:
-    covered = {role: [least for least in Role if role.covers(least)] for role in Role}
+    covered = {role: [least for least in PersonRole if role.covers(least)] for role in PersonRole}
     assert covered == {
-        Role.VIEWER: [Role.VIEWER],
-        Role.OPERATOR: [Role.VIEWER, Role.OPERATOR],
-        Role.ADMIN: [Role.VIEWER, Role.OPERATOR, Role.ADMIN],
+        PersonRole.VIEWER: [PersonRole.VIEWER],
+        PersonRole.OPERATOR: [PersonRole.VIEWER, PersonRole.OPERATOR],
+        PersonRole.ADMIN: [PersonRole.VIEWER, PersonRole.OPERATOR, PersonRole.ADMIN],
     }

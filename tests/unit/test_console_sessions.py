@@ -17,7 +17,7 @@ from ops.console.persons import EMERGENCY, Person
 from ops.console.sessions import PURPOSE, Sessions
 from ops.console.visits import checked, own_path
 from ops.passwords import hashed
-from ops.people import Role
+from ops.people import PersonRole
 from runtime.settings import ConsoleSettings
 from schemas.errors import UnavailableError
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 
 RIGHT = "open sesame, says Ali Baba"
 GUARDED = ConsoleSettings(password=RIGHT)
-ADA = Person("ada", Role.ADMIN, 7)
+ADA = Person("ada", PersonRole.ADMIN, 7)
 
 
 class Rows:
@@ -173,13 +173,13 @@ async def test_who_acts_is_looked_up_anew(rows: Rows) -> None:
     console = Console(rows)
     session = await console.sessions.sign_in(ADA, "a")
     cookie = console.sessions.cookie(session)
-    rows.live[session.digest] = replace(ADA, role=Role.VIEWER)
+    rows.live[session.digest] = replace(ADA, role=PersonRole.VIEWER)
     looked = await console.sessions.read(cookie)
     assert looked is not None
     assert looked.person == ADA, "believed for a moment"
     acting = await console.sessions.read(cookie, acting=True)
     assert acting is not None
-    assert acting.person == replace(ADA, role=Role.VIEWER)
+    assert acting.person == replace(ADA, role=PersonRole.VIEWER)
     rows.live.clear()
     assert await console.sessions.read(cookie, acting=True) is None, "removed, and at once without any rights"
 

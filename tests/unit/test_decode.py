@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from outside import mollie_payment
 
-from consumer.decode import Endpoints, Event, decode, identity
+from consumer.decode import DecodingTerms, Event, decode, identity
 from consumer.fold import newer, project
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
@@ -263,7 +263,7 @@ def test_an_intent_of_no_id_or_of_a_strangers_account_is_a_letter() -> None:
     nil = replace(intent(), value=(intent().value or b"").replace(str(INTENT_ID).encode(), str(UUID(int=0)).encode()))
     assert reason(nil) is Reason.UNDECODABLE
     stranger = decode(
-        intent(account="acme"), Endpoints(may_name=lambda *named: named != ("shop", "standard_webhooks", "acme"))
+        intent(account="acme"), DecodingTerms(may_name=lambda *named: named != ("shop", "standard_webhooks", "acme"))
     )
     assert isinstance(stranger, Dead)
     assert (stranger.reason, stranger.message) == (

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from consumer.disputes import money_held, stage_of
-from schemas.facts import State
+from schemas.facts import ChildState
 
 pytestmark = pytest.mark.unit
 
 CAPTURED = 1000
-Parts = dict[str, State]
+Parts = dict[str, ChildState]
 
 
-def out(amount: int | None, number: int = 0, dispute: str | None = None) -> State:
-    return State("withdrawn", amount, dispute, number)
+def out(amount: int | None, number: int = 0, dispute: str | None = None) -> ChildState:
+    return ChildState("withdrawn", amount, dispute, number)
 
 
-def back(amount: int | None, number: int = 0, dispute: str | None = None) -> State:
-    return State("reinstated", amount, dispute, number)
+def back(amount: int | None, number: int = 0, dispute: str | None = None) -> ChildState:
+    return ChildState("reinstated", amount, dispute, number)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def back(amount: int | None, number: int = 0, dispute: str | None = None) -> Sta
     ],
 )
 def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(name: str, outs: Parts, stage: str) -> None:
-    assert stage_of("d", State(name), outs) == stage
+    assert stage_of("d", ChildState(name), outs) == stage
 
 
 @pytest.mark.parametrize(

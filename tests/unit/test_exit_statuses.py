@@ -17,8 +17,8 @@ from ops.audit import Audit
 from ops.cli import app
 from ops.finding import Finding
 from ops.redrive_preview import Prediction, Preview, Would
-from ops.redrives import LeftOut, Policy, Progress, RedriveStatus
-from ops.status import RoleStatus, Status
+from ops.redrives import LeftOut, Policy, RedriveProgress, RedriveStatus
+from ops.status import RoleStatus, StatusReport
 from runtime import migrations, stack
 from runtime.migrations import MigrationStatus
 from runtime.settings import Settings
@@ -48,10 +48,10 @@ def gives(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, found: Any) -
     monkeypatch.setattr(module, name, give)
 
 
-def progress(state: RedriveStatus) -> Progress:
+def progress(state: RedriveStatus) -> RedriveProgress:
     figures = {"matched": 3, "selected": 2, "published": 1, "skipped": 1, "failed": 0, "returned": 1}
     times = {"created_at": NOW, "started_at": NOW, "updated_at": NOW, "ended_at": NOW}
-    return Progress(
+    return RedriveProgress(
         **figures, **times, id=9, status=state, requested_by="alice", filter={}, rate_per_second=5.0,
         policy=Policy.STOP_ON_FAILURES, forced=False, stopping=False, stop_reason="why",
     )  # fmt: skip
@@ -109,7 +109,7 @@ def test_redrive_of_nothing(
 )
 def test_status(found: dict[str, Any], expected: int, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: dict[str, Any] = {"roles": [], "lag": {}, "partitions": {}, "counts": {}, "unknown": []}
-    gives(monkeypatch, status, "gather", Status(**nothing | found))
+    gives(monkeypatch, status, "gather", StatusReport(**nothing | found))
     assert run("status") == expected
 
 

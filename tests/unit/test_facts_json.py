@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumer.facts_json import adds_to, dump_joined, dump_reported, load_joined, load_reported, same_facts
 from consumer.fold import newer
-from schemas.facts import AMOUNT_MAX, RANKS, VERSION_MAX, Fact, FactKind, State
+from schemas.facts import AMOUNT_MAX, RANKS, VERSION_MAX, ChildState, Fact, FactKind
 
 pytestmark = pytest.mark.unit
 
@@ -57,7 +57,7 @@ def test_one_child_twice_in_an_event_has_one_order_too(amounts: tuple[int | None
 
 
 def test_a_key_may_hold_colons() -> None:
-    facts = {(FactKind.REFUND, "a:b:c"): State("succeeded", 5)}
+    facts = {(FactKind.REFUND, "a:b:c"): ChildState("succeeded", 5)}
     assert json.loads(dump_joined(facts)) == {"refund:a:b:c": ["succeeded", 5]}
     assert load_joined(dump_joined(facts)) == facts
 

@@ -16,7 +16,7 @@ from consumer.adoption import attempt_of
 from consumer.children import Children
 from consumer.fold import asked, facts_of, full_row, held, newer, project, united
 from consumer.plain import plain_row
-from schemas.facts import RANKS, Fact, FactKind, State
+from schemas.facts import RANKS, ChildState, Fact, FactKind
 from schemas.payment import DisputeStatus, Facts, Flag, Payment, Projection, RefundStatus, Status
 
 pytestmark = pytest.mark.unit
@@ -74,7 +74,7 @@ def test_join_only_grows(left: list[Fact], right: list[Fact]) -> None:
         assert state.replaces is None or (later.replaces or "") >= state.replaces
 
 
-def _order(kind: FactKind, state: State) -> tuple[int, int, int]:
+def _order(kind: FactKind, state: ChildState) -> tuple[int, int, int]:
     return state.version, RANKS[kind][state.name], -1 if state.amount is None else state.amount
 
 
@@ -175,22 +175,24 @@ def test_what_was_asked_to_begin_with_is_kept(first: int) -> None:
     reported = [Fact(FactKind.TERMS, "p", "asked", first, None, 1), Fact(FactKind.TERMS, "p", "asked", 9, None, 2)]
     named = Fact(FactKind.TERMS, "p", "asked", 9, "order", 2)
     for order in ([*reported, named], [named, *reported]):
-        assert join(order) == {(FactKind.TERMS, "p"): State("asked", 9, "order", 2, None, first)}
+        assert join(order) == {(FactKind.TERMS, "p"): ChildState("asked", 9, "order", 2, None, first)}
 
 
 def test_larger_amount_wins_at_the_same_rank_and_a_later_rank_beats_any() -> None:
     place = (FactKind.REFUND, "r")
     facts = known(("refund", "r", "succeeded", 5), ("refund", "r", "succeeded", 9), ("refund", "r", "succeeded", 7))
-    assert facts[place] == State("succeeded", 9)
-    assert newer(facts, [Fact(*place, "failed", 1)]) == {place: State("failed", 1)}
+    assert facts[place] == ChildState("succeeded", 9)
+    assert newer(facts, [Fact(*place, "failed", 1)]) == {place: ChildState("failed", 1)}
     assert newer(facts, [Fact(*place, "pending", 99)]) == {}
-    assert newer({place: State("succeeded")}, [Fact(*place, "succeeded", 0)]) == {place: State("succeeded", 0)}
+    assert newer({place: ChildState("succeeded")}, [Fact(*place, "succeeded", 0)]) == {
+        place: ChildState("succeeded", 0)
+    }
 
 
 def test_a_version_beats_any_rank_and_a_parent_is_kept() -> None:
     place = (FactKind.ATTEMPT, "a")
     facts = known(("attempt", "a", "failed", None, "p", 5), ("attempt", "a", "processing", None, None, 6))
-    assert facts[place] == State("processing", None, "p", 6)
+    assert facts[place] == ChildState("processing", None, "p", 6)
     assert newer(facts, [Fact(*place, "canceled", None, None, 5)]) == {}
 
 
@@ -199,7 +201,7 @@ def test_what_an_authorization_replaces_is_kept_and_of_two_names_the_larger_what
     place = (FactKind.AUTHORIZATION, "a")
     reported = [Fact(*place, "authorized", 5, None, 0, name) for name in (None, "o1", "o2")]
     for order in permutations(reported):
-        assert join(list(order)) == {place: State("authorized", 5, None, 0, "o2")}
+        assert join(list(order)) == {place: ChildState("authorized", 5, None, 0, "o2")}
         assert newer(join(list(order)), reported) == {}
 
 

@@ -16,14 +16,14 @@ from providers.core.payments import (
     terms,
     void,
 )
-from schemas.facts import INTENT, Fact, FactKind, State
+from schemas.facts import INTENT, ChildState, Fact, FactKind
 from schemas.payment import DisputeStatus, Facts, Flag, RefundStatus, Status
 
 pytestmark = pytest.mark.unit
 
 PLACE = (FactKind.CAPTURE, "c")
 TERMS = (FactKind.TERMS, "a")
-CAPTURE = State("succeeded", 5, "b", 1, "r")
+CAPTURE = ChildState("succeeded", 5, "b", 1, "r")
 
 
 def taken(name: str = "succeeded", amount: int | None = 5, parent: str | None = "b", version: int = 1) -> Fact:
@@ -48,11 +48,11 @@ def asked_for(amount: int | None, version: int = 0) -> Fact:
         (taken(amount=None), None),
         (taken(parent="a"), None),
         (taken(parent=None), None),
-        (taken("pending", 9, version=2), State("pending", 9, "b", 2, "r")),
-        (taken(amount=6), State("succeeded", 6, "b", 1, "r")),
-        (taken(parent="c"), State("succeeded", 5, "c", 1, "r")),
-        (taken("pending", 9, parent="c", version=0), State("succeeded", 5, "c", 1, "r")),
-        (Fact(FactKind.CAPTURE, "c", "succeeded", 5, "b", 1, "s"), State("succeeded", 5, "b", 1, "s")),
+        (taken("pending", 9, version=2), ChildState("pending", 9, "b", 2, "r")),
+        (taken(amount=6), ChildState("succeeded", 6, "b", 1, "r")),
+        (taken(parent="c"), ChildState("succeeded", 5, "c", 1, "r")),
+        (taken("pending", 9, parent="c", version=0), ChildState("succeeded", 5, "c", 1, "r")),
+        (Fact(FactKind.CAPTURE, "c", "succeeded", 5, "b", 1, "s"), ChildState("succeeded", 5, "b", 1, "s")),
         (Fact(FactKind.CAPTURE, "c", "succeeded", 5, "b", 1), None),
     ],
     ids=[
@@ -67,16 +67,16 @@ def asked_for(amount: int | None, version: int = 0) -> Fact:
         ),
     ],
 )
-def test_a_fact_joins_to_what_is_more(fact: Fact, joined: State | None) -> None:
+def test_a_fact_joins_to_what_is_more(fact: Fact, joined: ChildState | None) -> None:
     assert newer({PLACE: CAPTURE}, [fact]) == ({} if joined is None else {PLACE: joined})
 
 
 def test_an_amount_is_more_than_none_and_a_parent_too() -> None:
     bare = Fact(FactKind.CAPTURE, "c", "succeeded")
     full = Fact(FactKind.CAPTURE, "c", "succeeded", 5, "b", 0, "r")
-    assert newer(known(bare), [full]) == {PLACE: State("succeeded", 5, "b", 0, "r")}
+    assert newer(known(bare), [full]) == {PLACE: ChildState("succeeded", 5, "b", 0, "r")}
     assert newer(known(full), [bare]) == {}
-    assert newer({}, [bare, full, bare]) == {PLACE: State("succeeded", 5, "b", 0, "r")}
+    assert newer({}, [bare, full, bare]) == {PLACE: ChildState("succeeded", 5, "b", 0, "r")}
 
 
 @pytest.mark.parametrize(

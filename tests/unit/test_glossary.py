@@ -9,7 +9,7 @@ import markdown_pages as markdown
 import pytest
 
 from consumer.standstill import Cause
-from ops.people import Role
+from ops.people import PersonRole
 from ops.redrive_preview import Would
 from ops.redrives import RedriveStatus
 from ops.status import RoleState
@@ -30,7 +30,7 @@ PAGE = "docs/glossary.md"
 TEXT = markdown.read(PAGE)
 ROWS = markdown.rows(TEXT)
 CLOSED: tuple[Iterable[str], ...] = (
-    *(Outcome, Flag, Reason, LetterStatus, RedriveStatus, Would, CommandState, Command, Cause, RoleState, Role),
+    *(Outcome, Flag, Reason, LetterStatus, RedriveStatus, Would, CommandState, Command, Cause, RoleState, PersonRole),
     *(Durability, Trust, breaker.BreakerState, metrics.LANES, metrics.VERDICTS, metrics.PHASES),
 )
 WORDS_MIN = 150

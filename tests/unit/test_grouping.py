@@ -15,7 +15,7 @@ from memory_tables import MemoryTables
 from msgspec.structs import replace
 from profiles import MOST, examples
 
-from consumer.adoption import Asked, Attempt, adopt, attempt_of
+from consumer.adoption import Attempt, IntentTerms, adopt, attempt_of
 from consumer.decode import Event, decode
 from consumer.grouping import Grouping
 from consumer.plan import Known, Member, Plan
@@ -189,7 +189,7 @@ def attempt(number: int, **columns: Any) -> Attempt:
     return Attempt(id=UUID(int=number), **{**defaults, **columns})
 
 
-def adopted(wanted: Asked, *attempts: Attempt) -> tuple[set[int], dict[int, str]]:
+def adopted(wanted: IntentTerms, *attempts: Attempt) -> tuple[set[int], dict[int, str]]:
     found = adopt(wanted, attempts)
     numbers: set[UUID] = set(found.adopted)
     return {one.int for one in numbers}, {one.int: flag for one, flag in found.flags.items()}
@@ -197,15 +197,15 @@ def adopted(wanted: Asked, *attempts: Attempt) -> tuple[set[int], dict[int, str]
 
 def test_what_counts_of_an_attempt_is_the_smaller_of_what_it_asked_and_holds() -> None:
     tip = attempt(1, asked=80, held=95, place=0)
-    assert adopted(Asked(100, "EUR"), tip, attempt(2, asked=20, held=20, place=0)) == ({1, 2}, {})
-    assert adopted(Asked(100, "EUR"), attempt(1, asked=None, held=95, place=0)) == ({1}, {})
-    assert adopted(Asked(90, "EUR"), attempt(1, asked=None, held=95, place=0)) == (set(), {1: Flag.PAID_AGAIN})
+    assert adopted(IntentTerms(100, "EUR"), tip, attempt(2, asked=20, held=20, place=0)) == ({1, 2}, {})
+    assert adopted(IntentTerms(100, "EUR"), attempt(1, asked=None, held=95, place=0)) == ({1}, {})
+    assert adopted(IntentTerms(90, "EUR"), attempt(1, asked=None, held=95, place=0)) == (set(), {1: Flag.PAID_AGAIN})
 
 
 def test_one_that_asked_more_than_the_intent_is_never_adopted() -> None:
-    assert adopted(Asked(100, "EUR"), attempt(1, asked=101)) == (set(), {})
-    assert adopted(Asked(100, "EUR"), attempt(1, asked=101, held=1, place=0)) == (set(), {1: Flag.PAID_AGAIN})
-    assert adopted(Asked(0, "EUR"), attempt(1, asked=None), attempt(2, asked=0)) == ({1, 2}, {})
+    assert adopted(IntentTerms(100, "EUR"), attempt(1, asked=101)) == (set(), {})
+    assert adopted(IntentTerms(100, "EUR"), attempt(1, asked=101, held=1, place=0)) == (set(), {1: Flag.PAID_AGAIN})
+    assert adopted(IntentTerms(0, "EUR"), attempt(1, asked=None), attempt(2, asked=0)) == ({1, 2}, {})
 
 
 def test_money_comes_first_and_what_does_not_fit_is_skipped() -> None:
@@ -214,7 +214,7 @@ def test_money_comes_first_and_what_does_not_fit_is_skipped() -> None:
         attempt(1, asked=60, held=60, place=1),
         attempt(2, asked=40, held=40, place=1),
     )
-    assert adopted(Asked(100, "EUR"), held, small, captured) == ({2, 3}, {1: Flag.PAID_AGAIN})
+    assert adopted(IntentTerms(100, "EUR"), held, small, captured) == ({2, 3}, {1: Flag.PAID_AGAIN})
 
 
 def test_an_attempt_shows_money_first_then_a_hold_then_none() -> None:
@@ -238,15 +238,15 @@ def test_an_attempt_shows_money_first_then_a_hold_then_none() -> None:
 def test_a_second_merchant_account_is_a_contradiction() -> None:
     one = attempt(1, merchant_account="A", asked=50, held=50, place=0)
     other = attempt(2, merchant_account="B", asked=50)
-    assert adopted(Asked(100, "EUR"), other, one) == ({1}, {2: Flag.CONTRADICTION})
-    assert adopted(Asked(100, "EUR", "B"), other, one) == ({2}, {1: Flag.CONTRADICTION})
+    assert adopted(IntentTerms(100, "EUR"), other, one) == ({1}, {2: Flag.CONTRADICTION})
+    assert adopted(IntentTerms(100, "EUR", "B"), other, one) == ({2}, {1: Flag.CONTRADICTION})
 
 
 def test_other_money_is_never_added() -> None:
-    assert adopted(Asked(100, "EUR"), attempt(1, currency="USD")) == (set(), {})
-    assert adopted(Asked(100, "EUR"), attempt(1, currency="USD", held=1)) == (set(), {1: Flag.OTHER_CURRENCY})
-    assert adopted(Asked(100, None), attempt(1, currency="USD")) == ({1}, {})
-    assert adopted(Asked(100, "EUR", room=-1), attempt(1, held=5)) == (set(), {1: Flag.PAID_AGAIN})
+    assert adopted(IntentTerms(100, "EUR"), attempt(1, currency="USD")) == (set(), {})
+    assert adopted(IntentTerms(100, "EUR"), attempt(1, currency="USD", held=1)) == (set(), {1: Flag.OTHER_CURRENCY})
+    assert adopted(IntentTerms(100, None), attempt(1, currency="USD")) == ({1}, {})
+    assert adopted(IntentTerms(100, "EUR", room=-1), attempt(1, held=5)) == (set(), {1: Flag.PAID_AGAIN})
 
 
 def test_attempts_whose_intent_was_not_read_change_nothing() -> None:

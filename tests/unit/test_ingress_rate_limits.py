@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from producers.ingress.intents.routes import Look
+from producers.ingress.intents.routes import ReadAction
 from producers.ingress.rate_limits import AddressKeys, RateLimits, fields_of
 from runtime.limits import LimitResult, Quota
 from runtime.redis import RedisLink
@@ -42,7 +42,7 @@ async def test_a_client_has_a_quota_at_each_endpoint() -> None:
     assert (await rates.of_client("shop", Command.CREATE)).allowed
     assert not (await rates.of_client("shop", Command.CREATE)).allowed
     assert (await rates.of_client("shop", Command.CAPTURE)).allowed
-    assert (await rates.of_client("shop", Look.PAYMENT)).allowed
+    assert (await rates.of_client("shop", ReadAction.PAYMENT)).allowed
     assert (await rates.of_client("rival", Command.CREATE)).allowed
 
 
@@ -50,7 +50,7 @@ async def test_the_clients_own_figure_wins_over_the_endpoints() -> None:
     rates = rates_of(requests_max=7, endpoints={"create": 5}, clients={"shop": 9})
     assert (await rates.of_client("shop", Command.CREATE)).quota.requests_max == 9
     assert (await rates.of_client("rival", Command.CREATE)).quota.requests_max == 5
-    assert (await rates.of_client("rival", Look.TIMELINE)).quota.requests_max == 7
+    assert (await rates.of_client("rival", ReadAction.TIMELINE)).quota.requests_max == 7
 
 
 @pytest.mark.parametrize(

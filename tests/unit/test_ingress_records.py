@@ -31,7 +31,7 @@ def notification(**changes: Any) -> Notification:
     return Notification(**(parts | changes))
 
 
-def attributes(record: records.Outgoing) -> dict[str, str]:
+def attributes(record: records.RelayedRecord) -> dict[str, str]:
     return {name: value.decode() for name, value in record.headers}
 
 

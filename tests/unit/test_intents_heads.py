@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from producers.ingress.intents import keys, routes
 from producers.ingress.intents.clients import Clients
-from producers.ingress.intents.routes import Look
+from producers.ingress.intents.routes import ReadAction
 from runtime.settings import load
 from schemas.errors import SettingsError
 from schemas.intents import Command
@@ -25,11 +25,11 @@ ID = UUID("0196f3c2-7b1e-7d3a-9c4f-0123456789ab")
     ("path", "action", "payment_id", "template"),
     [
         ("/payment-intents", Command.CREATE, None, "/payment-intents"),
-        (f"/payment-intents/{ID}", Look.PAYMENT, ID, "/payment-intents/{id}"),
-        (f"/payment-intents/{str(ID).upper()}", Look.PAYMENT, ID, "/payment-intents/{id}"),
-        ("/payment-intents/urn:uuid:1", Look.PAYMENT, None, "/payment-intents/{id}"),
-        (f"/payment-intents/{ID.hex}", Look.PAYMENT, None, "/payment-intents/{id}"),
-        (f"/payment-intents/{ID}/timeline", Look.TIMELINE, ID, "/payment-intents/{id}/timeline"),
+        (f"/payment-intents/{ID}", ReadAction.PAYMENT, ID, "/payment-intents/{id}"),
+        (f"/payment-intents/{str(ID).upper()}", ReadAction.PAYMENT, ID, "/payment-intents/{id}"),
+        ("/payment-intents/urn:uuid:1", ReadAction.PAYMENT, None, "/payment-intents/{id}"),
+        (f"/payment-intents/{ID.hex}", ReadAction.PAYMENT, None, "/payment-intents/{id}"),
+        (f"/payment-intents/{ID}/timeline", ReadAction.TIMELINE, ID, "/payment-intents/{id}/timeline"),
         (f"/payment-intents/{ID}/capture", Command.CAPTURE, ID, "/payment-intents/{id}/capture"),
         (f"/payment-intents/{ID}/cancel", Command.CANCEL, ID, "/payment-intents/{id}/cancel"),
         (f"/payment-intents/{ID}/refunds", Command.REFUND, ID, "/payment-intents/{id}/refunds"),
@@ -39,7 +39,7 @@ def test_paths(path: str, action: object, payment_id: UUID | None, template: str
     found = routes.parse(path)
     assert found is not None
     assert (found.action, found.payment_id, found.template) == (action, payment_id, template)
-    assert found.methods == (("GET", "HEAD") if isinstance(action, Look) else ("POST",))
+    assert found.methods == (("GET", "HEAD") if isinstance(action, ReadAction) else ("POST",))
 
 
 @pytest.mark.parametrize(

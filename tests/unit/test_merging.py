@@ -15,7 +15,7 @@ from consumer.grouping import Grouping
 from consumer.merging import as_one, currency_of, merchant_account_of, merge
 from consumer.plan import Known, Plan
 from consumer.resolve import Target
-from schemas.facts import FactKind, State
+from schemas.facts import ChildState, FactKind
 
 if TYPE_CHECKING:
     from schemas.payment import Payment
@@ -43,7 +43,7 @@ def test_what_the_survivor_lacks_the_first_of_the_others_has(
 def test_payments_that_are_one_stand_with_the_facts_of_all_and_one_alone_as_it_is() -> None:
     own = payment(currency="EUR")
     assert as_one(Target(own)) is own
-    facts = {(FactKind.CAPTURE, "c"): State("succeeded", 5)}
+    facts = {(FactKind.CAPTURE, "c"): ChildState("succeeded", 5)}
     joined = as_one(Target(own, same=[other(1, facts=facts)]))
     assert (joined.facts, joined.projection.captured, joined.currency, own.facts) == (facts, 5, "EUR", {})
 

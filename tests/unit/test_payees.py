@@ -18,7 +18,7 @@ from profiles import MANY, examples
 from vector_events import Paper, facts, on_paper, refs
 
 import providers
-from consumer.decode import ANY, Endpoints, endpoints_of
+from consumer.decode import ANY, DecodingTerms, endpoints_of
 from providers.core.refetch import Fetched
 from providers.paypal.refetch import REFETCH
 from providers.paypal.signature import notifications_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-SEVERAL = Endpoints(has_several_merchants=lambda *_: True)
+SEVERAL = DecodingTerms(has_several_merchants=lambda *_: True)
 """The endpoint of a platform, which lists its merchants' accounts: what names no payee is nobody's yet."""
 ORDER = "O1"
 CLAIM = UUID("01890000-0000-7000-8000-000000000002")
@@ -112,7 +112,7 @@ def disputed(*takings: Taking) -> list[Record]:
     return posted("CUSTOMER.DISPUTE.CREATED", body, f"WH-{own}")
 
 
-def delivered(data: st.DataObject, records: list[Record], endpoints: Endpoints = SEVERAL) -> Paper:
+def delivered(data: st.DataObject, records: list[Record], endpoints: DecodingTerms = SEVERAL) -> Paper:
     """Deliver records in any order and any batches, some of them again."""
     again = some_again(data.draw, records, 3)
     ledger = on_paper(in_batches(data.draw, in_any_order(data.draw, [*records, *again])), endpoints)

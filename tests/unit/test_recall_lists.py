@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import providers
-from providers.core.recall import Asked, Page, instant, raw_member, state_id, unix_seconds
+from providers.core.recall import Page, PageAsked, instant, raw_member, state_id, unix_seconds
 from providers.core.refetch import Credentials
 from providers.stripe.signature import notification_of
 from schemas.errors import UninterpretableError
@@ -18,7 +18,7 @@ from schemas.errors import UninterpretableError
 RECALLING = sorted(name for name in providers.names() if (found := providers.find(name)) and found.recall)
 CREDENTIALS = Credentials("https://api.example", "key", "secret", "merchant", token="token")
 BASIC = base64.b64encode(b"key:secret").decode()
-FIRST = Asked(1_790_000_000.4, 1_790_003_600.2, None, 50)
+FIRST = PageAsked(1_790_000_000.4, 1_790_003_600.2, None, 50)
 
 
 def recall_of(name: str) -> Any:
@@ -49,8 +49,8 @@ def test_a_list_is_asked_at_its_own_host_whatever_names_the_next_page(name: str)
             assert any(one in request.headers["Authorization"] for one in ("key", "token", BASIC))
 
 
-def _with(page: str | None) -> Asked:
-    return Asked(FIRST.since, FIRST.until, page, FIRST.items_max)
+def _with(page: str | None) -> PageAsked:
+    return PageAsked(FIRST.since, FIRST.until, page, FIRST.items_max)
 
 
 @pytest.mark.parametrize("name", RECALLING)

@@ -20,7 +20,7 @@ from ops.sample import stripe
 from ops.sample.history import Course, PaymentHistory
 from ops.sample.orders import SampleOrder
 from ops.sample.orders import order as new_order
-from ops.sample.post import LETTER, WAITS, Event, Fault, Life, Post
+from ops.sample.post import LETTER, WAITS, Fault, Life, Post, SampleEvent
 from ops.sample.send import NO_ANSWER, Sent
 
 pytestmark = pytest.mark.unit
@@ -49,7 +49,7 @@ def reconciliation(
 
 
 def odd(name: str, legal: frozenset = LETTER, fault: Fault | None = None) -> Post:
-    return Post("stripe", b"", (Event("stripe", name, legal),), fault=fault)
+    return Post("stripe", b"", (SampleEvent("stripe", name, legal),), fault=fault)
 
 
 def test_balanced() -> None:

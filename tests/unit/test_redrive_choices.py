@@ -24,7 +24,7 @@ from ops.redrive_preview import (
     parts,
     prediction_of,
 )
-from ops.redrives import Policy, Progress, RedriveStatus
+from ops.redrives import Policy, RedriveProgress, RedriveStatus
 from runtime.settings import RedriveSettings, Settings
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import SettingsError, UnavailableError
@@ -103,14 +103,14 @@ def test_every_end_of_a_letter_means_something():
     assert prediction_of(1, Foretold("parked", "orphan", "why")).outcome == "parked"
 
 
-def progress(**changed: Any) -> Progress:
+def progress(**changed: Any) -> RedriveProgress:
     figures = {"matched": 3, "selected": 2, "published": 1, "skipped": 1, "failed": 0, "returned": 1}
     times = {"created_at": NOW, "started_at": NOW, "updated_at": NOW, "ended_at": NOW}
     reported = {
         "id": 9, "status": RedriveStatus.STOPPED, "requested_by": "alice", "filter": {}, "rate_per_second": 5.0,
         "policy": Policy.STOP_ON_FAILURES, "forced": False, "stopping": False, "stop_reason": "stopped by bob",
     }  # fmt: skip
-    return Progress(**figures | times | reported | changed)
+    return RedriveProgress(**figures | times | reported | changed)
 
 
 def test_document_of_a_dry_run_and_of_a_redrive():
@@ -157,7 +157,7 @@ def test_asker(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_interruption_leaves_the_redrive_running(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    async def interrupted(*_: Any) -> Progress:
+    async def interrupted(*_: Any) -> RedriveProgress:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ops.redrive_commands.follow", interrupted)

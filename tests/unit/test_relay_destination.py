@@ -12,7 +12,7 @@ from producers.relay import destination as destinations
 from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.lanes import Batch, SpoolLane
 from producers.relay.loop import LaneHealth, LaneLoop
-from producers.relay.records import Outgoing
+from producers.relay.records import RelayedRecord
 from producers.relay.role import watch_health
 from runtime.health import Probe
 from runtime.kafka_partitions import partition_of
@@ -51,8 +51,8 @@ class PaperProducer:
         pass
 
 
-def record_of(partition: int) -> Outgoing:
-    return Outgoing("t", KEYS[partition], b"v", (), 0, 0)
+def record_of(partition: int) -> RelayedRecord:
+    return RelayedRecord("t", KEYS[partition], b"v", (), 0, 0)
 
 
 @pytest.fixture

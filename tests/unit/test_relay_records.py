@@ -17,7 +17,7 @@ from producers.relay.records import (
     CHANGE_FIELDS,
     COMMAND_FIELDS,
     STATE_FIELDS,
-    Outgoing,
+    RelayedRecord,
     change_of,
     command_of,
     letter_of,
@@ -184,7 +184,7 @@ LETTER = {
 
 
 def test_a_letter_loses_its_value_then_its_headers_then_its_key_and_says_so():
-    letter: Outgoing | None = letter_of(LETTER)
+    letter: RelayedRecord | None = letter_of(LETTER)
     added = letter.headers[1:]
     reported = []
     while (letter := truncated(letter)) is not None:
@@ -229,7 +229,7 @@ def test_a_refused_batch_is_divided(sizes: list[int], parts: list[list[int]]):
 
 def test_spooled_record_is_as_it_was():
     row = {"id": 5, "topic": "t", "key": b"k", "value": b"v", "header_names": [b"a"], "header_values": [b"1"]}
-    assert spooled_of(row) == Outgoing("t", b"k", b"v", (("a", b"1"),), None, 5)
+    assert spooled_of(row) == RelayedRecord("t", b"k", b"v", (("a", b"1"),), None, 5)
 
 
 def test_partition_is_the_one_of_kafkas_own_producer():
@@ -240,8 +240,8 @@ def test_partition_is_the_one_of_kafkas_own_producer():
         assert partition_of(key, 7) == (reference(key) & 0x7FFFFFFF) % 7
 
 
-def outgoing(size: int) -> Outgoing:
-    return Outgoing("t", None, b"x" * size, (), None, 0)
+def outgoing(size: int) -> RelayedRecord:
+    return RelayedRecord("t", None, b"x" * size, (), None, 0)
 
 
 def test_batch_is_cut_at_the_bound_and_never_empty():

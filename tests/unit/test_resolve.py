@@ -15,7 +15,7 @@ from consumer.plan import Known, Member
 from consumer.resolve import RefKey, Target, claimed_of, counts_more, groups_of, names_of, resolve, shared_of
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind, Ref, RefKind, State
+from schemas.facts import ChildState, FactKind, Ref, RefKind
 from schemas.payment import Projection, Status
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def test_an_intent_opens_its_row_and_takes_the_payment_that_it_names() -> None:
         ({"currency": "USD"}, "in USD"),
         ({"client": "mall"}, "another intent"),
         ({"intent_id": B}, "an attempt of intent"),
-        ({"facts": {(FactKind.AUTHORIZATION, "a"): State("authorized", 1001)}}, "asked 1001"),
+        ({"facts": {(FactKind.AUTHORIZATION, "a"): ChildState("authorized", 1001)}}, "asked 1001"),
     ],
 )
 def test_an_intent_never_takes_a_payment_that_does_not_fit(columns: dict[str, object], why: str) -> None:
@@ -292,13 +292,13 @@ def test_a_second_create_is_the_same_only_where_all_of_its_terms_are(other: dict
 
 
 def test_the_attempt_that_holds_the_authorization_counts() -> None:
-    held = payment(provider_ref="b", facts={(FactKind.AUTHORIZATION, "c"): State("authorized", 1)})
+    held = payment(provider_ref="b", facts={(FactKind.AUTHORIZATION, "c"): ChildState("authorized", 1)})
     assert counts_more(held, "a") == "a"
     assert counts_more(held, "c") == "c"
     assert counts_more(held, None) == "b"
     assert counts_more(held, "b") == "b"
     assert counts_more(payment(), "a") == "a"
     assert counts_more(payment(), None) is None
-    both = payment(provider_ref="c", facts=held.facts | {(FactKind.AUTHORIZATION, "b"): State("authorized", 1)})
+    both = payment(provider_ref="c", facts=held.facts | {(FactKind.AUTHORIZATION, "b"): ChildState("authorized", 1)})
     assert counts_more(both, "b") == "b"
     assert counts_more(both, "a") == "c"

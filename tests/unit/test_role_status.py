@@ -43,7 +43,7 @@ async def test_the_probe_decides(
         monkeypatch.setattr(status, "read_run_file", lambda *_: RunFile(address))
         found = await role_status(Settings(), "relay")
     assert (found.state, found.reason) == expected
-    assert healthy(status.Status([found], {}, {}, {}, [])) is (found.state is RoleState.RUNNING)
+    assert healthy(status.StatusReport([found], {}, {}, {}, [])) is (found.state is RoleState.RUNNING)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_whatever_stands_still_or_is_not_known_is_a_problem(
     problems: list[str],
     well: bool,  # noqa: FBT001
 ) -> None:
-    assert healthy(status.Status(roles, {}, {}, {}, unknown, problems)) is well
+    assert healthy(status.StatusReport(roles, {}, {}, {}, unknown, problems)) is well
 
 
 async def test_one_that_nobody_started_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

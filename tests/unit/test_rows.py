@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 import providers
 from consumer import rows
-from consumer.plan import Known, Letter, Member, Message, Parking, Refetching
+from consumer.plan import Known, Letter, Member, OwedMessage, Parking, Refetching
 from consumer.verdict import Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind, RefKind, State
+from schemas.facts import ChildState, FactKind, RefKind
 from schemas.record import REDRIVE_COUNT_HEADER
 from schemas.sms import Template
 
@@ -61,7 +61,7 @@ def test_payments_round_trip_in_the_order_of_their_ids() -> None:
 
 
 def test_a_payment_is_projected_from_its_facts_when_read() -> None:
-    stored: Payment = payment(facts={(FactKind.AUTHORIZATION, "a"): State("authorized", 7)})
+    stored: Payment = payment(facts={(FactKind.AUTHORIZATION, "a"): ChildState("authorized", 7)})
     row = dict(zip(COLUMNS, (column[0] for column in rows.payment_columns([stored])), strict=True))
     assert (row["authorized"], rows.payment_of(row).projection.authorized) == (0, 7)  # type: ignore[arg-type]
 
@@ -150,5 +150,5 @@ def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
     one, again, other = (Refetching("mollie", "", ref, "hint") for ref in ("tr_2", "tr_2", "tr_1"))
     assert rows.refetch_columns([one, again, other]) == [["mollie"] * 2, [""] * 2, ["tr_1", "tr_2"], ["hint"] * 2]
     payment_id = UUID(int=1)
-    reported = [Message(payment_id, "shop", "+254712345678", Template.CAPTURED)]
+    reported = [OwedMessage(payment_id, "shop", "+254712345678", Template.CAPTURED)]
     assert rows.message_columns(reported) == [[payment_id], ["+254712345678"], ["captured"], [""], [None]]

@@ -18,7 +18,7 @@ from ops.reconciliation import END_COLUMNS
 from ops.sample import adyen, orders, standard, stripe
 from ops.sample.history import WEIGHTS, Course, PaymentHistory, ending, invent, parts_of
 from ops.sample.plan import GENERATORS, PROVIDERS, SamplePlan, make_plan
-from ops.sample.post import Event, Fault, Life, Post, digest_id
+from ops.sample.post import Fault, Life, Post, SampleEvent, digest_id
 from ops.sample.scenarios import SCENARIOS, play, why_not
 from ops.sample.signing import Signer, can_sign, new_secret, seal
 from ops.simulated.players import PLAYERS
@@ -105,7 +105,7 @@ def test_grouping_keeps_each_events_legal_fates() -> None:
     rng = Random(3)
     history = PaymentHistory(Course.MANUAL, 100, "EUR", (100,))
     one = adyen.live(rng, history, NOW).posts[0]
-    odd = Post(adyen.NAME, one.body, (Event(adyen.NAME, one.events[0].event_id, frozenset()),))
+    odd = Post(adyen.NAME, one.body, (SampleEvent(adyen.NAME, one.events[0].event_id, frozenset()),))
     assert [event.legal for event in adyen.together([one, odd]).events] == [one.events[0].legal, frozenset()]
 
 

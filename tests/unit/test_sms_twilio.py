@@ -9,7 +9,7 @@ import pytest
 from outside import SENDER, SID, TOKEN, Outside, outside
 from pydantic import SecretStr
 
-from consumer.dispatcher.sender import AccountRefusedError, Message, Rejected, Taken
+from consumer.dispatcher.sender import AccountRefusedError, Rejected, SmsMessage, Taken
 from consumer.dispatcher.twilio import TwilioSender
 from runtime.http import HttpClient, HttpUnavailableError
 from runtime.settings import Settings, load
@@ -47,14 +47,14 @@ def settings_for(world: Outside, token: str = TOKEN) -> Settings:
     )
 
 
-def message(mark: str = "Ref 1A", **more: Any) -> Message:
+def message(mark: str = "Ref 1A", **more: Any) -> SmsMessage:
     reported = {
         "to_number": NUMBER,
         "text": f"Hello. {mark}",
         "mark": mark,
         "not_before": dt.datetime.now(dt.UTC) - DAY,
     }
-    return Message(**reported | more)
+    return SmsMessage(**reported | more)
 
 
 async def test_message_is_handed_over_in_twilios_shape(world: Outside, sender: TwilioSender):

@@ -206,7 +206,7 @@ def test_the_lock_of_jars_pins_one_kafka_and_each_digest() -> None:
 def test_the_reaper_gets_no_secret_of_ours(tmp_path: Path) -> None:
     from runtime.settings import StackSettings
 
-    plain = broker.Broker("redis", 1, ("redis-server",), tmp_path)
+    plain = broker.BrokerServer("redis", 1, ("redis-server",), tmp_path)
     spec = specification(plain, StackSettings())
     assert set(spec["environment"]) == {"PATH", "LC_ALL", "TZ"}  # type: ignore[call-overload]
     assert spec["uid"] is None

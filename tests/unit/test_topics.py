@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from source_files import ROOT, Source
 
 import schemas.topics
-from consumer.decode import Endpoints, Event, decode
+from consumer.decode import DecodingTerms, Event, decode
 from consumer.verdict import Dead
 from ops.dlq_filters import LetterFilter
 from ops.publish_check import need_topic, record_of
@@ -100,7 +100,7 @@ def test_the_environment_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_record_is_follows_from_its_topic_s_part_in_the_whole() -> None:
     """An intent's bytes on the topic of intents are an intent, whatever the prefix, and on another one they are not."""
-    named = Endpoints(topics=ACME)
+    named = DecodingTerms(topics=ACME)
     asked = replace(intent(), topic="acme.intents")
     found = decode(asked, named)
     assert isinstance(found, Event)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_tables import MemoryTables
 from msgspec.structs import replace
 
-from consumer.decode import ANY, Endpoints, Event, decode, endpoints_of
+from consumer.decode import ANY, DecodingTerms, Event, decode, endpoints_of
 from consumer.upstream import RESERVED
 from consumer.verdict import Dead
 from runtime.settings.scopes import Scopes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-BOUND = Endpoints(sources=frozenset({"billing", "pos"}))
+BOUND = DecodingTerms(sources=frozenset({"billing", "pos"}))
 STATED: dict[str, Any] = {"payment_id": "b-1", "reference": "ORD-1", "id": "c-1", "amount": 1000, "currency": "EUR"}
 
 
@@ -41,7 +41,7 @@ def reported(kind: str, *, source: str = "billing", event_id: str = "", **fields
     return record(source, event_id, kind, {k: v for k, v in body.items() if v is not None}, topic=EVENTS.name)
 
 
-def letter(one: Record, endpoints: Endpoints = BOUND) -> Dead:
+def letter(one: Record, endpoints: DecodingTerms = BOUND) -> Dead:
     dead = decode(one, endpoints)
     assert isinstance(dead, Dead), dead
     return dead
@@ -216,7 +216,7 @@ def test_a_type_that_there_is_not_is_reported_with_the_one_that_was_meant() -> N
 
 
 def test_nobody_may_publish_where_no_source_is_set_and_no_service_has_a_provider_s_name() -> None:
-    assert "RATCHET_SOURCES (none)" in letter(reported("payment.captured"), Endpoints(sources=frozenset())).message
+    assert "RATCHET_SOURCES (none)" in letter(reported("payment.captured"), DecodingTerms(sources=frozenset())).message
     assert isinstance(decode(reported("payment.captured"), ANY), Event)
     for name in ("stripe", *RESERVED):
         assert letter(reported("payment.captured", source=name), ANY).reason is Reason.UNDECODABLE

@@ -10,7 +10,7 @@ from memory_tables import payment
 from consumer.fold import newer, project
 from consumer.verdict import Dead, Recorded, decide
 from schemas.dead_letter import Reason
-from schemas.facts import Fact, FactKind, Meaning, State
+from schemas.facts import ChildState, Fact, FactKind, Meaning
 from schemas.payment import Flag, Outcome, Payment
 
 pytestmark = pytest.mark.unit
@@ -98,7 +98,7 @@ def test_outcomes(before: list[Stated], expected: list[Stated], outcome: Outcome
 
 def test_an_unversioned_verdict_moves_no_column() -> None:
     decided = verdict([AUTHORIZED, TAKEN], CREATED)
-    assert decided.news == {(FactKind.ATTEMPT, "a"): State("created")}
+    assert decided.news == {(FactKind.ATTEMPT, "a"): ChildState("created")}
     assert decided.projection == payment_with([AUTHORIZED, TAKEN]).projection
 
 

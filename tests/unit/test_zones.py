@@ -16,7 +16,7 @@ from outside import intent
 from source_files import ROOT
 
 from consumer.decode import Event, decode
-from consumer.dispatcher.sender import Message
+from consumer.dispatcher.sender import SmsMessage
 from consumer.dispatcher.twilio import _is_older
 from consumer.ledger import timestamp
 from ops.console.words import utc
@@ -76,7 +76,7 @@ def test_how_long_an_api_wants_to_be_left_alone_counts_in_utc(date: str) -> None
 
 @pytest.mark.parametrize("zone", ["+0000", "-0000"])
 def test_a_message_that_twilio_lists_is_dated_in_utc(zone: str) -> None:
-    message = Message(to_number="+15550001111", text="x", mark="x", not_before=UTC_TIME)
+    message = SmsMessage(to_number="+15550001111", text="x", mark="x", not_before=UTC_TIME)
     assert _is_older({"date_created": f"Mon, 21 Sep 2026 14:14:59 {zone}"}, message)
     assert not _is_older({"date_created": f"Mon, 21 Sep 2026 14:15:00 {zone}"}, message)
 

@@ -14,7 +14,7 @@ from every_order import in_every_order, in_every_order_at_once
 from memory_tables import MemoryTables
 
 import providers
-from consumer.decode import ANY, Endpoints
+from consumer.decode import ANY, DecodingTerms
 from schemas.errors import UninterpretableError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Processed(NamedTuple):
     dead: list[Letter]
 
 
-def on_paper(batches: Iterable[Sequence[Record]], endpoints: Endpoints = ANY) -> MemoryTables:
+def on_paper(batches: Iterable[Sequence[Record]], endpoints: DecodingTerms = ANY) -> MemoryTables:
     """Process batches one after the other; return what Postgres would hold."""
     tables = MemoryTables(endpoints=endpoints)
     for batch in batches:

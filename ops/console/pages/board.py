@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from ops.console.board_poller import BoardPoller, Look
+    from ops.console.board_poller import BoardLook, BoardPoller
     from ops.console.parts import Parts
     from ops.console.sparkline import Curve
     from ops.console.visits import Visit
@@ -63,7 +63,7 @@ def context(visit: Visit) -> dict[str, Any]:
 
 def curves(poller: BoardPoller) -> dict[str, Curve]:
     """Return each figure's curve over the kept looks; a look that lacks the figure leaves a gap."""
-    figures: dict[str, Callable[[Look], float | None]] = {
+    figures: dict[str, Callable[[BoardLook], float | None]] = {
         "rate": lambda look: look.rate,
         "lag": lambda look: None if look.lag is None else float(sum(look.lag.values())),
         "oldest": lambda look: look.oldest_seconds,
@@ -75,7 +75,7 @@ def curves(poller: BoardPoller) -> dict[str, Curve]:
     looks = list(poller.history)
     seconds = poller.settings.console.history_seconds
 
-    def drawn(figure: Callable[[Look], float | None]) -> Curve:
+    def drawn(figure: Callable[[BoardLook], float | None]) -> Curve:
         return curve([((looks[-1].at - look.at).total_seconds(), figure(look)) for look in looks], seconds)
 
     return {name: drawn(figure) for name, figure in figures.items()}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ops.console.visits import Visit
     from ops.letter_notes import Note
     from ops.operators import Operator
-    from ops.redrives import Preview, Progress, Started
+    from ops.redrives import Preview, RedriveProgress, Started
     from runtime.postgres import Connection
 
 ORDER_FIELDS: Final = ("rate", "max", "force", "keep_going")
@@ -51,7 +51,7 @@ async def show_all(visit: Visit) -> Response:
     """Show the newest redrives."""
     rows_max = visit.parts.settings.console.rows_max
 
-    async def look(connection: Connection) -> tuple[Progress, ...]:
+    async def look(connection: Connection) -> tuple[RedriveProgress, ...]:
         return await redrives.list_redrives(connection, rows_max)
 
     return visit.render("redrives.html", found=await visit.parts.reader.run(look))
@@ -149,7 +149,7 @@ async def _look(visit: Visit) -> dict[str, Any]:
     """Return what a page shows of one redrive; raise 404 where there is no such one."""
     redrive_id = visit.number("id")
 
-    async def look(connection: Connection) -> Progress:
+    async def look(connection: Connection) -> RedriveProgress:
         return await redrives.progress(connection, redrive_id)
 
     progress = await visit.parts.reader.find(look)
@@ -181,7 +181,7 @@ async def stop(visit: Visit) -> Response:
     """Stop a redrive: the relay ends it after its current batch."""
     redrive_id = visit.number("id")
 
-    async def write(connection: Connection) -> Progress:
+    async def write(connection: Connection) -> RedriveProgress:
         return await redrives.stop(connection, redrive_id, visit.who, visit.origin)
 
     await visit.parts.actions.run(write)
@@ -192,7 +192,7 @@ async def resume(visit: Visit) -> Response:
     """Resume a stopped or failed redrive where it ended."""
     redrive_id = visit.number("id")
 
-    async def write(connection: Connection) -> Progress:
+    async def write(connection: Connection) -> RedriveProgress:
         return await redrives.resume(connection, redrive_id, visit.who, visit.origin)
 
     await visit.parts.actions.run(write)

@@ -15,7 +15,7 @@ from producers.ingress.intents.answers import CHALLENGE, Declined, of_claim, of_
 from producers.ingress.intents.claims import UNKNOWN
 from producers.ingress.intents.clients import Clients
 from producers.ingress.intents.queued import Asking
-from producers.ingress.intents.routes import IntentPath, Look, path_of
+from producers.ingress.intents.routes import IntentPath, ReadAction, path_of
 from producers.ingress.publishing.publisher import Durability
 from producers.ingress.rate_limits import fields_of
 from producers.ingress.webhooks import declared_bytes, first, headers_of, peer_of
@@ -107,9 +107,9 @@ class Intents:
     ) -> Answer | Declined:
         """Answer a known client that is within its quota."""
         try:
-            if path.action is Look.PAYMENTS:
+            if path.action is ReadAction.PAYMENTS:
                 return await self._search(client, query)
-            if isinstance(path.action, Look):
+            if isinstance(path.action, ReadAction):
                 return await self._show(client, path)
             return await self._take(client, path, path.action, headers, reader, line)
         except UnavailableError:
@@ -130,7 +130,7 @@ class Intents:
         view = await self._claims.find(client, path.payment_id)
         if view is None:
             return UNKNOWN
-        if path.action is Look.PAYMENT:
+        if path.action is ReadAction.PAYMENT:
             return of_model(shown(view))
         moments = await self._claims.moments(view.id)
         most = self._bounds.timeline_rows_max

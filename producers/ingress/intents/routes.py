@@ -16,7 +16,7 @@ _NIL: Final = str(UUID(int=0))
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
-class Look(StrEnum):
+class ReadAction(StrEnum):
     """What a client may look at."""
 
     PAYMENT = "payment"
@@ -24,11 +24,11 @@ class Look(StrEnum):
     PAYMENTS = "payments"
 
 
-Action = Command | Look
+Action = Command | ReadAction
 
 _OF_PAYMENT: Final[dict[str, Action]] = {
-    "": Look.PAYMENT,
-    "timeline": Look.TIMELINE,
+    "": ReadAction.PAYMENT,
+    "timeline": ReadAction.TIMELINE,
     "capture": Command.CAPTURE,
     "cancel": Command.CANCEL,
     "refunds": Command.REFUND,
@@ -46,13 +46,13 @@ class IntentPath:
     @property
     def methods(self) -> tuple[str, ...]:
         """Return the methods that the path takes."""
-        return ("GET", "HEAD") if isinstance(self.action, Look) else ("POST",)
+        return ("GET", "HEAD") if isinstance(self.action, ReadAction) else ("POST",)
 
 
 def parse(path: str) -> IntentPath | None:
     """Parse `/payment-intents[/{id}[/timeline|/capture|/cancel|/refunds]]` or `/payments`; None for anything else."""
     if path == PAYMENTS:
-        return IntentPath(Look.PAYMENTS, None, PAYMENTS)
+        return IntentPath(ReadAction.PAYMENTS, None, PAYMENTS)
     if path == PREFIX:
         return IntentPath(Command.CREATE, None, PREFIX)
     if not path.startswith(PREFIX + "/"):

@@ -34,7 +34,7 @@ async def _keep_sessions() -> None:
     """Stand for a pool of which no session needs to be replaced."""
 
 
-PLATFORM = decode.Endpoints(has_several_merchants=lambda *_: True)
+PLATFORM = decode.DecodingTerms(has_several_merchants=lambda *_: True)
 """What names no merchant is nobody's yet: where there is one merchant, there is less to go wrong."""
 
 
