@@ -118,8 +118,8 @@ class ConsumerSettings(Group):
     """How long committing offsets, or reading them, may take."""
     drain_seconds: Seconds = 8.0
     """How long a stop or a rebalance waits for batches in work."""
-    session_timeout_seconds: Seconds = 10.0
-    """How long the group waits for a member that is silent."""
+    session_timeout_seconds: Seconds = 8.0
+    """How long the group waits for a member that is silent; brokers allow none under 6 s."""
     backoff_initial_seconds: Seconds = 0.1
     """The first pause while Postgres is away."""
     backoff_max_seconds: Seconds = 1.0
