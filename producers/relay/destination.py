@@ -91,7 +91,8 @@ class Destination:
 
         All others are acknowledged. Raises UnavailableError when Kafka does not take them in
         `publish_timeout_seconds`; then any part of them may have been published. PartlyPublishedError says which were:
-        a partition whose leader is out of reach holds up no other, and is left alone for `AWAY_SECONDS`.
+        a partition whose leader is out of reach holds up no other, and is left alone for `AWAY_SECONDS`. Then nothing is
+        said of what was refused beside it.
         """
         delivery = _Delivery(records)
         seconds = self._settings.publish_timeout_seconds
@@ -108,19 +109,19 @@ class Destination:
                 self._note_away(delivery)
                 raise PartlyPublishedError(str(error), frozenset(delivery.acknowledged)) from error
             raise
-        if not delivery.refused:
+        if delivery.refused:
+            await close_producer(producer, self._settings.close_timeout_seconds)
+            delivery.isolated, delivery.seconds = True, seconds
+            plain = await self._open(idempotent=False)
+            try:
+                await _publish(plain, delivery)
+            finally:
+                await close_producer(plain, self._settings.close_timeout_seconds)
+        else:
             self._producer = producer
-            if left:
-                silent = ", ".join(f"{topic}/{partition}" for topic, partition in left)
-                raise PartlyPublishedError(f"Kafka: {silent} did not answer", frozenset(delivery.acknowledged))
-            return []
-        await close_producer(producer, self._settings.close_timeout_seconds)
-        delivery.isolated, delivery.seconds = True, seconds
-        plain = await self._open(idempotent=False)
-        try:
-            await _publish(plain, delivery)
-        finally:
-            await close_producer(plain, self._settings.close_timeout_seconds)
+        if left:  # What was refused beside them is tried, and refused, again.
+            silent = ", ".join(f"{topic}/{partition}" for topic, partition in left)
+            raise PartlyPublishedError(f"Kafka: {silent} did not answer", frozenset(delivery.acknowledged))
         return sorted(delivery.refusals, key=lambda refusal: refusal.place)
 
     def _leave_alone(self, delivery: _Delivery) -> list[tuple[str, int]]:

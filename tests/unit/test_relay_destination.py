@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producers.relay import destination as destinations
@@ -22,6 +23,7 @@ from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 pytestmark = pytest.mark.unit
 
@@ -29,10 +31,10 @@ KEYS = {partition: b"%d" % number for number in range(20) for partition in [part
 
 
 class PaperProducer:
-    """Takes batches of three partitions; those that are silent never answer."""
+    """Takes batches of three partitions; those that are silent never answer, others refuse what they get."""
 
-    def __init__(self, silent: set[int], taken: list[int]) -> None:
-        self.silent, self.taken = silent, taken
+    def __init__(self, silent: set[int], taken: list[int], refusing: AbstractSet[int]) -> None:
+        self.silent, self.taken, self.refusing = silent, taken, refusing
 
     async def partitions_for(self, _topic: str) -> set[int]:
         return {0, 1, 2}
@@ -43,12 +45,31 @@ class PaperProducer:
     async def send_batch(self, _batch: BatchBuilder, _topic: str, *, partition: int) -> Any:
         self.taken.append(partition)
         ack = asyncio.get_running_loop().create_future()
-        if partition not in self.silent:
+        if partition in self.refusing:
+            ack.set_exception(MessageSizeTooLargeError())
+        elif partition not in self.silent:
             ack.set_result(None)
         return ack
 
     async def stop(self) -> None:
         pass
+
+
+class SpoolOfThree:
+    """Holds three rows, a partition each; `left` is what each read leaves out."""
+
+    def __init__(self) -> None:
+        self.left: list[list[int]] = []
+        self.deleted: list[list[int]] = []
+
+    async def fetch(self, _sql: str, *arguments: Any) -> list[dict[str, Any]]:
+        self.left.append(arguments[-1])
+        names = {"header_names": [], "header_values": []}
+        return [{"id": 10 + n, "topic": "t", "key": KEYS[n], "value": b"v", **names} for n in range(3)]
+
+    async def fetchval(self, _sql: str, ids: list[int], *_: Any) -> bool:
+        self.deleted.append(ids)
+        return True
 
 
 def record_of(partition: int) -> RelayedRecord:
@@ -57,14 +78,14 @@ def record_of(partition: int) -> RelayedRecord:
 
 @pytest.fixture
 def destination_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Destination, list[int]]]:
-    def make(silent: set[int]) -> tuple[Destination, list[int]]:
+    def make(silent: set[int], refusing: AbstractSet[int] = frozenset()) -> tuple[Destination, list[int]]:
         taken: list[int] = []
 
         async def opened(*_: Any, **__: Any) -> PaperProducer:
-            return PaperProducer(silent, taken)
+            return PaperProducer(silent, taken, refusing)
 
         monkeypatch.setattr(destinations, "open_producer", opened)
-        return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=0.05)), taken
+        return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=0.1)), taken
 
     return make
 
@@ -93,23 +114,7 @@ async def test_where_nobody_answers_it_is_a_plain_outage(destination_to: Any) ->
 
 
 async def test_the_spool_reads_past_the_rows_of_the_partition_that_did_not_answer(destination_to: Any) -> None:
-    class PaperSpool:
-        """Holds three rows, a partition each; `left` is what each read leaves out."""
-
-        def __init__(self) -> None:
-            self.left: list[list[int]] = []
-            self.deleted: list[list[int]] = []
-
-        async def fetch(self, _sql: str, *arguments: Any) -> list[dict[str, Any]]:
-            self.left.append(arguments[-1])
-            names = {"header_names": [], "header_values": []}
-            return [{"id": 10 + n, "topic": "t", "key": KEYS[n], "value": b"v", **names} for n in range(3)]
-
-        async def fetchval(self, _sql: str, ids: list[int], *_: Any) -> bool:
-            self.deleted.append(ids)
-            return True
-
-    settings, spool = Settings(), PaperSpool()
+    settings, spool = Settings(), SpoolOfThree()
     lane = SpoolLane(settings.relay)
     loop = LaneLoop(lane, None, settings, LaneHealth())  # type: ignore[arg-type]
     loop._destination, _ = destination_to({1})
@@ -117,6 +122,22 @@ async def test_the_spool_reads_past_the_rows_of_the_partition_that_did_not_answe
         await loop.turn(spool, Lease("relay", "me", 1))  # type: ignore[arg-type]
     await lane.read(spool)  # type: ignore[arg-type]
     assert (spool.deleted, spool.left) == ([[10, 12]], [[], [11]])
+
+
+async def test_what_was_left_alone_is_not_taken_for_published_where_a_record_is_refused(destination_to: Any) -> None:
+    destination, taken = destination_to({1}, refusing={2})
+    with pytest.raises(PartlyPublishedError):
+        await destination.publish([record_of(1), record_of(0)])
+    with pytest.raises(PartlyPublishedError, match="t/1 did not answer") as raised:
+        await destination.publish([record_of(1), record_of(2), record_of(0)])
+    assert raised.value.acknowledged == {2}, "neither the one that was left alone nor the one that was refused"
+    assert taken.count(1) == 1
+    settings, spool = Settings(), SpoolOfThree()
+    loop = LaneLoop(SpoolLane(settings.relay), None, settings, LaneHealth())  # type: ignore[arg-type]
+    loop._destination = destination
+    with pytest.raises(PartlyPublishedError):
+        await loop.turn(spool, Lease("relay", "me", 1))  # type: ignore[arg-type]
+    assert spool.deleted == [[10]], "the rows of the others stay"
 
 
 def test_a_part_of_a_batch_has_the_marks_of_its_records() -> None:
