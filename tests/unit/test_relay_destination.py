@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +11,9 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producers.relay import destination as destinations
+from producers.relay import lanes
 from producers.relay.destination import Destination, PartlyPublishedError
-from producers.relay.lanes import Batch, SpoolLane
+from producers.relay.lanes import LEFT_SECONDS, Batch, SpoolLane
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.records import RelayedRecord
 from producers.relay.role import watch_health
@@ -122,6 +124,50 @@ async def test_the_spool_reads_past_the_rows_of_the_partition_that_did_not_answe
         await loop.turn(spool, Lease("relay", "me", 1))  # type: ignore[arg-type]
     await lane.read(spool)  # type: ignore[arg-type]
     assert (spool.deleted, spool.left) == ([[10, 12]], [[], [11]])
+
+
+async def test_rows_of_batch_after_batch_are_read_past_each_for_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[list[int]] = []
+
+    class NoRows:
+        """Notes what a read leaves out."""
+
+        async def fetch(self, _sql: str, *arguments: Any) -> list[dict[str, Any]]:
+            left.append(sorted(arguments[-1]))
+            return []
+
+    async def read_at(moment: float) -> list[int]:
+        monkeypatch.setattr(lanes, "time", SimpleNamespace(monotonic=lambda: moment))
+        assert await lane.read(NoRows()) is None  # type: ignore[arg-type]
+        return left[-1]
+
+    lane = SpoolLane(Settings().relay)
+    assert await read_at(100.0) == []
+    lane.leave([1, 2])
+    assert await read_at(102.0) == [1, 2]
+    lane.leave(iter([3, 4]))
+    assert await read_at(104.0) == [1, 2, 3, 4], "one partition may hold more than a batch"
+    assert await read_at(100.0 + LEFT_SECONDS) == [3, 4]
+    lane.leave([5])
+    assert await read_at(101.0 + LEFT_SECONDS) == [3, 4, 5]
+    assert await read_at(100.0 + 2 * LEFT_SECONDS) == []
+    monkeypatch.setattr(lanes, "LEFT_ROWS_MAX", 3)
+    lane.leave([1, 2])
+    lane.leave([3, 4])
+    assert await read_at(101.0 + 2 * LEFT_SECONDS) == [1, 2, 3], "what waits beyond the bound is read anew"
+
+
+async def test_partitions_that_fall_silent_one_after_the_other_are_all_left_alone(destination_to: Any) -> None:
+    silent = {1}
+    destination, taken = destination_to(silent)
+    for newly in (1, 2):
+        silent.add(newly)
+        with pytest.raises(PartlyPublishedError):
+            await destination.publish([record_of(1), record_of(2), record_of(0)])
+    taken.clear()
+    with pytest.raises(PartlyPublishedError, match="t/1, t/2 did not answer") as raised:
+        await destination.publish([record_of(1), record_of(2), record_of(0)])
+    assert (raised.value.acknowledged, taken) == ({2}, [0])
 
 
 async def test_what_was_left_alone_is_not_taken_for_published_where_a_record_is_refused(destination_to: Any) -> None:
