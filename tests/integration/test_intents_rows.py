@@ -332,3 +332,26 @@ async def test_a_clients_own_payments_are_found_by_any_of_their_names(owner: asy
     assert await found(reference="order 1", rows=1) == [last]
     assert [await found(by_id=claimed), await found(ref="pi_9"), await found(reference="order 9")] == [[claimed]] * 3
     assert await found(ref="pi_8") == [], "what is in the ledger is found there"
+
+
+async def test_a_claim_that_has_expired_stands_for_as_long_as_it_is_there(owner: asyncpg.Connection[Any]) -> None:
+    """Its time says when it may be deleted: one that kept its key and had no answer would refuse the client for good."""
+    old = {"client": "shop", "created_at": NOW - 9 * DAY, "expires_at": NOW - 8 * DAY}
+    key, answer = uuid.uuid4(), b'{"id":"1"}'
+    names = {"provider_ref": "pi_1", "reference": "order 1"}
+    claimed = await claim(owner, **old, idempotency_key=key, answer=answer, **names)
+    found = await owner.fetchrow(statement("producers", "find_claim"), "shop", key)
+    assert found is not None
+    assert (found["payment_id"], found["answer"]) == (claimed, answer)
+    assert await owner.fetchrow(statement("producers", "find_claim"), "rival", key) is None
+    assert await taken(owner) == claimed
+    assert await taken(owner, "rival", *ASKED[1:]) == claimed, "by its reference"
+    assert await taken(owner, *ASKED[:-1], "order 2") == claimed, "by the provider's id"
+    view = await owner.fetchrow(statement("producers", "read_claimed"), claimed, "shop")
+    assert view is not None
+    assert view["id"] == claimed
+    for name in ((claimed, None, None), (None, "pi_1", None), (None, None, "order 1")):
+        own = await owner.fetch(statement("producers", "find_own_payments"), "shop", *name, 9)
+        assert [row["id"] for row in own] == [claimed], name
+    await claim(owner, REFUND, **old, payment_id=claimed)
+    assert len(await owner.fetch(statement("producers", "read_asked"), claimed, 10 * 86_400.0, 3600.0)) == 1
