@@ -91,8 +91,8 @@ class Destination:
 
         All others are acknowledged. Raises UnavailableError when Kafka does not take them in
         `publish_timeout_seconds`; then any part of them may have been published. PartlyPublishedError says which were:
-        a partition whose leader is out of reach holds up no other, and is left alone for `AWAY_SECONDS`. Then nothing is
-        said of what was refused beside it.
+        a partition whose leader is out of reach holds up no other, and is left alone for `AWAY_SECONDS`. Then it
+        does not tell what was refused beside it.
         """
         delivery = _Delivery(records)
         seconds = self._settings.publish_timeout_seconds

@@ -335,7 +335,7 @@ async def test_a_clients_own_payments_are_found_by_any_of_their_names(owner: asy
 
 
 async def test_a_claim_that_has_expired_stands_for_as_long_as_it_is_there(owner: asyncpg.Connection[Any]) -> None:
-    """Its time says when it may be deleted: one that kept its key and had no answer would refuse the client for good."""
+    """Its time says when it may be deleted: one that answered no more would refuse its key for good."""
     old = {"client": "shop", "created_at": NOW - 9 * DAY, "expires_at": NOW - 8 * DAY}
     key, answer = uuid.uuid4(), b'{"id":"1"}'
     names = {"provider_ref": "pi_1", "reference": "order 1"}
