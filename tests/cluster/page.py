@@ -56,10 +56,11 @@ WHY = {
   `broker_resets` failed once more in the moment of healing, and what lay in the spool came 5 s later. It is 2 s now
   (`producers/relay/destination.py`), and both are back a second after the mending.""",
     "postgres_failover": """A consumer tried again after a pause that grew up to 5 s: it was back 4.3 s after the new
-  primary answered. Pauses end at 1 s now (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`), and it is back after 0.9 to 1.5 s.""",
-    "consumer_killed_without_id": """The group waits for as long as a session may be silent, and brokers allow none under
-  6 s. With 10 s it was back 10.4 s after the kill; `RATCHET_CONSUMER__SESSION_TIMEOUT_SECONDS` is 8 now. With an instance
-  id nobody waits (`consumer_killed`).""",
+  primary answered. Pauses end at 1 s now (`RATCHET_CONSUMER__BACKOFF_MAX_SECONDS`), and it is back after 0.9 s to
+  1.5 s.""",
+    "consumer_killed_without_id": """The group waits for as long as a session may be silent, and brokers allow none
+  under 6 s. With 10 s it was back 10.4 s after the kill; `RATCHET_CONSUMER__SESSION_TIMEOUT_SECONDS` is 8 now. With an
+  instance id nobody waits (`consumer_killed`).""",
 }
 """What is behind the figures, by scenario, as far as it was found out, from the logs of a run in .ratchet/cluster."""
 
