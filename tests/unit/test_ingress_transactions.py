@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from producers.ingress.clock_check import ClockCheck
 from producers.ingress.publishing.records import Outgoing
@@ -57,7 +58,7 @@ class PaperPool:
 
 
 def transactions_on(pool: PaperPool) -> Transactions:
-    settings = Settings().model_copy(update={"intents": IntentsSettings(timeout_seconds=0.05)})
+    settings = Settings().model_copy(update={"intents": IntentsSettings(timeout_seconds=0.2)})
     made = Transactions(settings)
     made._pool = pool  # type: ignore[assignment]
     return made
@@ -83,16 +84,17 @@ async def test_a_commit_that_waits_for_a_standby_keeps_its_place_and_no_other_is
 
 async def test_a_copy_into_the_spool_that_waits_for_a_standby_keeps_its_place_too() -> None:
     pool = PaperPool()
-    ingress = IngressSettings(spool_timeout_seconds=0.05, spool_connections_max=1)
+    ingress = IngressSettings(spool_timeout_seconds=0.2, spool_connections_max=1)
     spool = Spool(Settings().model_copy(update={"ingress": ingress}), ClockCheck(SystemClock()))
     spool._pool = pool  # type: ignore[assignment]
     record = Outgoing("payments.webhooks", b"key", b"value", ())
     for _ in range(3):
-        with pytest.raises(UnavailableError, match=r"took no record in 0\.05 s"):
+        with pytest.raises(UnavailableError, match=r"took no record in 0\.2 s"):
             await spool.store([record])
     assert pool.place.locked(), "the session is in use still"
     assert pool.terminated == 0
     pool.standby.set()
+    await until(lambda: not pool.place.locked(), "the server has answered")
     await spool.store([record])
     assert pool.committed == 2, "what was waited for, and the last one; those between were never begun"
     await spool.close()
