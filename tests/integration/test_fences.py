@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import asyncpg
 import pytest
+from filled_database import filled_database, undone
 
 from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import asyncpg
 
 pytestmark = pytest.mark.integration
 
@@ -108,25 +109,8 @@ GONE = {
 
 @pytest.fixture(scope="module")
 async def fenced(stack: Any, template_database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    from tests.conftest import run_as_superuser, with_database
-
-    name = f"fences_{uuid.uuid4().hex[:12]}"
-    await run_as_superuser(stack, f"create database {name} template {template_database}")
-    connection = await asyncpg.connect(with_database(stack.superuser_dsn, name))
-    await connection.execute(ROWS)
-    yield connection
-    await connection.close()
-    await run_as_superuser(stack, f"drop database {name} with (force)")
-
-
-@asynccontextmanager
-async def undone(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        yield
-    finally:
-        await transaction.rollback()
+    async with filled_database(stack, template_database, ROWS) as connection:
+        yield connection
 
 
 async def writes(

@@ -7,11 +7,11 @@ for fails, and so does a case of a rule that is not there.
 from __future__ import annotations
 
 import uuid
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from filled_database import filled_database, undone
 
 from ops.console.recall_orders import RecallStatus
 from ops.people import PersonRole
@@ -409,25 +409,8 @@ def cases() -> dict[str, tuple[list[str], list[str]]]:
 @pytest.fixture(scope="module")
 async def filled(stack: Any, template_database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Give a superuser's connection to a database with a row of each table; what a test does is undone."""
-    from tests.conftest import run_as_superuser, with_database
-
-    name = f"rules_{uuid.uuid4().hex[:12]}"
-    await run_as_superuser(stack, f"create database {name} template {template_database}")
-    connection = await asyncpg.connect(with_database(stack.superuser_dsn, name))
-    await connection.execute(ROWS)
-    yield connection
-    await connection.close()
-    await run_as_superuser(stack, f"drop database {name} with (force)")
-
-
-@asynccontextmanager
-async def undone(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        yield
-    finally:
-        await transaction.rollback()
+    async with filled_database(stack, template_database, ROWS) as connection:
+        yield connection
 
 
 async def constraints(connection: Any, kind: str, more: str = "true") -> dict[str, str]:
