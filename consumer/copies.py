@@ -40,9 +40,9 @@ def richer_id(event: Event, known: Known) -> str | None:
     Facts that another version of the meaning read are not compared, and where an id is unsigned other bytes are an
     event of their own in any case.
     """
-    claim = event.source, event.event_id
-    reported = known.claims.get(claim)
-    if reported is None or event.digest is not None or claim in known.reread or not event.meaning.facts:
+    key = event.source, event.event_id
+    reported = known.reported.get(key)
+    if reported is None or event.digest is not None or key in known.reread or not event.meaning.facts:
         return None
     more = dump_reported(event.meaning.facts)
     if reported == more or not adds_to(reported, more):
@@ -60,7 +60,7 @@ def under_own_id(event: Event, known: Known) -> Event:
         digest is None
         or event.meaning.commands
         or (event.source, digest) in known.bodies
-        or (event.source, event.event_id) not in known.claims
+        or (event.source, event.event_id) not in known.reported
     ):
         return event
     return replace(event, event_id=with_digest(event.event_id, digest))
@@ -76,7 +76,7 @@ def agrees(event: Event, known: Known) -> bool | None:
     """
     if event.digest is not None and (event.source, event.digest) in known.bodies:
         return True
-    reported = known.claims.get((event.source, event.event_id))
+    reported = known.reported.get((event.source, event.event_id))
     if reported is None:
         return None
     if event.meaning.commands:

@@ -16,7 +16,7 @@ from consumer import rows
 from consumer.decode import Event, decode
 from consumer.ledger_reader import GrewError
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims, read_copies, read_groups, read_under
+from consumer.reads import read_bodies, read_copies, read_groups, read_reported, read_under
 from consumer.resolve import keys_of
 from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
@@ -62,7 +62,7 @@ class LockingReader:
             await self._read_under(known, needs.gathered)
         self._phases.mark("lock")
         events = [*needs.events, *(letter.event for letter in needs.orphans)]
-        await self._read_claims(known, events, needs.promised, snapshot)
+        await self._read_reported(known, events, needs.promised, snapshot)
         await read_bodies(connection, known, events)
         commands = any(event.meaning.commands for event in events)
         if needs.parked:
@@ -110,7 +110,7 @@ class LockingReader:
         (found,) = await self._connection.fetch(_sql("follow_chains"), *arguments)
         return GrewError(rows.references_from(found["refs"]), found["payments"] or ())
 
-    async def _read_claims(
+    async def _read_reported(
         self, known: Known, events: Sequence[Event], promised: frozenset[RefKey], snapshot: str | None
     ) -> None:
         """Read which events are in the ledger, whether any event waits, and groups that may not be what they were.
@@ -118,8 +118,8 @@ class LockingReader:
         Groups were looked up before their locks were held (`snapshot`). Those that the batch promises come from
         nobody's promise, so nothing tells whether they grew.
         """
-        claims = {(event.source, event.event_id) for event in events}
-        grew = await read_claims(self._connection, known, claims, snapshot)
+        keys = {(event.source, event.event_id) for event in events}
+        grew = await read_reported(self._connection, known, keys, snapshot)
         if grew or promised:
             await read_groups(self._connection, known, promised, self._group_max)
         await read_copies(self._connection, known, events)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from schemas.record import Record
     from schemas.sms import Template
 
-ClaimKey = tuple[str, str]
-"""(source, event id)."""
+DedupeKey = tuple[str, str]
+"""(source, event id): an event has its effect once under it."""
 
 Debit = tuple[str, str, str, int]
 """(provider, account, reference, days): a payment whose money a bank may take back by itself for so long."""
@@ -76,7 +76,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 class Known:
     """What a batch read under its locks.
 
-    `claims` maps applied and parked events to the facts that they reported; `reread` are those of them whose provider's
+    `reported` maps applied and parked events to the facts that they reported; `reread` are those whose provider's
     meaning has another version today; `bodies` holds what was taken already from senders whose event ids are unsigned.
     `groups` holds, of each reference that somebody promised or that the batch promises,
     the payments that stand under it; `under`, of each order that the batch proves to be one payment, those under it.
@@ -88,8 +88,8 @@ class Known:
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     payments: dict[UUID, Payment] = field(default_factory=dict)
-    claims: dict[ClaimKey, str] = field(default_factory=dict)
-    reread: set[ClaimKey] = field(default_factory=set)
+    reported: dict[DedupeKey, str] = field(default_factory=dict)
+    reread: set[DedupeKey] = field(default_factory=set)
     bodies: set[BodyKey] = field(default_factory=set)
     parked: list[ParkedEvent] = field(default_factory=list)
     orphans: list[OrphanLetter] = field(default_factory=list)

@@ -108,7 +108,7 @@ class Planner:
 
     def _tied(self, event: Event) -> Event | Dead:
         """Return what an event of the batch is taken for, now or when it came first."""
-        reported = self._known.claims.get((event.source, event.event_id))
+        reported = self._known.reported.get((event.source, event.event_id))
         return tied(event, self._known) if reported is None else taken_for(event, reported)
 
     def _take(self, event: Event, waiting: list[Waiting]) -> None:
@@ -121,9 +121,9 @@ class Planner:
         if self._seen(event):
             return
         if not self._try(event):
-            self._known.claims[event.source, event.event_id] = dump_reported(event.meaning.facts)
+            self._known.reported[event.source, event.event_id] = dump_reported(event.meaning.facts)
             waiting.append((event, None))
-        self._claim_body(event)
+        self._note_body(event)
 
     def _apply(self, event: Event) -> bool:
         """Apply the event of an orphan's dead letter; where that is impossible write nothing and return False."""
@@ -138,12 +138,12 @@ class Planner:
         if not isinstance(verdict, Recorded):
             return False
         self._book(event, target, verdict)
-        self._claim_body(event)
+        self._note_body(event)
         return True
 
-    def _claim_body(self, event: Event) -> None:
+    def _note_body(self, event: Event) -> None:
         """Note the body of an event of an unsigned id that is known now."""
-        if event.digest is not None and (event.source, event.event_id) in self._known.claims:
+        if event.digest is not None and (event.source, event.event_id) in self._known.reported:
             self._known.bodies.add((event.source, event.digest))
             self._plan.bodies.append((event.source, event.digest, event.event_id))
 
@@ -266,7 +266,7 @@ class Planner:
         )
         if payment is not None and event.meaning.commands:
             self._note_command(event, payment, row.relay_xid)
-        self._known.claims[event.source, event.event_id] = row.facts
+        self._known.reported[event.source, event.event_id] = row.facts
         if target is not None and target.apart:
             self._note_meetings(target)
 

@@ -1,4 +1,4 @@
-"""The reads that a batch and a dry run share: claims, copies, groups, bodies. They lock nothing."""
+"""The reads that a batch and a dry run share: reported facts, copies, groups, bodies. They lock nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from consumer.decode import Event
-    from consumer.plan import ClaimKey, Known
+    from consumer.plan import DedupeKey, Known
     from consumer.resolve import RefKey
     from runtime.postgres import Connection
 
@@ -23,8 +23,8 @@ def _sql(name: str) -> str:
     return statement("consumer", name)
 
 
-async def read_claims(
-    connection: Connection, known: Known, claims: Collection[ClaimKey], snapshot: str | None = None
+async def read_reported(
+    connection: Connection, known: Known, keys: Collection[DedupeKey], snapshot: str | None = None
 ) -> bool:
     """Read which events are in the ledger or parked; tell whether the group of a payment that is held grew.
 
@@ -32,10 +32,10 @@ async def read_claims(
     has promised anything.
     """
     grew = False
-    for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(claims), snapshot):
+    for row in await connection.fetch(_sql("find_reported"), *rows.dedupe_arrays(keys), snapshot):
         tells = row["tells"]
         if tells is None:
-            rows.note_claim(known, row)
+            rows.note_reported(known, row)
         known.some_wait |= tells == "waits"
         known.recalls |= tells == "recalls"
         grew |= tells == "promises" or (tells == "grew" and row["payment_id"] in known.payments)
@@ -58,8 +58,8 @@ async def read_under(connection: Connection, known: Known, orders: Collection[Re
 async def read_copies(connection: Connection, known: Known, events: Sequence[Event]) -> None:
     """Read which copies of events that say more than the first are in the ledger; hardly ever there are any."""
     copies = {(event.source, own) for event in events if (own := richer_id(event, known)) is not None}
-    if copies - known.claims.keys():
-        await read_claims(connection, known, copies)
+    if copies - known.reported.keys():
+        await read_reported(connection, known, copies)
 
 
 async def read_bodies(connection: Connection, known: Known, events: Sequence[Event]) -> None:

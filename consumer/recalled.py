@@ -33,7 +33,7 @@ def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known, web
 
     An event comes by a webhook whatever becomes of it: a duplicate and a dead letter came too.
     """
-    seen, notes = set(known.claims), []
+    seen, notes = set(known.reported), []
     for record, item in items:
         if record.topic != webhooks or (isinstance(item, Event) and (item.hint or is_answer(item))):
             continue

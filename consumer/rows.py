@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from consumer.commands import CommandRow
-    from consumer.plan import ClaimKey, Known, Letter, OwedMessage, Parking, Refetching
+    from consumer.plan import DedupeKey, Known, Letter, OwedMessage, Parking, Refetching
     from schemas.facts import CommandAnswer, Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1
@@ -73,12 +73,12 @@ def group_arrays(keys: Iterable[RefKey]) -> list[str]:
     return [text_array(provider), text_array(account), plain_array(livemode), text_array(ref)]
 
 
-def note_claim(known: Known, row: asyncpg.Record) -> None:
-    """Take one processed or parked event in, as find_claims.sql gives it."""
-    claim = row["source"], row["event_id"]
-    known.claims[claim] = row["facts"]
+def note_reported(known: Known, row: asyncpg.Record) -> None:
+    """Take one processed or parked event in, as find_reported.sql gives it."""
+    key = row["source"], row["event_id"]
+    known.reported[key] = row["facts"]
     if row["meaning"] != providers.meaning_version(row["source"]):
-        known.reread.add(claim)
+        known.reread.add(key)
 
 
 def groups_from(text: str | None) -> dict[RefKey, dict[UUID, Member]]:
@@ -120,9 +120,9 @@ def _first(item: tuple[Any, Any]) -> Any:
     return item[0]
 
 
-def claim_arrays(claims: Iterable[ClaimKey]) -> list[str]:
-    """Return (source, event id) pairs as the arguments of find_claims.sql."""
-    return [text_array(column) for column in columns_of(claims, 2)]
+def dedupe_arrays(keys: Iterable[DedupeKey]) -> list[str]:
+    """Return (source, event id) pairs as the arguments of find_reported.sql."""
+    return [text_array(column) for column in columns_of(keys, 2)]
 
 
 def payment_arrays(payments: Iterable[Payment], opened: Container[UUID]) -> list[str]:

@@ -137,7 +137,7 @@ class BatchWriter:
         if plan.applied:
             await connection.execute(_sql("apply_letters"), plan.applied)
         if plan.bodies:
-            await connection.execute(_sql("claim_bodies"), *rows.columns(plan.bodies, 3))
+            await connection.execute(_sql("insert_bodies"), *rows.columns(plan.bodies, 3))
         await self._write_messages(connection, plan)
         await self._write_notes(connection, plan)
         if plan.parkings:

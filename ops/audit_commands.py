@@ -265,7 +265,7 @@ def retain(
 
     With RATCHET_AUDIT__SEAL_KEY the anchors are signed, so that a seal of before still verifies. With
     RATCHET_AUDIT__ARCHIVE only rows go that are archived; exit 1 where older ones are not.
-    Old text messages, refetches and claims on bodies go too (RATCHET_RETENTION__SMS_DAYS, __REFETCHES_DAYS).
+    Old text messages, refetches and digests of bodies go too (RATCHET_RETENTION__SMS_DAYS, __REFETCHES_DAYS).
     """
     if not yes:
         say("ratchet: rows would be removed for good; say --yes")

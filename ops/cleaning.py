@@ -1,6 +1,6 @@
 """Removes rows that nothing needs any more and that name people or grow without end, as the schema's owner.
 
-Text messages bear phone numbers; payments that were read again and claims on bodies only grow. None of them is part of
+Text messages bear phone numbers; payments that were read again and digests of bodies only grow. None of them is part of
 the ledger: what is removed changes no payment, no chain and no event's identity. Each goes by a setting of its own
 (`RATCHET_RETENTION__..._DAYS`), in steps that lock few rows.
 """

@@ -1,6 +1,6 @@
 """Removes the oldest rows of the ledger and leaves an anchor, so that what stays can still be proved.
 
-The ledger is the idempotency claim too: what is removed can be delivered again, and then finds its facts in the payment
+The ledger is the dedupe key too: what is removed can be delivered again, and then finds its facts in the payment
 (nothing moves) but makes a new row. So rows are kept longer than topics, dead letters and redrives reach back:
 `DAYS_MIN` at least. Only the schema's owner may remove rows; the application's role can't.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from consumer import rows
 from consumer.decode import Event, decoded, endpoints_of
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims, read_groups, read_under
+from consumer.reads import read_bodies, read_groups, read_reported, read_under
 from consumer.resolve import keys_of
 from consumer.verdict import Dead
 from ops.database import fetch
@@ -43,9 +43,9 @@ class SnapshotReader:
         """Return what is known by now, with what is needed; `parked` are those that wait on the names needed."""
         known, keys = self._known, needs.keys
         await self._read_names(keys)
-        claims = {(event.source, event.event_id) for event in needs.events} - known.claims.keys()
-        if claims:
-            await read_claims(self._connection, known, claims)
+        unread = {(event.source, event.event_id) for event in needs.events} - known.reported.keys()
+        if unread:
+            await read_reported(self._connection, known, unread)
         await read_bodies(self._connection, known, needs.events)
         if needs.gathered:
             await read_under(self._connection, known, needs.gathered)

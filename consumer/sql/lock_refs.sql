@@ -9,7 +9,7 @@
 -- The first row says the transaction's id, how many names are locked, the places of those that a payment has, and which;
 -- `others` are locked names beside those asked for; in which snapshot the groups were looked up, null where nobody had
 -- promised anything; and of which payments. Each other row is a payment. What another transaction made while this one
--- waited for it is not seen: find_claims.sql tells of groups that grew; where something is missing, the transaction
+-- waited for it is not seen: find_reported.sql tells of groups that grew; where something is missing, the transaction
 -- begins anew.
 with n as materialized (
     select * from unnest(

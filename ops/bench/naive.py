@@ -2,7 +2,7 @@
 
 One record at a time, one Postgres transaction an event, offsets committed every 100 records; the same tables, the same
 decoding and fold, the same ledger row with its hash. An ordinary event costs four round trips, the fewest that its
-transaction can do with: begin, lock and read the payment, one statement that claims the event and writes all, commit.
+transaction can do with: begin, lock and read the payment, one statement that inserts the event and writes all, commit.
 Statements are prepared once and kept; connections go back to no pool, which would reset them; names are bound only when
 they may be new. Events that wait, and those that may wake them, go through the product's own batch of one; which names
 are waited for is kept in memory, in the contender's favour.
@@ -112,16 +112,16 @@ async def _process(connection: Connection, item: Item, clock: Clock) -> bool:
 
 
 def _write(connection: Connection, plan: Plan, names: list[RefKey] | tuple[RefKey, ...]) -> Awaitable[object]:
-    """Claim the event and write its payment in one statement; xids are the transaction's own."""
-    claim = values_of(plan.rows[0])
+    """Insert the event and write its payment in one statement; xids are the transaction's own."""
+    row = values_of(plan.rows[0])
     if not plan.changed:
-        return connection.execute(_sql("claim_event"), *claim)
+        return connection.execute(_sql("insert_event"), *row)
     ((payment_id, payment),) = plan.changed.items()
     payment_values = [column[0] for column in rows.payment_columns([payment])]
-    name = "claim_and_open" if payment_id in plan.opened else "claim_and_move"
+    name = "insert_and_open" if payment_id in plan.opened else "insert_and_move"
     members = [(one[0], one[1], one[3], one[4], one[5]) for one, _ in plan.members]
     return connection.execute(
-        _sql(name), *claim, *payment_values, *rows.ref_columns(names), *rows.columns(members, len(MEMBER_COLUMNS))
+        _sql(name), *row, *payment_values, *rows.ref_columns(names), *rows.columns(members, len(MEMBER_COLUMNS))
     )
 
 

@@ -28,10 +28,10 @@ def load_of(count: int) -> tuple[list[Event], list[Event]]:
 
 
 async def assert_all_processed(harness: ConsumerProcesses, child: Child, count: int) -> None:
-    async def all_claimed() -> bool:
+    async def all_processed() -> bool:
         return await harness.count("payment_logs") == count * 5
 
-    await until(all_claimed, "every event is in the ledger")
+    await until(all_processed, "every event is in the ledger")
     await harness.until_no_lag()
     tables = await harness.tables()
     assert (wrong_payments(tables, lives(count)), broken_chains(tables)) == ([], [])

@@ -45,13 +45,13 @@ async def test_kill_9_in_mid_batch_again_and_again_processes_everything_exactly_
     assert await harness.written() < len(events), "it was killed under load"
     harness.spawn()
 
-    async def all_claimed() -> bool:
+    async def all_processed() -> bool:
         return await harness.count("payment_logs") == len(events)
 
-    await until(all_claimed, "every event is in the ledger")
+    await until(all_processed, "every event is in the ledger")
     await harness.until_no_lag()
     tables = await harness.tables()
-    assert tables.claims == sorted((SOURCE, event.event_id) for event in events)
+    assert tables.dedupe_keys == sorted((SOURCE, event.event_id) for event in events)
     assert wrong_payments(tables, expected) == []
     assert broken_chains(tables) == []
     assert tables.parked == tables.letters == []

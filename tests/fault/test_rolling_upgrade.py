@@ -130,7 +130,7 @@ async def by_process(given: ConsumerProcesses) -> dict[int, int]:
 
 async def check(given: ConsumerProcesses, rows: Any, expected: list[Life]) -> None:
     """Every event has one ledger row, every payment is what its events come to, and the audit holds."""
-    assert rows.claims == sorted((SOURCE, event.event_id) for life in expected for event in life.events())
+    assert rows.dedupe_keys == sorted((SOURCE, event.event_id) for life in expected for event in life.events())
     assert wrong_payments(rows, expected) == []
     assert broken_chains(rows) == []
     assert rows.letters == rows.parked == []

@@ -262,7 +262,7 @@ async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_a
         await asyncio.gather(*(consume(partition, list(half)) for partition, half in enumerate(halves)))
         tables = await harness.tables()
     assert wrong_payments(tables, expected) == []
-    assert len(tables.ledger) == len(set(tables.claims)) == len(events)
+    assert len(tables.ledger) == len(set(tables.dedupe_keys)) == len(events)
     assert tables.parked == tables.letters == []
     assert broken_chains(tables) == []
 

@@ -81,7 +81,7 @@ def ids() -> list[uuid.UUID]:
 
 
 def events() -> list[str]:
-    return rows.claim_arrays([("p", f"event-{number}") for number in range(1, ROWS, ROWS // BATCH)])
+    return rows.dedupe_arrays([("p", f"event-{number}") for number in range(1, ROWS, ROWS // BATCH)])
 
 
 def payments() -> list[str]:
@@ -96,7 +96,7 @@ LATE = """insert into reference_payments (provider, account, livemode, kind, ref
 """What came since that snapshot: payments under references that are promised."""
 STATEMENTS = {
     "lock_refs": locks,
-    "find_claims": lambda: [*events(), SNAPSHOT],
+    "find_reported": lambda: [*events(), SNAPSHOT],
     "find_groups": lambda: [plain_array(ids()), *rows.group_arrays(()), BATCH],
     "find_under": lambda: rows.group_arrays([("p", "", "", True, "shared", "ord-1")]),
     "find_parked": lambda: [list(range(1, BATCH))],

@@ -58,7 +58,7 @@ async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(harness: BatchHa
     plans = await harness.process(records(five_hundred()))
     tables = await harness.tables()
     assert len(plans) == 1
-    assert len(tables.claims) == BATCH
+    assert len(tables.dedupe_keys) == BATCH
     assert tables.parked == tables.letters == []
     assert wrong_payments(tables, lives(BATCH // 5)) == []
     assert broken_chains(tables) == []
@@ -109,7 +109,7 @@ async def test_an_undecodable_record_among_500_is_a_letter_and_499_process(harne
     plans = await harness.process(records(events))
     tables = await harness.tables()
     assert len(plans) == 1, "a verdict needs no bisection"
-    assert len(tables.claims) + len(tables.parked) == BATCH - 1
+    assert len(tables.dedupe_keys) + len(tables.parked) == BATCH - 1
     assert [(row["reason"], row["event_id"], row["offset"]) for row in tables.letters] == [
         ("undecodable", "poison", 217)
     ]
@@ -127,7 +127,7 @@ async def test_a_record_that_postgres_refuses_is_found_by_bisection(
     plans = await harness.process(records(events))
     tables = await harness.tables()
     assert len(plans) > 2, "halves were processed on their own"
-    assert len(tables.claims) + len(tables.parked) == BATCH - 1
+    assert len(tables.dedupe_keys) + len(tables.parked) == BATCH - 1
     assert "unlucky" not in tables.by_ref
     assert [
         shown(row, {"reason": 0, "event_id": 0, "offset": 0, "status": 0, "message": 0}) for row in tables.letters
@@ -159,7 +159,7 @@ async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: Batc
     events[123] = webhook("payment.created", "unlucky", event_id="unlucky")
     await harness.process(records(events))
     tables = await harness.tables()
-    assert len(tables.claims) + len(tables.parked) == BATCH - 1
+    assert len(tables.dedupe_keys) + len(tables.parked) == BATCH - 1
     assert [(row["reason"], row["event_id"]) for row in tables.letters] == [("data_rejected", "unlucky")]
 
 
@@ -171,7 +171,7 @@ async def test_500_records_with_one_of_each_poison_process_the_rest(harness: Bat
     events[499] = webhook("payment.captured", "poison-amount", amount=-5, event_id="negative")
     await harness.process(records(events))
     tables = await harness.tables()
-    assert len(tables.claims) + len(tables.parked) == BATCH - 4
+    assert len(tables.dedupe_keys) + len(tables.parked) == BATCH - 4
     assert {row["offset"]: row["reason"] for row in tables.letters} == {
         3: "undecodable",
         77: "unknown_kind",
@@ -308,7 +308,7 @@ async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(harness: Batch
         outcomes.append((sum(len(plan.rows) for plan in plans), sum(plan.duplicates for plan in plans)))
     tables = await harness.tables()
     assert outcomes == [(1, 0), (0, 1), (0, 1)], "the copy that says more is a row, each that says no more is none"
-    assert sum("#" in event_id for _, event_id in tables.claims) == 1
+    assert sum("#" in event_id for _, event_id in tables.dedupe_keys) == 1
     assert (tables.payments[0]["refunded"], tables.letters) == (300, [])
     assert "refund:re_1" in tables.payments[0]["facts"]
 
@@ -333,7 +333,7 @@ async def test_an_error_nobody_foresaw_is_that_records_own_letter(harness: Batch
     batch = records(five_hundred()[:20])
     await harness.processor(process).write([decoded(record) for record in batch])
     tables = await harness.tables()
-    assert len(tables.claims) + len(tables.parked) == 19
+    assert len(tables.dedupe_keys) + len(tables.parked) == 19
     assert [(row["reason"], row["offset"]) for row in tables.letters] == [("unexpected", 9)]
 
 

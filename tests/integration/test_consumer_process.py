@@ -68,14 +68,14 @@ async def test_a_stop_under_load_commits_only_what_is_durable(harness: ConsumerP
     await harness.until_written(80)
     assert await child.terminate() == 0
     stopped = await harness.tables()
-    assert len(stopped.claims) + len(stopped.parked) < len(events), "it was stopped under load"
+    assert len(stopped.dedupe_keys) + len(stopped.parked) < len(events), "it was stopped under load"
     lag = await harness.lag()
-    assert lag >= len(events) - len(stopped.claims) - len(stopped.parked)
+    assert lag >= len(events) - len(stopped.dedupe_keys) - len(stopped.parked)
     harness.spawn()
     tables = await harness.until_applied(len(events))
     await harness.until_no_lag()
     assert (wrong_payments(tables, expected), broken_chains(tables), tables.letters) == ([], [], [])
-    assert len(tables.claims) == len(set(tables.claims)) == len(events)
+    assert len(tables.dedupe_keys) == len(set(tables.dedupe_keys)) == len(events)
 
 
 async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(harness: ConsumerProcesses) -> None:
@@ -98,7 +98,7 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
     tables = await harness.until_applied(len(events))
     await harness.until_no_lag()
     assert (wrong_payments(tables, expected), broken_chains(tables), tables.letters) == ([], [], [])
-    assert len(tables.claims) == len(set(tables.claims)) == len(events)
+    assert len(tables.dedupe_keys) == len(set(tables.dedupe_keys)) == len(events)
     assert second.lines("batch_settled")
 
 

@@ -224,20 +224,20 @@ async def test_an_orphan_that_was_read_back_is_applied_where_its_event_is_in_the
     assert len(left) == 5
 
 
-async def test_a_claim_on_a_body_goes_where_its_event_is_nowhere(owner: asyncpg.Connection[Any]) -> None:
+async def test_a_body_goes_where_its_event_is_nowhere(owner: asyncpg.Connection[Any]) -> None:
     await owner.fetchval(LEDGER_ROW, "razorpay", "in the ledger", 5)
     await owner.execute(PARKED, "razorpay", "parked")
-    claims = [("razorpay", "in the ledger"), ("razorpay", "parked"), ("other", "in the ledger"), ("other", "parked")]
-    claims += [("razorpay", "gone"), ("other", "gone")]
+    bodies = [("razorpay", "in the ledger"), ("razorpay", "parked"), ("other", "in the ledger"), ("other", "parked")]
+    bodies += [("razorpay", "gone"), ("other", "gone")]
     await owner.executemany(
         "insert into body_claims (source, digest, event_id) values ($1, sha256(convert_to($1 || $2, 'UTF8')), $2)",
-        claims,
+        bodies,
     )
     sql = statement("ops", "remove_body_claims")
     assert await owner.execute(sql, MOMENT, 1) == "DELETE 1"
     assert await owner.execute(sql, MOMENT, 10) == "DELETE 3"
     left = await owner.fetch("select source, event_id from body_claims order by event_id")
-    assert [tuple(row) for row in left] == claims[:2]
+    assert [tuple(row) for row in left] == bodies[:2]
 
 
 REFETCH = (

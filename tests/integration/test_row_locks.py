@@ -257,7 +257,7 @@ class Written(NamedTuple):
 
 
 WRITTEN = (
-    Written("consumer", "claim_bodies", (["p", "p"], [b"2" * 32, b"1" * 32], ["e-2", "e-1"]),
+    Written("consumer", "insert_bodies", (["p", "p"], [b"2" * 32, b"1" * 32], ["e-2", "e-1"]),
             "insert into body_claims values ('p', repeat('1', 32)::bytea, 'e')",
             "insert into body_claims values ('p', repeat('2', 32)::bytea, 'e')"),
     Written("consumer", "note_debits", (["p", "p"], ["", ""], ["r-2", "r-1"], [1, 1]),

@@ -63,7 +63,7 @@ async def test_what_services_tell_is_in_the_ledger_once_under_their_names(harnes
     await harness.until_no_lag()
     tables = await harness.tables()
     assert (tables.letters, tables.parked, broken_chains(tables)) == ([], [], [])
-    assert len(tables.claims) == len(set(tables.claims)) == 300
+    assert len(tables.dedupe_keys) == len(set(tables.dedupe_keys)) == 300
     assert {(row["provider"], row["status"], row["captured"], row["refunded"]) for row in tables.payments} == {
         ("billing", "captured", 1000, 250)
     }

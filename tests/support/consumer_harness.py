@@ -262,7 +262,7 @@ class Tables:
     parked: list[dict[str, Any]]
 
     @property
-    def claims(self) -> list[tuple[str, str]]:
+    def dedupe_keys(self) -> list[tuple[str, str]]:
         return sorted((row["source"], row["event_id"]) for row in self.ledger)
 
     @property

@@ -85,9 +85,9 @@ def by_ref(row: dict[str, Any]) -> tuple[str, str]:
     return str(row["provider_ref"]), str(row["client"])
 
 
-def _copied(claim: tuple[str, str]) -> tuple[str, str]:
-    """Return the event that a claim is a copy of, if it is one."""
-    return claim[0], claim[1].rpartition("#")[0]
+def _copied(key: tuple[str, str]) -> tuple[str, str]:
+    """Return the event that a key is a copy of, if it is one."""
+    return key[0], key[1].rpartition("#")[0]
 
 
 class Head(NamedTuple):
@@ -187,13 +187,15 @@ class MemoryTables:
         self._lock(known, keys)
         promised = {key for event in events if (key := claimed_of(event)) is not None}
         ids = {(event.source, event.event_id) for event in events}
-        known.claims = {(row.source, row.event_id): row.facts for row in self.ledger}
-        known.claims |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}
+        known.reported = {(row.source, row.event_id): row.facts for row in self.ledger}
+        known.reported |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}
         meanings = {(row.source, row.event_id): row.meaning for row in self.ledger}
-        known.reread = {claim for claim, version in meanings.items() if version != providers.meaning_version(claim[0])}
+        known.reread = {key for key, version in meanings.items() if version != providers.meaning_version(key[0])}
         digests = {(event.source, event.digest) for event in events if event.digest is not None}
-        known.bodies = {body for body, event_id in self.bodies.items() if (body[0], event_id) in known.claims} & digests
-        known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids or _copied(claim) in ids}
+        known.bodies = {
+            body for body, event_id in self.bodies.items() if (body[0], event_id) in known.reported
+        } & digests
+        known.reported = {key: facts for key, facts in known.reported.items() if key in ids or _copied(key) in ids}
         for parked_id in waking:
             event = self.parked[parked_id].event
             known.parked.append(ParkedEvent(parked_id, event.record, event.event_id))
@@ -286,7 +288,7 @@ class MemoryTables:
         """The ledger's rows of events; the others tell of changes that had none of their own."""
         return [row for row in self.ledger if row.source != OWN_SOURCE]
 
-    def claims(self) -> list[tuple[str, str]]:
+    def dedupe_keys(self) -> list[tuple[str, str]]:
         return sorted((row.source, row.event_id) for row in self.events)
 
     def outcomes(self) -> list[str]:
@@ -299,10 +301,10 @@ class MemoryTables:
 
     def check(self) -> None:
         """Assert what must hold after every batch."""
-        claims = {(row.source, row.event_id) for row in self.ledger}
-        assert len(claims) == len(self.ledger), "an event is in the ledger twice"
+        keys = {(row.source, row.event_id) for row in self.ledger}
+        assert len(keys) == len(self.ledger), "an event is in the ledger twice"
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
-        assert not waiting & claims, "an event is parked and in the ledger"
+        assert not waiting & keys, "an event is parked and in the ledger"
         chains: defaultdict[UUID | None, list[LedgerRow]] = defaultdict(list)
         for row in self.ledger:
             chains[row.payment_id].append(row)
@@ -344,13 +346,13 @@ class MemoryTables:
             for row in self.payments.values()
         ]
         parked = [(one.event.event_id, one.waits.reason, one.facts) for one in self.parked.values()]
-        claims = [(row.source, row.event_id, row.facts) for row in self.events]
+        keys = [(row.source, row.event_id, row.facts) for row in self.events]
         held = (self.names, self.members, self.bodies, self.open_commands)
-        return *map(frozenset, (payments, parked, claims)), *map(hashable, held), len(self.letters)
+        return *map(frozenset, (payments, parked, keys)), *map(hashable, held), len(self.letters)
 
     def digest(self) -> str:
         """Return one text for all that a reader of the ledger sees, but for generated ids and times."""
-        return hashlib.sha256(repr((self.counted, self.claims())).encode()).hexdigest()
+        return hashlib.sha256(repr((self.counted, self.dedupe_keys())).encode()).hexdigest()
 
     def shown(self, like: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the counted rows, of the columns that `like` has."""

@@ -33,7 +33,7 @@ def event(*facts: Fact, digest: bytes | None = None, **meaning: Any) -> Event:
 
 def known(*facts: Fact, **more: Any) -> Known:
     """Return what a batch knows of `msg_1`: it reported these facts."""
-    return Known(claims={(SOURCE, EVENT_ID): dump_reported(facts)}, **more)
+    return Known(reported={(SOURCE, EVENT_ID): dump_reported(facts)}, **more)
 
 
 def test_an_event_under_an_id_that_is_taken_has_sixteen_characters_of_its_digest_and_fits_the_column() -> None:
@@ -88,9 +88,9 @@ def test_another_body_under_an_unsigned_id_that_is_taken_has_an_id_of_its_own() 
         (event(TOTAL, digest=DIGEST), known(LISTED), False),
         (event(TOTAL), known(LISTED, reread={(SOURCE, EVENT_ID)}), True),
         (event(asker="shop"), known(), False),
-        (event(TOTAL, waits=False), Known(claims={(SOURCE, EVENT_ID): NO_FACTS}), True),
+        (event(TOTAL, waits=False), Known(reported={(SOURCE, EVENT_ID): NO_FACTS}), True),
         (event(TOTAL, waits=False), known(LISTED), False),
-        (event(TOTAL), Known(claims={(SOURCE, EVENT_ID): NO_FACTS}), False),
+        (event(TOTAL), Known(reported={(SOURCE, EVENT_ID): NO_FACTS}), False),
     ],
     ids=[
         *(

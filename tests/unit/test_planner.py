@@ -92,7 +92,7 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
     assert not tables.parked
     assert not tables.letters
     assert tables.duplicates == len(again)
-    assert tables.claims() == sorted((understood(one).source, understood(one).event_id) for one in once)
+    assert tables.dedupe_keys() == sorted((understood(one).source, understood(one).event_id) for one in once)
 
 
 def test_what_is_processed_is_gone_at_once_and_waits_for_no_collector() -> None:

@@ -87,7 +87,7 @@ def booked(plan: Plan) -> list[str]:
     return [row.event_id for row in plan.rows if row.source != "ratchet"]
 
 
-def claimed(*facts: Fact, number: int = 1) -> dict[tuple[str, str], str]:
+def in_ledger(*facts: Fact, number: int = 1) -> dict[tuple[str, str], str]:
     return {(ASKS, f"evt_{number}"): dump_reported(facts)}
 
 
@@ -107,7 +107,7 @@ def test_what_nothing_ties_to_its_payment_is_a_letter_unless_it_is_in_the_ledger
     one, held = event(1, TAKEN, tie=Tie(5, "c")), pay(1, terms("pay_1", 9))
     plan = planned(one, known=knowing(held))
     assert ([letter.reason for letter in plan.letters], booked(plan)) == ([Reason.CONFLICT], [])
-    plan = planned(one, known=knowing(held, claims=claimed(TAKEN)))
+    plan = planned(one, known=knowing(held, reported=in_ledger(TAKEN)))
     assert (plan.letters, plan.duplicates, plan.rows) == ([], 1, [])
 
 
@@ -121,14 +121,14 @@ def test_an_event_that_comes_again_is_a_duplicate_and_with_other_facts_a_letter(
 
 
 def test_a_copy_that_says_more_is_booked_under_an_id_of_its_own() -> None:
-    plan = planned(event(1, TOTAL, LISTED), known=knowing(pay(1, TAKEN), claims=claimed(TOTAL)))
+    plan = planned(event(1, TOTAL, LISTED), known=knowing(pay(1, TAKEN), reported=in_ledger(TOTAL)))
     (found,) = booked(plan)
     assert found.startswith("evt_1#")
     assert (plan.duplicates, plan.letters) == (0, [])
 
 
 def test_another_body_under_an_unsigned_id_is_booked_under_its_own_and_noted() -> None:
-    known, own = knowing(claims={(ASKS, "evt_1"): NO_FACTS}), with_digest("evt_1", DIGEST)
+    known, own = knowing(reported={(ASKS, "evt_1"): NO_FACTS}), with_digest("evt_1", DIGEST)
     plan = planned(event(1, TAKEN, digest=DIGEST), known=known)
     assert (booked(plan), plan.bodies, known.bodies) == ([own], [(ASKS, DIGEST, own)], {(ASKS, DIGEST)})
 
@@ -204,11 +204,11 @@ def test_a_parked_event_that_is_dead_is_a_letter_and_gone(one: ParkedEvent, fact
 
 
 @pytest.mark.parametrize(
-    ("reported", "claims", "facts_max", "applied", "rows"),
+    ("reported", "known_facts", "facts_max", "applied", "rows"),
     [
         (event(1, LISTED, opens=False), {}, 100, [8], ["evt_1"]),
-        (event(1, LISTED), claimed(LISTED), 100, [8], []),
-        (event(1, LISTED), claimed(TAKEN), 100, [], []),
+        (event(1, LISTED), in_ledger(LISTED), 100, [8], []),
+        (event(1, LISTED), in_ledger(TAKEN), 100, [], []),
         (event(1, LISTED, names=("pay_2",), opens=False), {}, 100, [], []),
         (event(1, LISTED, tie=Tie(9, "z")), {}, 100, [], []),
         (event(1, LISTED), {}, 1, [], []),
@@ -216,16 +216,16 @@ def test_a_parked_event_that_is_dead_is_a_letter_and_gone(one: ParkedEvent, fact
     ids=["applies", "known", "known otherwise", "waits on", "nothing ties it", "the payment is full"],
 )
 def test_an_orphan_is_applied_where_it_can_be_and_else_stays_a_letter(
-    reported: Event, claims: dict[tuple[str, str], str], facts_max: int, applied: list[int], rows: list[str]
+    reported: Event, known_facts: dict[tuple[str, str], str], facts_max: int, applied: list[int], rows: list[str]
 ) -> None:
-    known = knowing(pay(1, TAKEN), claims=dict(claims), orphans=[OrphanLetter(8, reported)])
+    known = knowing(pay(1, TAKEN), reported=dict(known_facts), orphans=[OrphanLetter(8, reported)])
     plan = planned(known=known, facts_max=facts_max)
     assert (plan.applied, booked(plan), plan.letters, plan.parkings) == (applied, rows, [], [])
 
 
 def test_an_orphan_of_an_unsigned_id_has_its_own_and_its_body_is_noted() -> None:
     one = event(1, LISTED, digest=DIGEST)
-    plan = planned(known=knowing(pay(1, TAKEN), claims=claimed(TAKEN), orphans=[OrphanLetter(8, one)]))
+    plan = planned(known=knowing(pay(1, TAKEN), reported=in_ledger(TAKEN), orphans=[OrphanLetter(8, one)]))
     own = with_digest("evt_1", DIGEST)
     assert (plan.applied, booked(plan), plan.bodies) == ([8], [own], [(ASKS, DIGEST, own)])
 
@@ -328,7 +328,7 @@ def test_the_row_of_a_payment_s_first_event_comes_from_nothing_and_of_the_next_f
     plan = planned(event(1, authorized("a", 5), amount=5), event(2, captured("c", 5, authorization="a")), known=known)
     rows = [(row.from_status, row.to_status, row.version, row.outcome, row.amount) for row in plan.rows]
     assert rows == [(None, "authorized", 1, Outcome.APPLIED, 5), ("authorized", "captured", 2, Outcome.APPLIED, None)]
-    assert [row.facts for row in plan.rows] == [known.claims[ASKS, f"evt_{n}"] for n in (1, 2)]
+    assert [row.facts for row in plan.rows] == [known.reported[ASKS, f"evt_{n}"] for n in (1, 2)]
     (one,) = plan.opened.values()
     assert plan.changed == known.payments == {one.id: one}
     assert (one.version, one.provider_ref, one.projection.captured) == (2, None, 5)

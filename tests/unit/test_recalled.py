@@ -39,7 +39,7 @@ def item(event_id: str, *, recalled: bool = False, body: bytes | None = None, to
     ],
 )
 def test_what_is_noted(items: list[Any], expected: list[str]) -> None:
-    known = Known(claims={("stripe", "in the ledger"): "[]"})
+    known = Known(reported={("stripe", "in the ledger"): "[]"})
     assert [what for _, _, what in recall_notes(items, known, WEBHOOKS.name)] == expected
 
 

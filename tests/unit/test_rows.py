@@ -124,8 +124,8 @@ def test_what_was_processed_with_an_older_meaning_is_read_again() -> None:
     known = Known()
     for event_id, version in (("old", 0), ("today's", providers.meaning_version("stripe"))):
         row: Any = {"source": "stripe", "event_id": event_id, "facts": "[]", "meaning": version}
-        rows.note_claim(known, row)
-    assert known.claims == {("stripe", "old"): "[]", ("stripe", "today's"): "[]"}
+        rows.note_reported(known, row)
+    assert known.reported == {("stripe", "old"): "[]", ("stripe", "today's"): "[]"}
     assert known.reread == {("stripe", "old")}
 
 

@@ -49,7 +49,7 @@ def with_trust(one: Record, trust: bytes | None) -> Record:
     return replace(one, headers=headers if trust is None else (*headers, (TRUST_HEADER, trust)))
 
 
-def claimed(tables: MemoryTables) -> list[str]:
+def event_ids(tables: MemoryTables) -> list[str]:
     return [row.event_id for row in tables.ledger]
 
 
@@ -57,13 +57,13 @@ def test_a_body_replayed_under_another_id_is_no_new_event() -> None:
     tables = MemoryTables()
     tables.process([razorpay("evt_1")])
     tables.process([razorpay("evt_2")])
-    assert (claimed(tables), tables.duplicates) == (["evt_1"], 1)
+    assert (event_ids(tables), tables.duplicates) == (["evt_1"], 1)
 
 
 def test_the_same_in_one_batch() -> None:
     tables = MemoryTables()
     tables.process([razorpay("evt_1"), razorpay("evt_2"), razorpay("evt_1")])
-    assert (claimed(tables), tables.duplicates) == (["evt_1"], 2)
+    assert (event_ids(tables), tables.duplicates) == (["evt_1"], 2)
 
 
 def test_a_replay_under_a_future_id_does_not_swallow_the_genuine_event() -> None:
@@ -71,13 +71,13 @@ def test_a_replay_under_a_future_id_does_not_swallow_the_genuine_event() -> None
     failed = razorpay("evt_genuine", "payment.failed", status="failed")
     tables.process([razorpay("evt_1"), razorpay("evt_genuine")])
     tables.process([failed])
-    first, second = claimed(tables)
+    first, second = event_ids(tables)
     assert first == "evt_1"
     assert second == "evt_genuine"
     other = json.loads(failed.value or b"")
     other["contains"] = ["payment", "order"]
     tables.process([record("razorpay", "evt_genuine", "payment.failed", other)])
-    assert claimed(tables)[2].startswith("evt_genuine#")
+    assert event_ids(tables)[2].startswith("evt_genuine#")
     assert not tables.letters
 
 
@@ -93,7 +93,7 @@ def test_an_event_that_waits_holds_its_body_and_keeps_its_own_id() -> None:
     assert (len(tables.parked), tables.duplicates) == (1, 1)
     tables.process([razorpay("evt_4", payment="pay_2")])
     assert not tables.parked
-    assert claimed(tables)[2].startswith("evt_2#")
+    assert event_ids(tables)[2].startswith("evt_2#")
     assert tables.row_of("pay_2")["refunded"] == 400
 
 
@@ -120,7 +120,7 @@ def test_a_hint_under_the_id_of_a_genuine_event_does_not_swallow_it() -> None:
     assert not tables.payments
     tables.process([genuine])
     assert (len(tables.ledger), tables.duplicates, tables.row_of("pay_1")["captured"]) == (2, 0, 1000)
-    assert claimed(tables)[0].startswith("hint:")
+    assert event_ids(tables)[0].startswith("hint:")
 
 
 @pytest.mark.parametrize("trust", [None, b"", b"Verified", b"verified ", b"hint"])
@@ -141,7 +141,7 @@ def test_one_body_under_two_unsigned_kinds_is_two_events() -> None:
     tables.process([record("shopify", "evt_1", "orders/create", order)])
     tables.process([record("shopify", "evt_2", "orders/paid", order)])
     tables.process([record("shopify", "evt_3", "orders/paid", order)])
-    assert (claimed(tables), tables.duplicates) == (["evt_1", "evt_2"], 1)
+    assert (event_ids(tables), tables.duplicates) == (["evt_1", "evt_2"], 1)
 
 
 @pytest.mark.parametrize("provider", ["github", "razorpay", "shopify"])

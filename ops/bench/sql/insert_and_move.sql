@@ -1,5 +1,5 @@
 -- The naive contender, in one round trip: the ledger's row and, unless it was there, how its payment stands now.
-with claimed as (
+with inserted as (
     insert into payment_logs (
         payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version, facts, topic,
         partition, "offset", occurred_at, recorded_at, relay_xid, hash)
@@ -15,12 +15,12 @@ with claimed as (
         refunded = $33, disputed = $34, version = $35, facts = $36, head_hash = $37,
         head_xid = greatest($38, pg_current_xact_id()::text::bigint), merchant_account = $39, livemode = $40,
         intent_id = $41, flags = string_to_array($42, ','), updated_at = greatest(p.updated_at, $15)
-    from claimed
+    from inserted
     where p.id = $18 and p.provider = $19 and p.account = $20
 ), bound as (
     insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
     select n.provider, n.account, n.merchant_account, n.livemode, n.kind, n.ref, $18
-    from claimed,
+    from inserted,
         unnest($43::text[], $44::text[], $45::text[], $46::boolean[], $47::text[], $48::text[])
         as n (provider, account, merchant_account, livemode, kind, ref)
     on conflict (provider, account, merchant_account, livemode, kind, ref) do update set payment_id = excluded.payment_id
@@ -28,8 +28,8 @@ with claimed as (
 ), members as (
     insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
     select n.provider, n.account, n.livemode, n.kind, n.ref, $18
-    from claimed, unnest($49::text[], $50::text[], $51::boolean[], $52::text[], $53::text[])
+    from inserted, unnest($49::text[], $50::text[], $51::boolean[], $52::text[], $53::text[])
         as n (provider, account, livemode, kind, ref)
     on conflict do nothing
 )
-select id from claimed
+select id from inserted
