@@ -21,7 +21,7 @@ from providers.core.contract import Trust
 from providers.core.refetch import KIND_PREFIX, as_of
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
-from schemas.facts import INTENT, Claim, CommandAsked, Fact, FactKind, Meaning, Ref, RefKind
+from schemas.facts import INTENT, CommandAsked, Fact, FactKind, Meaning, Ownership, Ref, RefKind
 from schemas.intents import Cancel, Capture, Intent, Refund
 from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of, source_of
 from schemas.topics import DEFAULT, Topics
@@ -103,7 +103,7 @@ def endpoints_of(scopes: Scopes, topics: Topics) -> DecodingTerms:
     return DecodingTerms(
         is_live=lambda provider, account: scopes.terms(provider, account).livemode,
         has_several_merchants=lambda provider, account: len(scopes.terms(provider, account).merchant_accounts) > 1,
-        may_name=scopes.may_claim,
+        may_name=scopes.may_own,
         sources=scopes.sources,
         executors=scopes.executors,
         topics=topics,
@@ -313,7 +313,7 @@ def _intent_meaning(sent: IntentRecord, intent: Intent) -> Meaning:
         amount=intent.amount,
         provider_ref=intent.provider_ref,
         merchant_account=intent.merchant_account,
-        claim=Claim(
+        ownership=Ownership(
             sent.id,
             sent.client,
             intent.reference,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from consumer.adoption import IntentTerms, adopt, attempt_of
 from consumer.fold import held, project, united
 from consumer.plan import Member
-from consumer.resolve import claimed_of, followed, groups_of, shared_of
+from consumer.resolve import followed, groups_of, promised_of, shared_of
 from schemas.facts import INTENT, FactKind, RefKind
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ class Grouping:
         return sorted(self._adopted.get(payment.id, ()), key=lambda one: one.id)
 
     def stand(self, event: Event, payment: Payment) -> None:
-        """Put the event's payment under the references that the event names, as a promise where it claims one."""
+        """Put the event's payment under the references that it names, as a promise where an intent promises one."""
         kinds = [ref.kind for ref in event.meaning.refs]
         if _REFERENCE in kinds:
-            claimed = claimed_of(event)
+            promised = promised_of(event)
             for key in groups_of(event):
-                if key == claimed:
+                if key == promised:
                     self._promise(key, event, payment)
                 else:
                     self._stand_under(key, payment)
@@ -95,11 +95,11 @@ class Grouping:
 
     def _promise(self, key: RefKey, event: Event, payment: Payment) -> None:
         """Note the intent's promise, unless it is noted already."""
-        claim, group = event.meaning.claim, self._known.groups.setdefault(key, {})
-        if claim is None or (payment.id in group and group[payment.id].promise is not None):
+        ownership, group = event.meaning.ownership, self._known.groups.setdefault(key, {})
+        if ownership is None or (payment.id in group and group[payment.id].promise is not None):
             return
         newest = max((member.promise or 0 for member in group.values()), default=0)
-        member = Member(newest + 1, claim.groups)
+        member = Member(newest + 1, ownership.groups)
         group[payment.id] = self._plan.members[key, payment.id] = member
         self._known.names[key] = self._plan.bindings[key] = payment.id
 

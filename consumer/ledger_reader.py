@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from consumer.decode import Event
-from consumer.resolve import claimed_of, gathered_of, keys_of
+from consumer.resolve import gathered_of, keys_of, promised_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Needs:
     """What is to be read, and locked where that is done.
 
-    `keys` are the names and references that the `events` carry, `promised` the references that their intents claim,
+    `keys` are the names and references that the `events` carry, `promised` the references that their intents promise,
     `gathered` the orders that they prove to be one payment each;
     `more_keys` and `payments` are what else it turned out to take. `parked` are parked events to wake, or to bury where
     `dead` is given; `orphans` are dead letters to apply. `waiting` asks for all parked events that may be woken.
@@ -57,7 +57,7 @@ def needs_of(items: Iterable[Item], *, waiting: bool = False) -> Needs:
     """Return what the events of a batch need."""
     events = [item for _, item in items if isinstance(item, Event)]
     keys = frozenset([key for event in events for key in keys_of(event)])
-    promised = frozenset(key for event in events if (key := claimed_of(event)) is not None)
+    promised = frozenset(key for event in events if (key := promised_of(event)) is not None)
     gathered = frozenset(key for event in events if (key := gathered_of(event)) is not None)
     return Needs(events, keys, promised, gathered, waiting=waiting)
 

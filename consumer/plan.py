@@ -64,7 +64,7 @@ class OrphanLetter:
 class Member(msgspec.Struct, frozen=True, gc=False):
     """How a payment stands under a merchant's own reference.
 
-    `promise` counts the intents that claimed it, from 1; None of all other payments. `groups` tells that the promise
+    `promise` counts the intents that promised it, from 1; None of all other payments. `groups` tells that the promise
     adopts attempts.
     """
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumer.plan import Known
-    from schemas.facts import Claim
+    from schemas.facts import Ownership
     from schemas.payment import Payment
     from schemas.record import Record
 
@@ -324,8 +324,8 @@ class Planner:
         payment.currency = currency_of(target) or meaning.currency
         payment.merchant_account = merchant_account_of(target) or meaning.merchant_account
         payment.provider_ref = counts_more(payment, meaning.provider_ref)
-        if meaning.claim is not None and payment.client is None:
-            self._give(payment, meaning.claim)
+        if meaning.ownership is not None and payment.client is None:
+            self._give(payment, meaning.ownership)
         merge(target, self._plan, self._grouping, self._entries)
         for key in target.names:
             self._known.names[key] = self._plan.bindings[key] = payment.id
@@ -334,11 +334,11 @@ class Planner:
         payment.version += renamed
         return verdict.versioned or renamed
 
-    def _give(self, payment: Payment, claim: Claim) -> None:
-        """Give a payment to the client whose intent claims it."""
-        payment.client, payment.reference, payment.phone = claim.client, claim.reference, claim.phone
-        if claim.metadata is not None:
-            self._plan.metadata[payment.id] = claim.metadata
+    def _give(self, payment: Payment, ownership: Ownership) -> None:
+        """Give a payment to the client whose intent asked for it."""
+        payment.client, payment.reference, payment.phone = ownership.client, ownership.reference, ownership.phone
+        if ownership.metadata is not None:
+            self._plan.metadata[payment.id] = ownership.metadata
 
 
 def _contradicts(projection: Projection) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from consumer.decode import Event
     from consumer.plan import Known
-    from schemas.facts import Claim, CommandAnswer
+    from schemas.facts import CommandAnswer, Ownership
 
 RefKey = tuple[str, str, str, bool, str, str]
 """(provider, account, merchant account, live, kind, reference): the key of a row of `payment_refs`."""
@@ -85,7 +85,7 @@ def _own_names_of(event: Event) -> list[RefKey]:
         return keys
     if not providers.ids_span_accounts(event.provider):
         return keys + [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is _PAYMENT]
-    if event.meaning.claim is not None:
+    if event.meaning.ownership is not None:
         return keys
     wide = JOINING - {_ID}
     return keys + [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind in wide]
@@ -118,12 +118,12 @@ def shared_of(event: Event) -> list[RefKey]:
     return [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is RefKind.SHARED]
 
 
-def claimed_of(event: Event) -> RefKey | None:
+def promised_of(event: Event) -> RefKey | None:
     """Return the key of the reference that an intent promises, or None."""
-    claim = event.meaning.claim
-    if claim is None or claim.reference is None:
+    ownership = event.meaning.ownership
+    if ownership is None or ownership.reference is None:
         return None
-    return _anywhere(event, _REFERENCE, claim.reference)
+    return _anywhere(event, _REFERENCE, ownership.reference)
 
 
 def keys_of(event: Event) -> list[RefKey]:
@@ -143,8 +143,8 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
     found, apart = _candidates(event, names, bound, known)
     if looked_up_of(event) is not None:
         del names[-1], bound[-1]
-    if event.meaning.claim is not None:
-        return _claim(event, event.meaning.claim, found, names, known)
+    if event.meaning.ownership is not None:
+        return _created(event, event.meaning.ownership, found, names, known)
     if not found:
         return _open(event, names, known, apart)
     if event.meaning.asker is not None and event.meaning.asker != found[0].client:
@@ -260,19 +260,21 @@ def _fit_together(payments: Sequence[Payment]) -> bool:
     return len(currencies) <= 1 and len(merchants) <= 1
 
 
-def _claim(event: Event, claim: Claim, found: list[Payment], names: list[RefKey], known: Known) -> Target | Dead:
+def _created(
+    event: Event, ownership: Ownership, found: list[Payment], names: list[RefKey], known: Known
+) -> Target | Dead:
     """Give a client its payment under the promised id, with all that webhooks have reported of it already."""
-    own = known.payments.get(claim.payment_id)
+    own = known.payments.get(ownership.payment_id)
     if own is not None:
-        return _claimed_again(event, claim, own, names, known)
+        return _created_again(event, ownership, own, names, known)
     for other in found:
         if refused := _refused(event, other):
             return Dead(Reason.CONFLICT, refused)
-    if refused := _promised_already(event, claim, known):
+    if refused := _promised_already(event, ownership, known):
         return Dead(Reason.CONFLICT, refused)
     merchant = event.meaning.merchant_account or next((one.merchant_account for one in found), "")
     opened = Payment(
-        claim.payment_id, event.provider, event.account, merchant_account=merchant, livemode=event.livemode
+        ownership.payment_id, event.provider, event.account, merchant_account=merchant, livemode=event.livemode
     )
     if not _fit_together([opened, *found]):
         return Dead(Reason.CONFLICT, "its provider_ref names payments of several currencies or merchant accounts")
@@ -280,22 +282,24 @@ def _claim(event: Event, claim: Claim, found: list[Payment], names: list[RefKey]
     return Target(opened, found, _to_bind(names, bound, [opened, *found], known.payments))
 
 
-def _claimed_again(event: Event, claim: Claim, own: Payment, names: list[RefKey], known: Known) -> Target | Dead:
+def _created_again(
+    event: Event, ownership: Ownership, own: Payment, names: list[RefKey], known: Known
+) -> Target | Dead:
     """Take a second create under one id for what it is: the same again, or a conflict."""
-    if own.client != claim.client:
-        return Dead(Reason.CONFLICT, f"payment {own.id} belongs to another client than {claim.client}")
+    if own.client != ownership.client:
+        return Dead(Reason.CONFLICT, f"payment {own.id} belongs to another client than {ownership.client}")
     bound = [known.names.get(key) for key in names]
     elsewhere = any(held is None or followed(known.payments, held) is not own for held in bound)
-    if elsewhere or _other_terms(event, claim, own):
+    if elsewhere or _other_terms(event, ownership, own):
         return Dead(Reason.CONFLICT, f"payment {own.id} was created with other terms; the first stand")
     return Target(own)
 
 
-def _other_terms(event: Event, claim: Claim, own: Payment) -> bool:
+def _other_terms(event: Event, ownership: Ownership, own: Payment) -> bool:
     meaning = event.meaning
     if (own.provider, own.account, own.livemode) != (event.provider, event.account, event.livemode):
         return True
-    if own.reference != claim.reference or own.currency != meaning.currency:
+    if own.reference != ownership.reference or own.currency != meaning.currency:
         return True
     terms = [fact for fact in meaning.facts if fact.kind in (FactKind.TERMS, FactKind.MODE)]
     known = [(own.facts.get((fact.kind, fact.key)), fact) for fact in terms]
@@ -318,9 +322,9 @@ def _refused(event: Event, other: Payment) -> str | None:
     return None
 
 
-def _promised_already(event: Event, claim: Claim, known: Known) -> str | None:
+def _promised_already(event: Event, ownership: Ownership, known: Known) -> str | None:
     """Return why a reference can't be promised again, or None: the first promise that is live stands."""
-    key = claimed_of(event)
+    key = promised_of(event)
     if key is None:
         return None
     merchant = event.meaning.merchant_account
@@ -328,7 +332,7 @@ def _promised_already(event: Event, claim: Claim, known: Known) -> str | None:
         held = known.payments[payment_id]
         overlap = not merchant or held.merchant_account in ("", merchant)
         if member.promise is not None and overlap and held.projection.status not in ENDED:
-            return f"reference {claim.reference!r} is promised to payment {held.id} already"
+            return f"reference {ownership.reference!r} is promised to payment {held.id} already"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Whether an event is one of the payment that it claims to belong to, where nobody signed that. Pure."""
+"""Whether an event is one of the payment that it names, where nobody signed that. Pure."""
 
 from __future__ import annotations
 

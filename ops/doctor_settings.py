@@ -131,11 +131,11 @@ def scope_findings(settings: Settings) -> list[Finding]:
         findings.append(Finding(f"accounts of client {client}", ok=False, found=shown, advice=advice))
     free = scopes.unbounded(settings.api_keys) if len(settings.api_keys) > 1 else []
     if free:
-        advice = "set RATCHET_CLIENTS__<NAME>__ACCOUNTS: clients that share an account can claim each other's payments"
+        advice = "set RATCHET_CLIENTS__<NAME>__ACCOUNTS: clients that share an account can take each other's payments"
         shown = f"may name every account: {', '.join(free)}"
         findings.append(Finding("accounts of clients", ok=True, found=shown, advice=advice))
     if shared := scopes.shared():
-        advice = "nothing, if they may see each other's money: the first claim that fits owns a payment; else give each"
+        advice = "nothing, if they may see each other's money: the first intent that fits has a payment; else give each"
         advice += " an account of its own in RATCHET_CLIENTS__<NAME>__ACCOUNTS"
         shown = "; ".join(f"{place} is listed by {', '.join(clients)}" for place, clients in shared.items())
         findings.append(Finding("shared accounts", ok=True, found=shown, advice=advice))

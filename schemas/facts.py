@@ -71,7 +71,7 @@ class FactKind(StrEnum):
     REFUND_TOTAL = "refund_total"
     """A cumulative figure of refunds that names none of them. Key: the provider's payment id, the parent of those."""
     DISPUTE = "dispute"
-    """A customer's claim. Key: the dispute's id; parent: the payment; version: stage and time. No amount.
+    """What a customer objects to. Key: the dispute's id; parent: the payment; version: stage and time. No amount.
     `undefended`: the time to answer is over; it is lost where it took money, else it never became more than a
     question."""
     DISPUTE_OUT = "dispute_out"
@@ -225,7 +225,7 @@ class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
     ref: str
 
 
-class Claim(msgspec.Struct, frozen=True, gc=False):
+class Ownership(msgspec.Struct, frozen=True, gc=False):
     """A client's intent: it owns the payment, under the id that was promised to it.
 
     `reference` is the merchant's own, which the intent promises: at most one promise of it is live in one scope.
@@ -311,7 +311,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     event's headline figure for the ledger. `currency` is upper-case ISO 4217 or None.
     `merchant_account` is the merchant account that the body names under its signature, "" where it names none;
     `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
-    `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
+    `occurred_at` (unix seconds) is shown, and never orders anything. `ownership` is set by intents alone,
     `receipt` by providers of messages. `tie` is a condition of what the event belongs to. `undoable_days` says of money
     that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
     of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
@@ -332,7 +332,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     merchant_account: str = ""
     livemode: bool | None = None
     occurred_at: float | None = None
-    claim: Claim | None = None
+    ownership: Ownership | None = None
     receipt: Receipt | None = None
     tie: Tie | None = None
     undoable_days: int = 0

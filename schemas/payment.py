@@ -70,7 +70,7 @@ class Flag(StrEnum):
     AMOUNT_DIFFERS = "amount_differs"
     """The intent's and the provider's totals differ."""
     PAID_AGAIN = "paid_again"
-    """A payment under the same claim that was not adopted holds money."""
+    """A payment under the same promise that was not adopted holds money."""
     OTHER_CURRENCY = "other_currency"
     """Money was reported in another currency; it is in no sum."""
     CONTRADICTION = "contradiction"

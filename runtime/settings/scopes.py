@@ -70,8 +70,8 @@ class Scopes:
         own = self._own.get(client)
         return own is None or (provider.lower(), account.lower()) in own
 
-    def may_claim(self, client: str, provider: str, account: str) -> bool:
-        """Tell whether the client's intent may claim payments of the endpoint: the consumer's check.
+    def may_own(self, client: str, provider: str, account: str) -> bool:
+        """Tell whether the client's intent may own payments of the endpoint: the consumer's check.
 
         Upstream services publish intents past the ingress, so the consumer asks again. A consumer that was given no
         provider's settings can't know which endpoints there are, and asks for the client's own list alone.

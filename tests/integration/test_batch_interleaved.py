@@ -226,7 +226,7 @@ async def test_a_payment_comes_under_a_reference_while_it_is_promised(
 
 
 @pytest.mark.parametrize("proof_first", [True, False])
-async def test_an_intent_claims_a_payment_while_that_still_gets_events(
+async def test_an_intent_takes_a_payment_while_that_still_gets_events(
     harness: BatchHarness, observer: asyncpg.Connection[Any], *, proof_first: bool
 ) -> None:
     """The payment gives way to the intent's row while another batch moves it, and its names are followed."""

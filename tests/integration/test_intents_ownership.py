@@ -70,7 +70,7 @@ async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
     assert (await api.create(account="other")).status == 202
 
 
-async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness: BatchHarness) -> None:
+async def test_an_intent_that_does_not_fit_gets_an_empty_payment(api: Api, harness: BatchHarness) -> None:
     """Sequence A: a stranger's captured payment, named with an amount of 1."""
     await reports(harness, webhook("payment.captured", "pay-victim", amount=125_000))
     mine = (await api.create(amount=1, provider_ref="pay-victim", phone="+254700000001")).json["id"]
@@ -80,7 +80,7 @@ async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness
     assert await harness.fetch("select from sms_transactions") == []
 
 
-async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: BatchHarness) -> None:
+async def test_an_intent_never_makes_two_strangers_one(api: Api, harness: BatchHarness) -> None:
     """Sequence B: one payment by its id and another by its reference, in one intent."""
     await reports(
         harness,

@@ -24,7 +24,7 @@ from consumer.facts_json import load_joined, load_reported
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
 from consumer.planner import Planner
-from consumer.resolve import claimed_of, gathered_of, keys_of, names_of
+from consumer.resolve import gathered_of, keys_of, names_of, promised_of
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class MemoryTables:
         known = Known(commands={one: dict(held) for one, held in self.open_commands.items()})
         keys = {key for event in events for key in keys_of(event)}
         self._lock(known, keys)
-        promised = {key for event in events if (key := claimed_of(event)) is not None}
+        promised = {key for event in events if (key := promised_of(event)) is not None}
         ids = {(event.source, event.event_id) for event in events}
         known.reported = {(row.source, row.event_id): row.facts for row in self.ledger}
         known.reported |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}

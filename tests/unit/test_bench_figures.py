@@ -149,8 +149,8 @@ def test_orders_are_placed_for_a_share_of_the_payments() -> None:
     workload = make_workload(1000, 1)
     orders = make_orders(workload, 0.5)
     assert len(orders.records) == len(workload.ends) // 2
-    claims = [event.meaning.claim for _, event in map(decoded, orders.records) if not isinstance(event, Dead)]
-    references = [claim.reference for claim in claims if claim is not None]
+    owned = [event.meaning.ownership for _, event in map(decoded, orders.records) if not isinstance(event, Dead)]
+    references = [one.reference for one in owned if one is not None]
     assert set(references) < set(workload.references.values())
     assert len(references) == len(orders.records)
     assert make_orders(workload, 0.0) == NO_ORDERS

@@ -20,7 +20,7 @@ from consumer.decode import DecodingTerms, Event, decode, identity
 from consumer.fold import newer, project
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
-from schemas.facts import Claim, Fact, FactKind, RefKind
+from schemas.facts import Fact, FactKind, Ownership, RefKind
 from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
@@ -122,7 +122,7 @@ def test_an_intent_opens_the_payment_that_was_promised() -> None:
         Fact(FactKind.TERMS, "intent", "asked", 1000),
         Fact(FactKind.MODE, "intent", "automatic"),
     )
-    assert (meaning.opens, meaning.claim) == (True, Claim(INTENT_ID, "shop", "ORD-1"))
+    assert (meaning.opens, meaning.ownership) == (True, Ownership(INTENT_ID, "shop", "ORD-1"))
     assert (meaning.currency, meaning.amount, meaning.provider_ref) == ("EUR", 1000, "pay_1")
 
 
@@ -131,7 +131,7 @@ def test_a_command_names_its_payment_and_adds_nothing(command: str) -> None:
     event = understood(intent(command=command))
     assert (event.provider, event.account, event.kind) == ("ratchet", "", f"intent.{command}")
     assert [(ref.kind, ref.ref) for ref in event.meaning.refs] == [(RefKind.ID, str(INTENT_ID))]
-    assert (event.meaning.facts, event.meaning.opens, event.meaning.claim) == ((), False, None)
+    assert (event.meaning.facts, event.meaning.opens, event.meaning.ownership) == ((), False, None)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def reported(*refs: Ref) -> Event:
 
 
 UNDER = reported(Ref(RefKind.REFERENCE, "ORD-1"))
-CLAIM = understood(intent(reference="ORD-1"))
+CREATE = understood(intent(reference="ORD-1"))
 
 
 def test_a_payment_stands_under_the_reference_and_the_shared_ids_that_an_event_names() -> None:
@@ -206,7 +206,7 @@ def test_where_no_setting_says_otherwise_a_group_has_as_many_as_the_setting_s_de
 def test_a_promise_is_counted_after_the_newest_and_binds_the_reference(others: list[int | None], number: int) -> None:
     members = {UUID(int=10 + n): Member(promise) for n, promise in enumerate(others)}
     one, batch = pay(2, client="shop"), Batch(groups={KEY: dict(members)} if members else {})
-    batch.grouping.stand(CLAIM, one)
+    batch.grouping.stand(CREATE, one)
     assert batch.known.groups == {KEY: {**members, one.id: Member(number, groups=True)}}
     assert stands_under(batch.plan) == {(KEY, one.id): Member(number, groups=True)}
     assert batch.known.names == batch.plan.bindings == {KEY: one.id}
@@ -216,19 +216,19 @@ def test_a_promise_is_counted_after_the_newest_and_binds_the_reference(others: l
 def test_a_payment_under_the_reference_becomes_a_promise_once() -> None:
     one = pay(2, client="shop")
     batch = Batch(groups={KEY: {one.id: MEMBER}})
-    batch.grouping.stand(CLAIM, one)
+    batch.grouping.stand(CREATE, one)
     assert batch.known.groups[KEY][one.id].promise == 1
     stands_under(batch.plan).clear()
     batch.plan.bindings.clear()
-    batch.grouping.stand(CLAIM, one)
+    batch.grouping.stand(CREATE, one)
     assert (batch.known.groups[KEY][one.id].promise, stands_under(batch.plan), batch.plan.bindings) == (1, {}, {})
 
 
-def test_a_claim_promises_its_own_reference_alone() -> None:
-    refs = (Ref(RefKind.REFERENCE, "OTHER"), *CLAIM.meaning.refs)
-    claim, batch = replace(CLAIM, meaning=replace(CLAIM.meaning, refs=refs)), Batch()
+def test_an_intent_promises_its_own_reference_alone() -> None:
+    refs = (Ref(RefKind.REFERENCE, "OTHER"), *CREATE.meaning.refs)
+    of_two, batch = replace(CREATE, meaning=replace(CREATE.meaning, refs=refs)), Batch()
     one = pay(2, client="shop", reference="ORD-1")
-    batch.grouping.stand(claim, one)
+    batch.grouping.stand(of_two, one)
     assert stands_under(batch.plan) == {
         ((*SCOPE, "reference", "OTHER"), one.id): MEMBER,
         (KEY, one.id): Member(1, groups=True),
@@ -236,8 +236,8 @@ def test_a_claim_promises_its_own_reference_alone() -> None:
 
 
 def test_a_promise_tells_whether_it_takes_attempts() -> None:
-    assert CLAIM.meaning.claim is not None
-    named = replace(CLAIM, meaning=replace(CLAIM.meaning, claim=replace(CLAIM.meaning.claim, groups=False)))
+    assert CREATE.meaning.ownership is not None
+    named = replace(CREATE, meaning=replace(CREATE.meaning, ownership=replace(CREATE.meaning.ownership, groups=False)))
     batch = Batch()
     batch.grouping.stand(named, pay(2, client="shop"))
     assert batch.known.groups == {KEY: {UUID(int=2): Member(1, groups=False)}}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-CLAIM = UUID("01890000-0000-7000-8000-000000000002")
+PROMISED = UUID("01890000-0000-7000-8000-000000000002")
 MANY = 100_000
 SALE, REFUND, DISPUTE = 1000, 300, 1000
 
@@ -197,9 +197,9 @@ def test_a_client_gets_the_payment_that_it_names_once_its_account_is_known(
 
     The event that names the account must name the id that the client named: a review names its dispute alone.
     """
-    claim = intent(CLAIM, provider="braintree", merchant_account=asked, provider_ref="t1", amount=SALE)
-    rows = delivered(data, [claim, *(one.record for one in notices)]).rows
-    (row,) = [row for row in rows if row["id"] == CLAIM]
+    create = intent(PROMISED, provider="braintree", merchant_account=asked, provider_ref="t1", amount=SALE)
+    rows = delivered(data, [create, *(one.record for one in notices)]).rows
+    (row,) = [row for row in rows if row["id"] == PROMISED]
     mine = account_of([one for one in notices if one.what != "review"], "t1") == asked
     nothing = {"captured": 0, "refunded": 0, "disputed": 0, "dispute_status": "none"}
     wanted = expected(notices, "t1") if mine else nothing

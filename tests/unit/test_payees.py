@@ -35,8 +35,8 @@ pytestmark = pytest.mark.unit
 SEVERAL = DecodingTerms(has_several_merchants=lambda *_: True)
 """The endpoint of a platform, which lists its merchants' accounts: what names no payee is nobody's yet."""
 ORDER = "O1"
-CLAIM = UUID("01890000-0000-7000-8000-000000000002")
-OTHER_CLAIM = UUID("01890000-0000-7000-8000-000000000003")
+PROMISED = UUID("01890000-0000-7000-8000-000000000002")
+PROMISED_TOO = UUID("01890000-0000-7000-8000-000000000003")
 REFUND = 300
 
 
@@ -260,9 +260,9 @@ def asked(payment_id: UUID, account: str | None, amount: int) -> Record:
 @given(data=st.data())
 def test_an_intent_gets_the_part_of_the_payee_that_it_names(data: st.DataObject) -> None:
     takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
-    records = [asked(CLAIM, "P1", 1000), asked(OTHER_CLAIM, "P2", 2000), *events_of(takings, data)]
+    records = [asked(PROMISED, "P1", 1000), asked(PROMISED_TOO, "P2", 2000), *events_of(takings, data)]
     ledger = delivered(data, records)
-    rows = [(CLAIM, "P1", 1000, "captured"), (OTHER_CLAIM, "P2", 2000, "captured")]
+    rows = [(PROMISED, "P1", 1000, "captured"), (PROMISED_TOO, "P2", 2000, "captured")]
     assert shown(ledger, "id", "merchant_account", "captured", "status") == rows
     assert all(row["flags"] == [] for row in ledger.payments.values())
 
@@ -271,8 +271,8 @@ def test_an_intent_gets_the_part_of_the_payee_that_it_names(data: st.DataObject)
 def test_an_intent_that_names_no_payee_never_has_the_money_of_two(data: st.DataObject) -> None:
     """It gets the payee whose event came first, so less than it asked for the whole order: never `captured`."""
     takings = [replace(one, named=data.draw(st.booleans())) for one in TWO]
-    ledger = delivered(data, [asked(CLAIM, None, 3000), *events_of(takings, data)])
-    (row,) = [row for row in ledger.payments.values() if row["id"] == CLAIM]
+    ledger = delivered(data, [asked(PROMISED, None, 3000), *events_of(takings, data)])
+    (row,) = [row for row in ledger.payments.values() if row["id"] == PROMISED]
     assert (row["merchant_account"], row["captured"]) in {("P1", 1000), ("P2", 2000)}
     assert row["status"] == "partially_captured"
     assert sorted(row["captured"] for row in ledger.payments.values() if row["merged_into"] is None) == [1000, 2000]
@@ -281,7 +281,7 @@ def test_an_intent_that_names_no_payee_never_has_the_money_of_two(data: st.DataO
 @given(data=st.data())
 def test_an_intent_that_names_another_payee_gets_nothing(data: st.DataObject) -> None:
     takings = [replace(TWO[0], named=data.draw(st.booleans()))]
-    ledger = delivered(data, [asked(CLAIM, "P9", 1000), *events_of(takings, data)])
+    ledger = delivered(data, [asked(PROMISED, "P9", 1000), *events_of(takings, data)])
     rows = [("P1", 1000, "captured"), ("P9", 0, "created")]
     assert shown(ledger, "merchant_account", "captured", "status") == rows
 
@@ -381,7 +381,7 @@ def test_captures_of_one_merchant_s_order_are_its_payment_also_where_no_event_of
     """PayPal's Payments v2.5 lists no payee of a capture, and many endpoints get captures alone."""
     takings = [replace(one, named=named) for one in data.draw(takings_of(("P1",)))]
     amount = sum(one.amount for one in takings)
-    records = [asked(CLAIM, None, amount)]
+    records = [asked(PROMISED, None, amount)]
     if with_order:
         records += posted("CHECKOUT.ORDER.APPROVED", order(takings, listed=False), "WH-APPROVED")
     for one in takings:
@@ -391,7 +391,7 @@ def test_captures_of_one_merchant_s_order_are_its_payment_also_where_no_event_of
     ledger = delivered(data, records, ANY)
     account = "P1" if with_order or named else ""
     assert not ledger.parked
-    assert shown(ledger, "id", "captured", "merchant_account", "flags") == [(CLAIM, amount, account, [])]
+    assert shown(ledger, "id", "captured", "merchant_account", "flags") == [(PROMISED, amount, account, [])]
     assert ledger.refetches == [], "nothing is open that the API would have to tell"
 
 

@@ -82,7 +82,7 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
         for provider in ("stripe", "adyen", "standard")
     ]
     once = [one for history in several for one in history.records]
-    if sum(understood(one).meaning.claim is not None for one in once) > 1:  # all intents have one id
+    if sum(understood(one).meaning.ownership is not None for one in once) > 1:  # all intents have one id
         several = several[:2]
         once = [one for history in several for one in history.records]
     again = some_again(data.draw, once, 12)
@@ -571,7 +571,7 @@ def test_an_intent_takes_only_a_payment_that_fits() -> None:
     assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
 
 
-def test_an_attempt_of_another_intent_can_not_be_claimed() -> None:
+def test_an_attempt_of_another_intent_can_not_be_taken() -> None:
     tables = processed([intent(reference="ORD-1")], [standard("payment.captured", reference="ORD-1")])
     tables.process([intent(OTHER_ID, provider_ref="pay_1")])
     assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
@@ -612,7 +612,7 @@ def test_one_reference_at_two_providers_is_two_promises() -> None:
     assert (len(tables.payments), tables.letters) == (2, [])
 
 
-def test_another_clients_payment_cannot_be_claimed() -> None:
+def test_another_clients_payment_cannot_be_taken() -> None:
     theft = intent(client="mall", amount=1, event_id="theft")
     tables = processed([intent(reference="ORD-1")], [theft])
     assert [(one.record, one.reason) for one in tables.letters] == [(theft, Reason.CONFLICT)]

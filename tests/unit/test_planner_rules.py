@@ -20,13 +20,13 @@ from consumer.verdict import Dead
 from providers.core.payments import authorized, captured, terms
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import (
-    Claim,
     CommandAnswer,
     CommandAsked,
     CommandState,
     Fact,
     FactKind,
     Meaning,
+    Ownership,
     Receipt,
     Ref,
     RefKind,
@@ -417,29 +417,29 @@ def test_promises_that_one_event_names_are_flagged_once_for_each_other(
 # --- clients: intents, messages, commands ------------------------------------------------------------------------
 
 
-def claiming(number: int, *facts: Fact, phone: str = "+4915100", metadata: str | None = None, **more: Any) -> Event:
+def owning(number: int, *facts: Fact, phone: str = "+4915100", metadata: str | None = None, **more: Any) -> Event:
     """Return an intent of payment 5 that names the provider's payment 1."""
-    return event(number, *facts, claim=Claim(UUID(int=5), "shop", None, phone, metadata=metadata), **more)
+    return event(number, *facts, ownership=Ownership(UUID(int=5), "shop", None, phone, metadata=metadata), **more)
 
 
-def test_a_client_has_the_payment_that_it_claims_and_a_message_of_where_that_stands() -> None:
-    plan = planned(claiming(1, metadata='{"a":1}'), known=knowing(pay(1, TAKEN)))
+def test_a_client_has_the_payment_that_it_owns_and_a_message_of_where_that_stands() -> None:
+    plan = planned(owning(1, metadata='{"a":1}'), known=knowing(pay(1, TAKEN)))
     (one,) = plan.opened.values()
     assert (one.id, one.client, one.phone, one.projection.captured) == (UUID(int=5), "shop", "+4915100", 5)
     assert plan.metadata == {one.id: '{"a":1}'}
     assert [(message.phone, message.template) for message in plan.messages] == [("+4915100", Template.CAPTURED)]
 
 
-def test_a_client_that_claims_again_changes_nothing_and_gets_no_message_again() -> None:
+def test_a_client_that_asks_again_changes_nothing_and_gets_no_message_again() -> None:
     one = pay(5, TAKEN, client="shop", phone="+4915100", provider_ref="pay_1")
-    again = claiming(2, phone="+4915199", metadata='{"a":1}')
+    again = owning(2, phone="+4915199", metadata='{"a":1}')
     plan = planned(again, known=knowing(one, names={name("pay_1"): one.id}))
     assert (one.phone, plan.metadata, plan.messages, plan.letters) == ("+4915100", {}, [], [])
     assert booked(plan) == ["evt_2"]
 
 
 def test_an_intent_without_metadata_has_none() -> None:
-    assert planned(claiming(1, TAKEN)).metadata == {}
+    assert planned(owning(1, TAKEN)).metadata == {}
 
 
 def test_a_customer_gets_a_message_of_a_change_alone() -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from consumer.fold import newer
 from consumer.plan import Known, Member
-from consumer.resolve import RefKey, Target, claimed_of, counts_more, groups_of, names_of, resolve, shared_of
+from consumer.resolve import RefKey, Target, counts_more, groups_of, names_of, promised_of, resolve, shared_of
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
 from schemas.facts import ChildState, FactKind, Ref, RefKind
@@ -55,8 +55,8 @@ def target(event: Event, names: dict[RefKey, UUID | None], *payments: Payment) -
 def test_names_are_scoped_but_our_own_ids_are_not() -> None:
     tenant = understood(record("standard_webhooks/acme", "1", "payment.created", standard("payment.created").value))
     assert names_of(tenant) == [("standard_webhooks", "acme", "", True, "payment", "pay_1")]
-    assert (names_of(WEBHOOK), groups_of(WEBHOOK), claimed_of(WEBHOOK)) == ([PAY_1], [ORD_1], None)
-    assert (names_of(INTENT), groups_of(INTENT), claimed_of(INTENT)) == ([OWN_ID, PAY_1], [ORD_1], ORD_1)
+    assert (names_of(WEBHOOK), groups_of(WEBHOOK), promised_of(WEBHOOK)) == ([PAY_1], [ORD_1], None)
+    assert (names_of(INTENT), groups_of(INTENT), promised_of(INTENT)) == ([OWN_ID, PAY_1], [ORD_1], ORD_1)
     assert names_of(replace(WEBHOOK, livemode=False)) == [(*SCOPE[:3], False, "payment", "pay_1")]
 
 

@@ -64,15 +64,15 @@ def test_a_client_may_name_its_own_accounts_alone() -> None:
         "nothing": [False] * 4,
         "new": [True] * 4,
     }
-    assert [found.may_claim("new", *one) for one in asked] == [True, True, False, False]
-    assert [found.may_claim("narrow", *one) for one in asked] == [False, True, False, False]
+    assert [found.may_own("new", *one) for one in asked] == [True, True, False, False]
+    assert [found.may_own("narrow", *one) for one in asked] == [False, True, False, False]
 
 
 def test_who_knows_no_endpoint_looks_at_the_clients_list_alone() -> None:
     blind = Scopes({}, {"shop": ClientSettings(accounts=("stripe",))})
-    assert blind.may_claim("shop", "stripe", "")
-    assert not blind.may_claim("shop", "adyen", "")
-    assert blind.may_claim("other", "adyen", "")
+    assert blind.may_own("shop", "stripe", "")
+    assert not blind.may_own("shop", "adyen", "")
+    assert blind.may_own("other", "adyen", "")
 
 
 def test_a_list_that_names_what_is_not_there_is_found() -> None:
@@ -147,7 +147,7 @@ def test_doctor_says_who_shares_and_what_is_open() -> None:
 
 
 def test_doctor_warns_of_each_account_that_several_clients_list() -> None:
-    """The first claim that fits owns a payment: so these clients share their customers' money."""
+    """The first intent that fits owns a payment: so these clients share their customers' money."""
     from ops.doctor_settings import scope_findings
     from runtime.settings import Settings
 

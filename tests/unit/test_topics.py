@@ -105,8 +105,8 @@ def test_what_a_record_is_follows_from_its_topic_s_part_in_the_whole() -> None:
     found = decode(asked, named)
     assert isinstance(found, Event)
     assert found.kind == "intent.create"
-    assert found.meaning.claim is not None
-    assert found.meaning.claim.payment_id == INTENT_ID
+    assert found.meaning.ownership is not None
+    assert found.meaning.ownership.payment_id == INTENT_ID
     assert isinstance(decode(intent(), named), Dead), "no webhook either"
     paid = replace(stripe_intent("succeeded", amount_received=1000), topic="acme.webhooks")
     assert isinstance(decode(paid, named), Event)

@@ -1,4 +1,4 @@
-"""An intent claims a payment by the provider's id while its capture and its refund come."""
+"""An intent names a payment by the provider's id while its capture and its refund come."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHARGED = flutterwave("wbk_1", "charge.completed", id="chg_1", amount=10, status
 BY_CHARGE = flutterwave(
     "wbk_2", "refund.completed", id="rfd_1", charge_id="chg_1", amount_refunded=4, status="succeeded"
 )
-"""It names the charge alone, and not the name by which the intent claims."""
+"""It names the charge alone, and not the name that the intent gives."""
 
 
 def braintree(kind: str, subject: str) -> Event:
@@ -100,7 +100,7 @@ class Merging:
 
 
 class Following(Merging):
-    """A payment with two names is claimed by one of them, while a refund names the other."""
+    """A payment with two names is promised under one of them, while a refund names the other."""
 
     name = "following"
     says = "a name that the merge did not tell of leads to the payment that gave way, and on to its survivor"
@@ -110,9 +110,9 @@ class Following(Merging):
         await apply_batch(arena.plain_pool(), arena, records([CHARGED], partition=3))
 
     def processes(self, arena: Arena) -> list[Process]:
-        claim = intent(PROMISED, provider=FLUTTERWAVE, provider_ref="ORD", currency="NGN")
+        create = intent(PROMISED, provider=FLUTTERWAVE, provider_ref="ORD", currency="NGN")
         return [
-            actor(arena, "intent", intent_records([claim])),
+            actor(arena, "intent", intent_records([create])),
             actor(arena, "refund", records([BY_CHARGE], partition=1)),
         ]
 
@@ -128,7 +128,7 @@ class Telling(Merging):
     """A sale says its merchant account, its dispute says none, and a client names it with the account."""
 
     name = "telling"
-    says = "an event without a merchant account and a claim with one come to the row of the event that says it"
+    says = "an event without a merchant account and an intent with one come to the row of the event that says it"
     finds: tuple[str, ...] = ("consumer-batch-names-lock-nothing",)
 
     async def seed(self, arena: Arena) -> None:
@@ -139,9 +139,9 @@ class Telling(Merging):
         )
 
     def processes(self, arena: Arena) -> list[Process]:
-        claim = intent(PROMISED, provider="braintree", provider_ref="t1", merchant_account="eur")
+        create = intent(PROMISED, provider="braintree", provider_ref="t1", merchant_account="eur")
         return [
-            actor(arena, "intent", intent_records([claim])),
+            actor(arena, "intent", intent_records([create])),
             actor(arena, "sale", records([SOLD])),
             actor(arena, "dispute", records([DISPUTED], partition=1)),
         ]
@@ -169,9 +169,9 @@ class Gathering(Merging):
         )
 
     def processes(self, arena: Arena) -> list[Process]:
-        claim = intent(PROMISED, provider="paypal", provider_ref="O1", merchant_account="P1")
+        create = intent(PROMISED, provider="paypal", provider_ref="O1", merchant_account="P1")
         return [
-            actor(arena, "intent", intent_records([claim])),
+            actor(arena, "intent", intent_records([create])),
             actor(arena, "order", records([APPROVED])),
             actor(arena, "capture", records([TAKEN], partition=1)),
         ]
