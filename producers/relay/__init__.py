@@ -14,7 +14,7 @@ versions leave in order. Within a partition one Kafka batch is under way at a ti
 overtaken by the next.
 
 Read `role` (the process), then `lanes`, `redrive`, `loop` and `records`; `cluster` guards against a restored database,
-`cleaning` deletes expired claims and old commands.
+`cleaning` deletes expired idempotency records and old commands.
 """
 
 from producers.relay.depth import outbox_depth

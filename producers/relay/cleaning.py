@@ -1,4 +1,4 @@
-"""Deletes what was kept long enough: claims with their answers, and commands, which the relay alone knows published."""
+"""Deletes what was kept long enough: idempotency records, and commands, which the relay alone knows published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 
 async def keep_clean(pool: Pool, bounds: IntentsSettings, lease: Lease, ending: asyncio.Event) -> None:
-    """Delete old claims and commands now and then until `ending`, a bounded batch at a time.
+    """Delete old idempotency records and commands now and then until `ending`, a bounded batch at a time.
 
     What fails is tried again later, LeaseLostError is raised.
     """
@@ -29,25 +29,25 @@ async def keep_clean(pool: Pool, bounds: IntentsSettings, lease: Lease, ending: 
         more = False
         try:
             async with pool.acquire(timeout=bounds.clean_interval_seconds) as connection:
-                claims = await clean_claims(connection, lease, bounds)
+                records = await clean_idempotency_records(connection, lease, bounds)
                 commands = await clean_commands(connection, lease, bounds)
-            more = bounds.clean_rows_max in (claims, commands)
-            if claims or commands:
-                _log.info("intent_claims_cleaned", rows=claims + commands, more=more, fencing_token=lease.token)
+            more = bounds.clean_rows_max in (records, commands)
+            if records or commands:
+                _log.info("intent_claims_cleaned", rows=records + commands, more=more, fencing_token=lease.token)
         except LeaseLostError:
             raise
-        except Exception as error:  # noqa: BLE001 - a claim that stays a while longer must not stop the relay
+        except Exception as error:  # noqa: BLE001 - a record that stays a while longer must not stop the relay
             _log.warning("intent_claims_not_cleaned", error=f"{type(error).__name__}: {error}")
         if not more:
             await wait_for_event(ending, bounds.clean_interval_seconds)
 
 
-async def clean_claims(connection: Connection, lease: Lease, bounds: IntentsSettings) -> int:
-    """Delete up to `clean_rows_max` expired claims; return how many.
+async def clean_idempotency_records(connection: Connection, lease: Lease, bounds: IntentsSettings) -> int:
+    """Delete up to `clean_rows_max` expired idempotency records; return how many.
 
     Raises LeaseLostError, and deletes nothing, where the lease is another's.
     """
-    return await _delete(connection, lease, "delete_claims", bounds.clean_rows_max)
+    return await _delete(connection, lease, "delete_idempotency_records", bounds.clean_rows_max)
 
 
 async def clean_commands(connection: Connection, lease: Lease, bounds: IntentsSettings) -> int:

@@ -1,5 +1,5 @@
 -- $1 client; one of $2 payment id, $3 an id of the provider's, $4 the client's reference; $5 rows. The client's payments,
--- in the ledger or only claimed. What was merged leads to what it became, and an attempt to the intent that adopted it.
+-- in the ledger or only recorded. What was merged leads to what it became, and an attempt to the intent that adopted it.
 with recursive named as (
     select id from payments where id = $2
     union

@@ -1,6 +1,6 @@
 -- $1 client, $2 provider, $3 account, $4 merchant account, $5 livemode, $6 provider_ref, $7 reference: a promise that
--- stands in the way, in the ledger or only claimed. Of a reference it is whoever's that is live in the same scope; a
--- payment that ended without money gives its reference free. A provider's id it is the client's own: another's claim of
+-- stands in the way, in the ledger or only recorded. Of a reference it is whoever's that is live in the same scope; a
+-- payment that ended without money gives its reference free. A provider's id it is the client's own: another's intent for
 -- it may not fit the payment, and the consumer decides that. A merchant account that is left out may be any.
 select promised.payment_id, promised.client
 from (

@@ -4,12 +4,12 @@
 select asked.command, asked.amount, asked.seen, coalesce(survivor.id, asked.attempt_id) as attempt_id
 from (
     select command, amount, seen, attempt_id, created_at as asked_at
-    from intent_claims as claim
+    from intent_claims as request
     where
         payment_id = $1 and command <> 'create' and state is distinct from 'refused'
         and created_at > now() - make_interval(secs => $2)
         and not exists (
-            select from commands where commands.payment_id = claim.payment_id and commands.command_id = claim.event_id
+            select from commands where commands.payment_id = request.payment_id and commands.command_id = request.event_id
         )
     union all
     select command, amount, seen, attempt_id, asked_at

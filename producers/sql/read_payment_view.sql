@@ -83,12 +83,12 @@ select
                     union all
                     select
                         event_id, command, amount, coalesce(state, 'asked'), refusal, attempt_id, created_at, null
-                    from intent_claims as claim
+                    from intent_claims as request
                     where
-                        claim.payment_id = payments.id and claim.client = $2 and claim.command <> 'create'
+                        request.payment_id = payments.id and request.client = $2 and request.command <> 'create'
                         and not exists (
                             select from commands
-                            where commands.payment_id = claim.payment_id and commands.command_id = claim.event_id
+                            where commands.payment_id = request.payment_id and commands.command_id = request.event_id
                         )
                 ) as found
                 order by asked_at desc, id desc

@@ -16,7 +16,7 @@ from typing import Any
 from asyncpg.transaction import Transaction
 
 from producers.ingress import app
-from producers.ingress.intents import claims, handler
+from producers.ingress.intents import handler, idempotency
 from runtime.lifecycle import run_role
 from runtime.settings import load
 
@@ -36,7 +36,7 @@ def crash_at(point: str) -> None:
 
 def arm() -> None:
     """Put the points around what the product does."""
-    read, leave, send_whole = claims.statement, Transaction.__aexit__, handler.send_answer
+    read, leave, send_whole = idempotency.statement, Transaction.__aexit__, handler.send_answer
 
     def statement(package: str, name: str) -> str:
         crash_at(name)
@@ -55,7 +55,7 @@ def arm() -> None:
 
         await send_whole(cut, answer)
 
-    claims.statement, Transaction.__aexit__, handler.send_answer = statement, __aexit__, send_answer
+    idempotency.statement, Transaction.__aexit__, handler.send_answer = statement, __aexit__, send_answer
 
 
 async def serve(settings: Any, stop: asyncio.Event, probe: Any) -> None:

@@ -1,4 +1,4 @@
-"""The intents API on real brokers: claims, requests of one key, replays, refusals, states, and separation."""
+"""The intents API on real brokers: records, requests of one key, replays, refusals, states, and separation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from consumer_harness import BatchHarness, answer, batch_harness, records, until_waiting, webhook
 from running_intents import INTENT, KEYS, Api, open_api, record_of
 
-from producers.relay.cleaning import clean_claims
+from producers.relay.cleaning import clean_idempotency_records
 from runtime.lease import PostgresLeases
 from runtime.settings import IntentsSettings
 from schemas.errors import LeaseLostError
@@ -60,7 +60,7 @@ async def tell(harness: BatchHarness, kind: str, payment: str, offset: int, **fi
     await harness.process(records([webhook(kind, payment, **fields)], first=offset))
 
 
-async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harness: BatchHarness) -> None:
+async def test_an_intent_is_recorded_answered_and_queued_at_once(api: Api, harness: BatchHarness) -> None:
     reply = await api.create(reference="order-1", provider_ref="pay-1", phone="+4915112345678", metadata={"a": [1]})
     assert (reply.status, reply.json["status"], reply.json["command"]) == (202, "created", "create")
     payment_id = reply.json["id"]
@@ -240,16 +240,16 @@ async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, harness:
     assert (await api.get(str(row["id"]))).slug == "unknown-intent"
 
 
-async def test_it_is_shown_from_the_claim_and_then_from_the_ledger(api: Api, harness: BatchHarness) -> None:
+async def test_it_is_shown_from_the_record_and_then_from_the_ledger(api: Api, harness: BatchHarness) -> None:
     payment_id = (await api.create(provider_ref="pay-3", reference="order-3")).json["id"]
-    claimed = (await api.get(payment_id)).json
-    assert (claimed["id"], claimed["status"], claimed["version"]) == (payment_id, "created", 0)
+    recorded = (await api.get(payment_id)).json
+    assert (recorded["id"], recorded["status"], recorded["version"]) == (payment_id, "created", 0)
     assert (await api.get(payment_id, "/timeline")).json == {"id": payment_id, "timeline": [], "complete": True}
     await process(harness)
     await tell(harness, "payment.authorized", "pay-3", 0, amount=100)
     shown = (await api.get(payment_id)).json
     assert (shown["id"], shown["status"], shown["authorized"], shown["version"]) == (payment_id, "authorized", 100, 2)
-    assert {**claimed, **{name: shown[name] for name in shown if name not in INTENT}} == shown
+    assert {**recorded, **{name: shown[name] for name in shown if name not in INTENT}} == shown
     moments = (await api.call("GET", shown["timeline"])).json["timeline"]
     assert [(moment["source"], moment["to_status"]) for moment in moments] == [
         ("intents/shop", "created"),
@@ -355,7 +355,7 @@ async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: A
     assert len(ledger) == 5
 
 
-async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_its_claim(
+async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_its_record(
     api: Api, harness: BatchHarness
 ) -> None:
     """It holds money until it is refused, then none; what was done is not taken back by an answer that is late."""
@@ -373,8 +373,8 @@ async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_it
         for state in states:
             reported = {"reason": "x"} if state == "refused" else {}
             await process_answers(harness, answer(payment_id, asked[-1], state, **reported))
-    claims = await harness.pool.fetch("select state from intent_claims where command = 'refund' order by created_at")
-    assert [row["state"] for row in claims] == ["refused", "done"]
+    records = await harness.pool.fetch("select state from intent_claims where command = 'refund' order by created_at")
+    assert [row["state"] for row in records] == ["refused", "done"]
     assert (await api.post(path, {"amount": 10})).slug == "state-forbids"
 
 
@@ -392,7 +392,7 @@ async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness
 
 
 async def test_two_refunds_that_do_not_fit_together_are_one(patient_api: Api, harness: BatchHarness) -> None:
-    """Neither has written its claim when the other looks: the table is held until both have come as far as they can."""
+    """Neither has written its record when the other looks: the table is held until both have come as far as that."""
     api = patient_api
     payment_id = (await api.create(provider_ref="pay-10")).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
@@ -475,7 +475,7 @@ async def test_connections_that_postgres_dropped_are_made_anew(api: Api, databas
     assert await harness.pool.fetchval("select count(*) from spool") == 2
 
 
-async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
+async def test_records_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
     api: Api, harness: BatchHarness, database: Any
 ) -> None:
     for number in range(3):
@@ -491,9 +491,9 @@ async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
     assert lease is not None
     bounds = IntentsSettings(clean_rows_max=2)
     async with harness.pool.acquire() as connection:
-        assert [await clean_claims(connection, lease, bounds) for _ in range(3)] == [2, 1, 0]
+        assert [await clean_idempotency_records(connection, lease, bounds) for _ in range(3)] == [2, 1, 0]
         await PostgresLeases(harness.pool).release(lease)
         with pytest.raises(LeaseLostError):
-            await clean_claims(connection, lease, bounds)
+            await clean_idempotency_records(connection, lease, bounds)
     left = await harness.fetch("select payment_id::text from intent_claims order by created_at")
     assert [row["payment_id"] for row in left] == [waiting.json["id"], fresh.json["id"]]

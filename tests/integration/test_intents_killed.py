@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-BEFORE = ("lock_name", "find_claim", "insert_claim", "insert_spool", "commit")
+BEFORE = ("lock_name", "find_idempotency_record", "insert_idempotency_record", "insert_spool", "commit")
 AFTER = ("committed", "answered")
 
 
@@ -91,7 +91,7 @@ async def test_a_refund_has_one_effect_wherever_the_ingress_dies(
     assert await harness.pool.fetchval("select count(*) from intent_claims where command = 'refund'") == 1
 
 
-async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(
+async def test_the_relay_publishes_an_intent_in_the_order_of_its_payment(
     stack: Any, database: Any, harness: BatchHarness
 ) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
@@ -118,7 +118,7 @@ async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: 
         async def cleaned() -> bool:
             return await promised(harness) == [kept]
 
-        await until(cleaned, "one claim is left")
+        await until(cleaned, "one record is left")
 
 
 @asynccontextmanager

@@ -220,7 +220,7 @@ async def found(api: Api, query: str) -> list[str]:
     return [payment["id"] for payment in reply.json["payments"]]
 
 
-async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, harness: BatchHarness) -> None:
+async def test_metadata_are_kept_and_shown_from_the_record_on(api: Api, harness: BatchHarness) -> None:
     noted = {"cart": [7, {"note": "é"}], "gift": None}
     mine = (await api.create(provider_ref="pay-noted", metadata=noted)).json["id"]
     bare = (await api.create()).json["id"]
@@ -237,7 +237,7 @@ async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(ap
     named = (await api.create(provider_ref="pay-f2", amount=1000)).json["id"]
     names = {f"id={mine}": mine, "reference=ORD-F": mine, "provider_ref=pay-f2": named}
     for query, payment in names.items():
-        assert await found(api, query) == [payment], "from the claim"
+        assert await found(api, query) == [payment], "from the record"
         assert await found(rival, query) == []
     await process(harness)
     attempt = webhook("payment.captured", "pay-f1", child="c1", amount=1000, reference="ORD-F")

@@ -91,7 +91,7 @@ async def insert(owner: asyncpg.Connection[Any], table: str, **row: Any) -> None
     await owner.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())
 
 
-async def claim(owner: asyncpg.Connection[Any], like: dict[str, Any] = CREATE, **changed: Any) -> uuid.UUID:
+async def request(owner: asyncpg.Connection[Any], like: dict[str, Any] = CREATE, **changed: Any) -> uuid.UUID:
     row = {"payment_id": uuid.uuid4(), "idempotency_key": uuid.uuid4()} | like | changed
     await insert(owner, "intent_claims", **row)
     return uuid.UUID(str(row["payment_id"]))
@@ -118,7 +118,7 @@ async def taken(owner: asyncpg.Connection[Any], *asked: Any) -> uuid.UUID | None
     return None if row is None else uuid.UUID(str(row["payment_id"]))
 
 
-async def test_a_reference_is_taken_by_whoever_claims_it_in_the_same_scope(owner: asyncpg.Connection[Any]) -> None:
+async def test_a_reference_is_taken_by_whoever_asks_for_it_in_the_same_scope(owner: asyncpg.Connection[Any]) -> None:
     anybody = (*ASKED[:3], "", *ASKED[4:])
     for changed, stands in [
         ({}, True),
@@ -131,19 +131,19 @@ async def test_a_reference_is_taken_by_whoever_claims_it_in_the_same_scope(owner
         ({"livemode": False}, False),
         ({"merchant_account": "m2"}, False),
     ]:
-        claimed = await claim(owner, **{"reference": "order 1"} | changed)
-        assert await taken(owner) == (claimed if stands else None), changed
+        recorded = await request(owner, **{"reference": "order 1"} | changed)
+        assert await taken(owner) == (recorded if stands else None), changed
         in_any = stands or "merchant_account" in changed
-        assert await taken(owner, *anybody) == (claimed if in_any else None), changed
+        assert await taken(owner, *anybody) == (recorded if in_any else None), changed
         await empty(owner)
     for status, captured, stands in [
         *((one, 0, False) for one in ("canceled", "expired", "failed")),
         *((one, 1, True) for one in ("canceled", "expired", "failed")),
         ("created", 0, True),
     ]:
-        claimed = await payment(owner, status=status, captured=captured)
-        await claim(owner, payment_id=claimed, reference="order 1")
-        assert await taken(owner) == (claimed if stands else None), (status, captured)
+        recorded = await payment(owner, status=status, captured=captured)
+        await request(owner, payment_id=recorded, reference="order 1")
+        assert await taken(owner) == (recorded if stands else None), (status, captured)
         await empty(owner)
 
 
@@ -156,8 +156,8 @@ async def test_an_id_of_the_provider_is_taken_by_the_client_itself_alone(owner: 
         ({"account": "other"}, False),
         ({"provider_ref": "pi_2"}, False),
     ]:
-        claimed = await claim(owner, **own | changed)
-        assert await taken(owner) == (claimed if stands else None), changed
+        recorded = await request(owner, **own | changed)
+        assert await taken(owner) == (recorded if stands else None), changed
         await empty(owner)
     for changed, stands in [
         ({}, True),
@@ -207,17 +207,17 @@ async def test_what_counts_as_asked_for(owner: asyncpg.Connection[Any]) -> None:
     one, other = await payment(owner), await payment(owner)
     asked = {"attempt_id": one, "payment_id": one}
     await command(owner, other, command_id="of another payment")
-    await claim(owner, REFUND, **asked, amount=1)
-    await claim(owner, REFUND, **asked, amount=2, state="accepted", created_at=NOW - HOUR / 2)
-    await claim(owner, REFUND, **asked, amount=3, event_id="of another payment", created_at=NOW - HOUR / 3)
+    await request(owner, REFUND, **asked, amount=1)
+    await request(owner, REFUND, **asked, amount=2, state="accepted", created_at=NOW - HOUR / 2)
+    await request(owner, REFUND, **asked, amount=3, event_id="of another payment", created_at=NOW - HOUR / 3)
     for changed in (
         {"payment_id": other},
         {"state": "refused"},
         {"created_at": NOW - 2 * HOUR},
         {"event_id": "taken on"},
     ):
-        await claim(owner, REFUND, **asked | {"amount": 50} | changed)
-    await claim(owner, CREATE, payment_id=one, amount=60)
+        await request(owner, REFUND, **asked | {"amount": 50} | changed)
+    await request(owner, CREATE, payment_id=one, amount=60)
     await command(owner, one, command_id="taken on", amount=4, asked_at=NOW - HOUR)
     await command(owner, one, amount=5, state="done", asked_at=NOW - 9 * HOUR, expires_at=NOW - 8 * HOUR)
     await command(owner, one, amount=6, state="accepted", asked_at=NOW - 8 * HOUR, expires_at=NOW - HOUR / 2)
@@ -257,17 +257,17 @@ async def test_commands_are_read_of_their_payments_in_their_order_and_over_where
     ]
 
 
-async def test_claims_go_after_their_time_unless_they_are_all_that_is_known(
+async def test_records_go_after_their_time_unless_they_are_all_that_is_known(
     owner: asyncpg.Connection[Any], database: Database
 ) -> None:
     old = {"created_at": NOW - 9 * DAY}
     known = await payment(owner)
-    await claim(owner, CREATE, **old, payment_id=known, expires_at=NOW - 2 * HOUR, event_id="first")
-    await claim(owner, REFUND, **old, expires_at=NOW - 3 * HOUR, event_id="oldest")
-    await claim(owner, REFUND, **old, expires_at=NOW - HOUR, event_id="last")
-    await claim(owner, REFUND, **old, expires_at=NOW + HOUR, event_id="stands")
-    await claim(owner, CREATE, **old, expires_at=NOW - 4 * HOUR, event_id="all that is known")
-    sql, other = statement("producers", "delete_claims"), await asyncpg.connect(database.owner_dsn)
+    await request(owner, CREATE, **old, payment_id=known, expires_at=NOW - 2 * HOUR, event_id="first")
+    await request(owner, REFUND, **old, expires_at=NOW - 3 * HOUR, event_id="oldest")
+    await request(owner, REFUND, **old, expires_at=NOW - HOUR, event_id="last")
+    await request(owner, REFUND, **old, expires_at=NOW + HOUR, event_id="stands")
+    await request(owner, CREATE, **old, expires_at=NOW - 4 * HOUR, event_id="all that is known")
+    sql, other = statement("producers", "delete_idempotency_records"), await asyncpg.connect(database.owner_dsn)
 
     async def left() -> set[str]:
         return {row["event_id"] for row in await owner.fetch("select event_id from intent_claims")}
@@ -323,35 +323,35 @@ async def test_a_clients_own_payments_are_found_by_any_of_their_names(owner: asy
     for kind, ref, one in (("payment", "pi_1", attempt), ("reference", "pi_2", newer), ("charge", "ch_1", rivals)):
         await insert(owner, "payment_refs", kind=kind, ref=ref, payment_id=one, **PLACE)
     await insert(owner, "payment_refs", kind="payment", ref="pi_nobody", payment_id=None, **PLACE)
-    claimed = await claim(owner, client="shop", provider_ref="pi_9", reference="order 9")
-    await claim(owner, client="shop", payment_id=newer, provider_ref="pi_8", reference="order 9")
-    await claim(owner, client="rival", provider_ref="pi_9", reference="order 9")
+    recorded = await request(owner, client="shop", provider_ref="pi_9", reference="order 9")
+    await request(owner, client="shop", payment_id=newer, provider_ref="pi_8", reference="order 9")
+    await request(owner, client="rival", provider_ref="pi_9", reference="order 9")
     assert [await found(by_id=one) for one in (last, merged, attempt, rivals)] == [[last], [last], [last], []]
     assert [await found(ref=one) for one in ("pi_1", "pi_2", "ch_1", "pi_nobody")] == [[last], [], [], []]
     assert await found(reference="order 1") == [last, newer], "the oldest first"
     assert await found(reference="order 1", rows=1) == [last]
-    assert [await found(by_id=claimed), await found(ref="pi_9"), await found(reference="order 9")] == [[claimed]] * 3
+    assert [await found(by_id=recorded), await found(ref="pi_9"), await found(reference="order 9")] == [[recorded]] * 3
     assert await found(ref="pi_8") == [], "what is in the ledger is found there"
 
 
-async def test_a_claim_that_has_expired_stands_for_as_long_as_it_is_there(owner: asyncpg.Connection[Any]) -> None:
+async def test_a_record_that_has_expired_stands_for_as_long_as_it_is_there(owner: asyncpg.Connection[Any]) -> None:
     """Its time says when it may be deleted: one that answered no more would refuse its key for good."""
     old = {"client": "shop", "created_at": NOW - 9 * DAY, "expires_at": NOW - 8 * DAY}
     key, answer = uuid.uuid4(), b'{"id":"1"}'
     names = {"provider_ref": "pi_1", "reference": "order 1"}
-    claimed = await claim(owner, **old, idempotency_key=key, answer=answer, **names)
-    found = await owner.fetchrow(statement("producers", "find_claim"), "shop", key)
+    recorded = await request(owner, **old, idempotency_key=key, answer=answer, **names)
+    found = await owner.fetchrow(statement("producers", "find_idempotency_record"), "shop", key)
     assert found is not None
-    assert (found["payment_id"], found["answer"]) == (claimed, answer)
-    assert await owner.fetchrow(statement("producers", "find_claim"), "rival", key) is None
-    assert await taken(owner) == claimed
-    assert await taken(owner, "rival", *ASKED[1:]) == claimed, "by its reference"
-    assert await taken(owner, *ASKED[:-1], "order 2") == claimed, "by the provider's id"
-    view = await owner.fetchrow(statement("producers", "read_claimed"), claimed, "shop")
+    assert (found["payment_id"], found["answer"]) == (recorded, answer)
+    assert await owner.fetchrow(statement("producers", "find_idempotency_record"), "rival", key) is None
+    assert await taken(owner) == recorded
+    assert await taken(owner, "rival", *ASKED[1:]) == recorded, "by its reference"
+    assert await taken(owner, *ASKED[:-1], "order 2") == recorded, "by the provider's id"
+    view = await owner.fetchrow(statement("producers", "read_recorded_view"), recorded, "shop")
     assert view is not None
-    assert view["id"] == claimed
-    for name in ((claimed, None, None), (None, "pi_1", None), (None, None, "order 1")):
+    assert view["id"] == recorded
+    for name in ((recorded, None, None), (None, "pi_1", None), (None, None, "order 1")):
         own = await owner.fetch(statement("producers", "find_own_payments"), "shop", *name, 9)
-        assert [row["id"] for row in own] == [claimed], name
-    await claim(owner, REFUND, **old, payment_id=claimed)
-    assert len(await owner.fetch(statement("producers", "read_asked"), claimed, 10 * 86_400.0, 3600.0)) == 1
+        assert [row["id"] for row in own] == [recorded], name
+    await request(owner, REFUND, **old, payment_id=recorded)
+    assert len(await owner.fetch(statement("producers", "read_asked"), recorded, 10 * 86_400.0, 3600.0)) == 1

@@ -172,7 +172,7 @@ PASSING = (
             "select from sms_transactions where status = 'queued'"),
     Passing("consumer.dispatcher", "queue_debits", ("p", "", 1, 1, 9), "debits",
             "select from debits where asked_at is null"),
-    Passing("producers", "delete_claims", (9,), "intent_claims", "select from intent_claims"),
+    Passing("producers", "delete_idempotency_records", (9,), "intent_claims", "select from intent_claims"),
     Passing("ops", "remove_letters", (NOW, 9), "dead_letters where status <> 'open'",
             "select from dead_letters where status <> 'open'"),
     Passing("ops", "remove_messages", (NOW, 9), "sms_transactions where status = 'delivered'",

@@ -171,7 +171,7 @@ UNIQUE = {
     ),
     "intent_claims_provider_ref": (
         again("intent_claims", f'{{"idempotency_key": "{uuid.UUID(int=9)}", "payment_id": "{Q}"}}')
-        + " where command = 'create'", "a client claims a provider's id once",
+        + " where command = 'create'", "a client asks for a provider's id once",
     ),
     "commands_payment_id_command_id_key": (again("commands"), "a command is carried out once"),
     "operators_name_key": ("update operators set name = 'x'", "a name is one person"),

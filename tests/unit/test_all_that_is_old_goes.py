@@ -81,8 +81,8 @@ async def test_rows_of_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (renewed, released) == ([3, 2, 1], [0])
 
 
-@pytest.mark.parametrize("full", ["claims", "commands"])
-async def test_claims_and_commands_are_cleaned_without_a_pause_while_a_step_is_full(
+@pytest.mark.parametrize("full", ["records", "commands"])
+async def test_records_and_commands_are_cleaned_without_a_pause_while_a_step_is_full(
     full: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bounds, ending, pauses, rounds = IntentsSettings(), asyncio.Event(), [], []
@@ -103,7 +103,7 @@ async def test_claims_and_commands_are_cleaned_without_a_pause_while_a_step_is_f
         pauses.append(rounds.count(full))
         event.set()
 
-    monkeypatch.setattr(relay_cleaning, "clean_claims", cleaned("claims"))
+    monkeypatch.setattr(relay_cleaning, "clean_idempotency_records", cleaned("records"))
     monkeypatch.setattr(relay_cleaning, "clean_commands", cleaned("commands"))
     monkeypatch.setattr(relay_cleaning, "wait_for_event", wait)
     async with asyncio.timeout(5):

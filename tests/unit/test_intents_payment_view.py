@@ -20,7 +20,7 @@ from schemas.payment import Status
 pytestmark = pytest.mark.unit
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
-CLAIMED = PaymentView(
+RECORDED = PaymentView(
     id=UUID(int=1),
     provider="stripe",
     account="",
@@ -43,7 +43,7 @@ CLAIMED = PaymentView(
     refunds_pending=0,
     record_key="order-1",
 )
-AUTHORIZED = replace(CLAIMED, status="authorized", authorized=100)
+AUTHORIZED = replace(RECORDED, status="authorized", authorized=100)
 CAPTURED = replace(AUTHORIZED, status="captured", captured=100, captures_seen=100)
 CANCELED = Request("cancel", None, None)
 

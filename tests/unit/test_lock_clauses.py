@@ -106,7 +106,7 @@ LOCKS: dict[str, tuple[Lock, ...]] = {
     "producers/sql/read_redrive_next": (
         Lock("order by d.id for no key update of d", "a letter that is discarded meanwhile is published"),
     ),
-    "producers/sql/delete_claims": (
+    "producers/sql/delete_idempotency_records": (
         Lock("order by expires_at for update skip locked", "cleaning waits for a request, and the request for it"),
     ),
     "ops/sql/lock_chains": (

@@ -40,7 +40,7 @@ ANY = {
     "consumer/dispatcher/sql/queue_stale": AGAIN,
     "consumer/dispatcher/sql/take_recall_order": COUNT,
     "consumer/dispatcher/sql/trim_recalled": AGAIN,
-    "producers/sql/delete_claims": AGAIN,
+    "producers/sql/delete_idempotency_records": AGAIN,
     "producers/sql/delete_commands": AGAIN,
     "producers/sql/queue_hint": COUNT,
     "producers/sql/read_changes": "a payment's id is one row",

@@ -52,8 +52,8 @@ def of_declined(declined: Declined, retry_after_seconds: int) -> Answer:
     return Answer(problem.status, body, problems.MEDIA_TYPE, headers)
 
 
-def of_claim(payment_id: UUID, body: bytes, *, replayed: bool) -> Answer:
-    """Return the answer that a claim holds."""
+def of_stored(payment_id: UUID, body: bytes, *, replayed: bool) -> Answer:
+    """Return the answer that an idempotency record holds."""
     location = (b"location", path_of(payment_id).encode())
     return Answer(202, body, headers=(location, REPLAYED) if replayed else (location,))
 

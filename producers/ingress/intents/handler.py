@@ -11,9 +11,9 @@ from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
 from producers.ingress.intents import keys, naming, orders, routes
-from producers.ingress.intents.answers import CHALLENGE, Declined, of_claim, of_declined, of_model, of_refusal
-from producers.ingress.intents.claims import UNKNOWN
+from producers.ingress.intents.answers import CHALLENGE, Declined, of_declined, of_model, of_refusal, of_stored
 from producers.ingress.intents.clients import Clients
+from producers.ingress.intents.idempotency import UNKNOWN
 from producers.ingress.intents.queued import Asking
 from producers.ingress.intents.routes import IntentPath, ReadAction, path_of
 from producers.ingress.publishing.publisher import Durability
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from producers.ingress.access_log import AccessLine
-    from producers.ingress.intents.claims import Claims
+    from producers.ingress.intents.idempotency import IdempotencyRecords
     from producers.ingress.intents.orders import Ordered
     from producers.ingress.intents.payment_view import PaymentView
     from producers.ingress.rate_limits import RateLimits
@@ -50,9 +50,9 @@ NOT_JSON: Final = Declined(problems.UNSUPPORTED_MEDIA_TYPE, headers=((b"accept",
 class Intents:
     """The intents API: an ASGI application for every path at and under /payment-intents, and /payments."""
 
-    def __init__(self, settings: Settings, claims: Claims, clock: Clock, rates: RateLimits) -> None:
+    def __init__(self, settings: Settings, records: IdempotencyRecords, clock: Clock, rates: RateLimits) -> None:
         ingress, self._bounds = settings.ingress, settings.intents
-        self._claims = claims
+        self._records = records
         self._rates = rates
         self._clock = clock
         self._clients = Clients(settings.api_keys)
@@ -120,26 +120,26 @@ class Intents:
         name = naming.parse(query)
         if isinstance(name, Declined):
             return name
-        found, most = await self._claims.find_named(client, name), self._bounds.payments_found_max
+        found, most = await self._records.find_named(client, name), self._bounds.payments_found_max
         return of_model(Found(payments=list(map(shown, found[:most])), complete=len(found) <= most))
 
     async def _show(self, client: str, path: IntentPath) -> Answer | Declined:
         """Show the client's payment, or its timeline."""
         if path.payment_id is None:
             return UNKNOWN
-        view = await self._claims.find(client, path.payment_id)
+        view = await self._records.find(client, path.payment_id)
         if view is None:
             return UNKNOWN
         if path.action is ReadAction.PAYMENT:
             return of_model(shown(view))
-        moments = await self._claims.moments(view.id)
+        moments = await self._records.moments(view.id)
         most = self._bounds.timeline_rows_max
         return of_model(Timeline(id=view.id, timeline=moments[:most], complete=len(moments) <= most))
 
     async def _take(  # noqa: PLR0913, PLR0917 - the request's parts, once
         self, client: str, path: IntentPath, command: Command, headers: Headers, reader: BodyReader, line: AccessLine
     ) -> Answer | Declined:
-        """Take a command: its head, its body, a place in the window, and then the claim."""
+        """Take a command: its head, its body, a place in the window, and then the transaction."""
         if command is not Command.CREATE and path.payment_id is None:
             return UNKNOWN
         key = keys.parse(headers.get("idempotency-key", ()))
@@ -158,7 +158,7 @@ class Intents:
             return ordered
         line.provider = ordered.body.provider if isinstance(ordered.body, Intent) else None
         asking = Asking(client, key, self._clock.now(), telemetry.outgoing(first(headers, "traceparent")))
-        return await self._claim(asking, ordered, line)
+        return await self._answer_once(asking, ordered, line)
 
     def _in_scope(self, client: str, ordered: Ordered) -> Ordered | Declined:
         """Check and fill in what an intent names; a command names nothing but the payment."""
@@ -167,18 +167,18 @@ class Intents:
         intent = orders.need_endpoint(ordered.body, client, self._scopes)
         return intent if isinstance(intent, Declined) else replace(ordered, body=intent)
 
-    async def _claim(self, asking: Asking, ordered: Ordered, line: AccessLine) -> Answer | Declined:
+    async def _answer_once(self, asking: Asking, ordered: Ordered, line: AccessLine) -> Answer | Declined:
         if not await self._in_flight.enter():
             return FULL
         try:
-            claimed = await self._claims.make(asking, ordered)
+            stored = await self._records.make(asking, ordered)
         finally:
             self._in_flight.leave()
-        if isinstance(claimed, Declined):
-            return claimed
-        line.outcome, line.events = ("replayed", 0) if claimed.replayed else ("accepted", 1)
+        if isinstance(stored, Declined):
+            return stored
+        line.outcome, line.events = ("replayed", 0) if stored.replayed else ("accepted", 1)
         line.durability = Durability.SPOOL
-        return of_claim(claimed.payment_id, claimed.answer, replayed=claimed.replayed)
+        return of_stored(stored.payment_id, stored.answer, replayed=stored.replayed)
 
 
 def shown(view: PaymentView) -> PaymentAnswer:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentView(Balance):
-    """A payment as the ledger has it, or as it was claimed.
+    """A payment as the ledger has it, or as its intent was recorded.
 
     `metadata` is JSON, or None; `commands` is a JSON array of `schemas.intent_answers.CommandShown`; `attempts` is one
     of those that the intent has adopted: balances, each with its `provider_ref`.

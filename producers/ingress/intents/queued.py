@@ -30,7 +30,7 @@ class Asking:
 def record_of(  # noqa: PLR0913 - the parts of one record
     asking: Asking, command: Command, payment_id: UUID, body: dict[str, Any], *, event_id: str, key: str, topic: str
 ) -> Outgoing:
-    """Return the record. `event_id` belongs to the claim, which is made once: so does the event."""
+    """Return the record. `event_id` belongs to the idempotency record, which is made once: so does the event."""
     record = IntentRecord(id=payment_id, client=asking.client, command=command, body=body)
     attributes = Attributes(
         source=f"intents/{asking.client}",

@@ -10,8 +10,8 @@ from starlette.routing import Route
 import providers
 from producers.ingress.access_log import line_of
 from producers.ingress.answers import Answer, of_problem, send_answer
-from producers.ingress.intents.claims import Claims
 from producers.ingress.intents.handler import Intents
+from producers.ingress.intents.idempotency import IdempotencyRecords
 from producers.ingress.intents.routes import PAYMENTS, PREFIX
 from producers.ingress.routes import has_secret
 from runtime.settings.scopes import scopes_of
@@ -58,8 +58,8 @@ class Document:
 def intents_routes(settings: Settings, transactions: Transactions, clock: Clock, rates: RateLimits) -> list[Route]:
     """Return the routes; raises SettingsError for API keys that can't be."""
     configured = {provider for provider, _ in scopes_of(settings).configured()}
-    claims = Claims(transactions, settings.intents, settings.kafka.topics.intents.name)
-    intents = Intents(settings, claims, clock, rates)
+    records = IdempotencyRecords(transactions, settings.intents, settings.kafka.topics.intents.name)
+    intents = Intents(settings, records, clock, rates)
     return [
         Route(PREFIX, intents),
         Route(PREFIX + "/{rest:path}", intents),

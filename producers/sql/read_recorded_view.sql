@@ -1,4 +1,4 @@
--- $1 payment id, $2 client: a payment that is claimed and not in the ledger yet, in the form of read_payment_view.sql.
+-- $1 payment id, $2 client: a payment that is recorded and not in the ledger yet, in the form of read_payment_view.sql.
 select
     payment_id as id, provider, account, provider_ref, reference, 'created' as status, 'none' as refund_status,
     'none' as dispute_status, currency, amount, 0::bigint as authorized, 0::bigint as captured, 0::bigint as refunded,
@@ -13,9 +13,9 @@ select
                 select
                     event_id as id, command, amount, coalesce(state, 'asked') as state, refusal as reason, attempt_id,
                     created_at as asked_at, null::timestamptz as expires_at
-                from intent_claims as claim
-                where claim.payment_id = $1 and claim.client = $2 and claim.command <> 'create'
-                order by claim.created_at desc, id desc
+                from intent_claims as request
+                where request.payment_id = $1 and request.client = $2 and request.command <> 'create'
+                order by request.created_at desc, id desc
                 limit 50
             ) as one
         )::text, '[]'

@@ -1,7 +1,7 @@
-"""Claims: what a client asks for, its answer and its event, all in one transaction or not at all.
+"""Idempotency records: what a client asks for, its answer and its event, all in one transaction or not at all.
 
 A transaction holds the Idempotency-Key's name first and then the payment's, as advisory locks: they end with it, also
-when the process is killed, so no request is ever left in flight. A claim can only be seen whole, with its answer.
+when the process is killed, so no request is ever left in flight. A record can only be seen whole, with its answer.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ UNKNOWN: Final = Declined(problems.UNKNOWN_INTENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A claim with the body of its answer; `replayed` tells that it stood already."""
+class StoredAnswer:
+    """The answer that a record holds, as bytes; `replayed` tells that it stood already."""
 
     payment_id: UUID
     answer: bytes
     replayed: bool = False
 
 
-class Claims:
+class IdempotencyRecords:
     """What clients asked for, in Postgres, on its way to the topic. Methods raise UnavailableError while it is away."""
 
     def __init__(self, transactions: Transactions, bounds: IntentsSettings, topic: str) -> None:
@@ -54,21 +54,21 @@ class Claims:
         self._topic = topic
         self._bounds = bounds
 
-    async def make(self, asking: Asking, ordered: Ordered) -> Claimed | Declined:
-        """Claim, answer and queue; the same request again gets the same answer.
+    async def make(self, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
+        """Record, answer and queue; the same request again gets the same answer.
 
-        A name that another payment took while this one was being claimed is looked up again, once.
+        A name that another payment took while this one was being stored is looked up again, once.
         """
         try:
             try:
-                return await self._transactions.run(lambda connection: self._claim(connection, asking, ordered))
+                return await self._transactions.run(lambda connection: self._answer(connection, asking, ordered))
             except asyncpg.UniqueViolationError:
-                return await self._transactions.run(lambda connection: self._claim(connection, asking, ordered))
+                return await self._transactions.run(lambda connection: self._answer(connection, asking, ordered))
         except (asyncpg.UniqueViolationError, asyncpg.LockNotAvailableError):
             return IN_PROGRESS
 
     async def find(self, client: str, payment_id: UUID) -> PaymentView | None:
-        """Return the client's payment from the ledger, or from its claim until it is there."""
+        """Return the client's payment from the ledger, or from its record until it is there."""
         return await self._transactions.run(lambda connection: self._view(connection, client, payment_id))
 
     async def find_named(self, client: str, name: PaymentName) -> list[PaymentView]:
@@ -84,20 +84,21 @@ class Claims:
         )
         return [Moment(**row) for row in rows]
 
-    async def _claim(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
+    async def _answer(self, connection: Connection, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
+        # Processes of an older release take the same lock, so that its name stays.
         await _lock(connection, f"intent-claim:{asking.client}:{asking.idempotency_key}")
         key = (asking.client, asking.idempotency_key)
-        found = await connection.fetchrow(statement("producers", "find_claim"), *key)
+        found = await connection.fetchrow(statement("producers", "find_idempotency_record"), *key)
         if found is not None:
             same = found["fingerprint"] == ordered.fingerprint
-            return Claimed(found["payment_id"], found["answer"], replayed=True) if same else MISMATCH
+            return StoredAnswer(found["payment_id"], found["answer"], replayed=True) if same else MISMATCH
         if isinstance(ordered.body, Intent):
             return await self._create(connection, asking, ordered, ordered.body)
         return await self._command(connection, asking, ordered)
 
     async def _create(
         self, connection: Connection, asking: Asking, ordered: Ordered, intent: Intent
-    ) -> Claimed | Declined:
+    ) -> StoredAnswer | Declined:
         if taken := await self._taken(connection, asking.client, intent):
             return taken
         payment_id = new_payment_id(int(asking.received_at * 1000))
@@ -109,9 +110,9 @@ class Claims:
         scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
         noted = msgspec.json.encode(intent.metadata).decode() if intent.metadata else None
         columns = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted, None)
-        claimed = Claimed(payment_id, body_of(answer))
-        await self._write(connection, asking, ordered, claimed, record, columns)
-        return claimed
+        stored = StoredAnswer(payment_id, body_of(answer))
+        await self._write(connection, asking, ordered, stored, record, columns)
+        return stored
 
     async def _taken(self, connection: Connection, client: str, intent: Intent) -> Declined | None:
         """Refuse a name that a promise holds; whose the promise is, only its own client learns.
@@ -128,7 +129,7 @@ class Claims:
         own = taken["client"] == client
         return Declined(problems.REFERENCE_TAKEN, members={"payment_id": str(taken["payment_id"])} if own else {})
 
-    async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
+    async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
         assert ordered.payment_id is not None
         await _lock(connection, f"intent-payment:{ordered.payment_id}")
         view = await self._view(connection, asking.client, ordered.payment_id)
@@ -146,7 +147,7 @@ class Claims:
 
     async def _ask(
         self, connection: Connection, asking: Asking, ordered: Ordered, view: PaymentView, bound: Bound
-    ) -> Claimed:
+    ) -> StoredAnswer:
         amount = bound.amount
         answer = Asked(
             id=view.id,
@@ -161,16 +162,16 @@ class Claims:
         event_id = str(new_payment_id(int(asking.received_at * 1000)))
         place = {"key": view.record_key, "topic": self._topic}
         record = record_of(asking, ordered.command, view.id, body, event_id=event_id, **place)
-        claimed = Claimed(view.id, body_of(answer))
+        stored = StoredAnswer(view.id, body_of(answer))
         figures = (*(None,) * 7, amount, bound.attempt.seen(ordered.command), None, bound.attempt.id)
-        await self._write(connection, asking, ordered, claimed, record, figures)
-        return claimed
+        await self._write(connection, asking, ordered, stored, record, figures)
+        return stored
 
     async def _view(self, connection: Connection, client: str, payment_id: UUID) -> PaymentView | None:
         grace = self._bounds.command_grace_seconds
         row = await connection.fetchrow(statement("producers", "read_payment_view"), payment_id, client, grace)
         if row is None:
-            row = await connection.fetchrow(statement("producers", "read_claimed"), payment_id, client)
+            row = await connection.fetchrow(statement("producers", "read_recorded_view"), payment_id, client)
         return None if row is None else PaymentView(**row)
 
     async def _find_named(self, connection: Connection, client: str, name: PaymentName) -> list[PaymentView]:
@@ -184,24 +185,24 @@ class Claims:
         connection: Connection,
         asking: Asking,
         ordered: Ordered,
-        claimed: Claimed,
+        stored: StoredAnswer,
         record: Outgoing,
         columns: tuple[Any, ...],
     ) -> None:
-        """Write the claim and its event beside each other. `columns` are the columns that depend on the command."""
+        """Write the record and its event beside each other. `columns` are the columns that depend on the command."""
         headers = dict(record.headers)
         await connection.execute(
-            statement("producers", "insert_claim"),
+            statement("producers", "insert_idempotency_record"),
             asking.client,
             asking.idempotency_key,
             ordered.fingerprint,
             ordered.command.value,
-            claimed.payment_id,
+            stored.payment_id,
             (headers["ce_id"] or b"").decode(),
             record.key.decode(),
             *columns,
             self._bounds.kept_seconds,
-            claimed.answer,
+            stored.answer,
         )
         await connection.execute(
             statement("producers", "insert_spool"),
