@@ -24,7 +24,7 @@ class _Answer(BaseModel):
 
 
 class Accepted(_Answer):
-    """A payment was claimed under `id`; its events are on their way."""
+    """A payment was promised under `id`; its events are on their way."""
 
     id: UUID
     status: Status
@@ -82,7 +82,7 @@ class AttemptShown(_Answer):
 
 
 class PaymentAnswer(_Answer):
-    """A payment as it stands. `version` is 0 until the claim is in the ledger; `timeline` leads to its events.
+    """A payment as it stands. `version` is 0 until the intent is in the ledger; `timeline` leads to its events.
 
     `livemode` false is test money; `flags` say what of it does not add up; `metadata` is what the client noted.
     `commands` are the newest that it asked for, oldest first; `attempts` those that an intent has adopted.

@@ -205,8 +205,8 @@ def _webhook(operation: str, proofs: Mapping[str, Proof]) -> Json:
 def _create() -> Json:
     return {
         "operationId": "createIntent",
-        "summary": "Claim a payment",
-        "description": "202 once the claim and its event are durable. The same key and body get the same bytes again.",
+        "summary": "Create a payment intent",
+        "description": "202 once the intent and its event are durable. The same key and body get the same bytes again.",
         "security": [{"apiKey": []}],
         "parameters": [_parameter("IdempotencyKey")],
         "requestBody": _body(Intent, required=True),

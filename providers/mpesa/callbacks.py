@@ -4,7 +4,7 @@ Sources: Safaricom's Daraja documentation and public samples of its callbacks. N
 
 Proven: that the caller knows the URL. `/webhooks/mpesa[/{account}]/{secret}`; the secret is compared as it stands in
 the path, with case, dots not resolved and percent signs not decoded; a query is no place for it. Whoever knows the
-path can claim any amount, so the outcome is read again at the API. Since nothing vouches for the body, one that
+path can report any amount, so the outcome is read again at the API. Since nothing vouches for the body, one that
 names nothing to read again, or no result code, is refused.
 
 Identity, by shape: an STK callback's `CheckoutRequestID` is event id and reference; a result's `ConversationID` and

@@ -1,6 +1,6 @@
-"""What M-Pesa's callbacks claim.
+"""What M-Pesa's callbacks report.
 
-What the body claims, for a reader that has reason to trust it; the facts of a hint are dropped. A payment is
+What the body says, for a reader that has reason to trust it; the facts of a hint are dropped. A payment is
 an STK push or a C2B confirmation, in Kenyan shillings. Money taken is keyed by the M-Pesa receipt, by which a reversal
 names it. A result code other than 0 is a try that failed (1019: expired), which a success that follows outranks. Of a
 reversal such a code says nothing: Safaricom's own sample of one has the code 21 and the words of a success. A
@@ -26,7 +26,7 @@ _CONFIRMATIONS: Final = frozenset({"Pay Bill", "Buy Goods", "CustomerPayBillOnli
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
-    """Return what a callback claims; results of other requests than a reversal say nothing."""
+    """Return what a callback reports; results of other requests than a reversal say nothing."""
     callback = read_event(body)
     if kind == "stkCallback":
         return stk_meaning(need_object(value_at(callback, "Body", "stkCallback"), "Body.stkCallback"))

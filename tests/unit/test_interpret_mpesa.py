@@ -1,4 +1,4 @@
-"""What M-Pesa's callbacks claim, as facts; the consumer drops the facts of hints."""
+"""What M-Pesa's callbacks report, as facts; the consumer drops the facts of hints."""
 
 from __future__ import annotations
 
