@@ -36,12 +36,12 @@ class IntentTerms(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True):
     """A payment under an intent's reference, as far as adoption looks at it.
 
-    `name` is the provider's id. `asked` is what it asked to begin with, None where that is unknown; `held` what it
-    holds by now, minor units. `place` is its place in the order: with money captured, with money held, the rest.
+    `provider_ref` is the provider's id. `asked` is what it asked to begin with, None where that is unknown; `held` what
+    it holds by now, minor units. `place` is its place in the order: with money captured, with money held, the rest.
     """
 
     id: UUID
-    name: str
+    provider_ref: str
     currency: str | None
     merchant_account: str
     asked: int | None
@@ -51,7 +51,7 @@ class Attempt(msgspec.Struct, frozen=True):
     @property
     def order(self) -> tuple[int, bytes, str, UUID]:
         """The order in which attempts are looked at."""
-        return self.place, self.name.encode(errors="surrogatepass"), self.merchant_account, self.id
+        return self.place, self.provider_ref.encode(errors="surrogatepass"), self.merchant_account, self.id
 
 
 class Adoption(msgspec.Struct, frozen=True):
@@ -72,8 +72,8 @@ def attempt_of(payment: Payment) -> Attempt:
     else:
         holds = held(payment.facts) if shown.authorized else 0
         place = 1 if holds else 2
-    name = payment.provider_ref or ""
-    return Attempt(payment.id, name, payment.currency, payment.merchant_account, asked(payment.facts), holds, place)
+    ref = payment.provider_ref or ""
+    return Attempt(payment.id, ref, payment.currency, payment.merchant_account, asked(payment.facts), holds, place)
 
 
 def adopt(wanted: IntentTerms, attempts: Iterable[Attempt]) -> Adoption:

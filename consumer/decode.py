@@ -79,14 +79,14 @@ class DecodingTerms(msgspec.Struct, frozen=True):
 
     `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs.
     `has_several_merchants(provider, account)` tells whether the endpoint is set to take several merchants' events.
-    `may_name(client, provider, account)` tells whether a client's intent may name that account. `sources` are the
+    `may_own(client, provider, account)` tells whether a client's intent may name that account. `sources` are the
     services whose events count; None stands for any. `executors` are those who may answer commands, and for which
     accounts; None stands for any. What a record is follows from which of the `topics` it came from.
     """
 
     is_live: Callable[[str, str], bool] = _always
     has_several_merchants: Callable[[str, str], bool] = _never
-    may_name: Callable[[str, str, str], bool] = _always
+    may_own: Callable[[str, str, str], bool] = _always
     sources: frozenset[str] | None = None
     executors: Mapping[str, frozenset[str]] | None = None
     topics: Topics = DEFAULT
@@ -103,7 +103,7 @@ def endpoints_of(scopes: Scopes, topics: Topics) -> DecodingTerms:
     return DecodingTerms(
         is_live=lambda provider, account: scopes.terms(provider, account).livemode,
         has_several_merchants=lambda provider, account: len(scopes.terms(provider, account).merchant_accounts) > 1,
-        may_name=scopes.may_own,
+        may_own=scopes.may_own,
         sources=scopes.sources,
         executors=scopes.executors,
         topics=topics,
@@ -241,7 +241,7 @@ def _decode_intent(record: Record, endpoints: DecodingTerms) -> Event:
         meaning = Meaning(refs=refs, amount=asked.amount, asker=sent.client, asked=asked)
         content = intents.content_of(sent, order, event_id)
         return Event(record, source, event_id, kind, "ratchet", "", meaning, content, traceparent=trace)
-    if not endpoints.may_name(sent.client, order.provider, order.account):
+    if not endpoints.may_own(sent.client, order.provider, order.account):
         place = source_of(order.provider, order.account)
         raise UninterpretableError(Reason.CONFLICT, f"client {sent.client} may not name payments of {place}")
     live = endpoints.is_live(order.provider, order.account) if order.livemode is None else order.livemode

@@ -1,6 +1,6 @@
 """An intent and its attempts: the payments under a merchant's own reference that an intent has promised. Pure.
 
-Each attempt keeps its row, its names and its facts, and points to the intent that has adopted it; the intent's row
+Each attempt keeps its row, its references and its facts, and points to the intent that has adopted it; the intent's row
 shows what its own facts and theirs come to. `consumer.adoption` says which attempts are adopted; this carries it out on
 what a batch knows, once, after its events.
 """
@@ -101,7 +101,7 @@ class Grouping:
         newest = max((member.promise or 0 for member in group.values()), default=0)
         member = Member(newest + 1, ownership.groups)
         group[payment.id] = self._plan.members[key, payment.id] = member
-        self._known.names[key] = self._plan.bindings[key] = payment.id
+        self._known.refs[key] = self._plan.bindings[key] = payment.id
 
     def merge(self, other: Payment, survivor: Payment) -> None:
         """Hand the groups of a payment over to the one that it turned out to be."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Needs:
     """What is to be read, and locked where that is done.
 
-    `keys` are the names and references that the `events` carry, `promised` the references that their intents promise,
+    `keys` are the references that the `events` carry, `promised` those that their intents promise,
     `gathered` the orders that they prove to be one payment each;
     `more_keys` and `payments` are what else it turned out to take. `parked` are parked events to wake, or to bury where
     `dead` is given; `orphans` are dead letters to apply. `waiting` asks for all parked events that may be woken.
@@ -67,7 +67,7 @@ class GrewError(Exception):
 
     def __init__(self, keys: Iterable[RefKey] = (), payments: Iterable[UUID] = ()) -> None:
         self.keys, self.payments = set(keys), set(payments)
-        super().__init__(f"{len(self.keys)} names and {len(self.payments)} payments are missing")
+        super().__init__(f"{len(self.keys)} references and {len(self.payments)} payments are missing")
 
 
 class LedgerReader(Protocol):

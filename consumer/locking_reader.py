@@ -1,8 +1,8 @@
-"""The reader of a batch: all that it needs is locked in one sorted set, names before payments; then it is read.
+"""The reader of a batch: all that it needs is locked in one sorted set, references before payments; then it is read.
 
-Names are locked before anything is read, so an event that parks and one that brings its payment never miss each other.
-Nothing is locked later: where something turns out to be missing, the transaction begins anew with more. So batches
-don't deadlock. Only then is it read what is in the ledger already.
+References are locked before anything is read, so an event that parks and one that brings its payment never miss each
+other. Nothing is locked later: where something turns out to be missing, the transaction begins anew with more. So
+batches don't deadlock. Only then is it read what is in the ledger already.
 """
 
 from __future__ import annotations
@@ -77,26 +77,26 @@ class LockingReader:
         self._phases.mark("read")
         return known
 
-    async def _lock(self, known: Known, names: Sequence[RefKey], needs: Needs) -> str | None:
-        """Lock names, which are sorted, and all that they need; read the groups of the payments that are held.
+    async def _lock(self, known: Known, refs: Sequence[RefKey], needs: Needs) -> str | None:
+        """Lock references, which are sorted, and all that they need; read the groups of the payments that are held.
 
         Return the snapshot in which the groups were looked up, None where that was not done for each payment.
         """
-        promised = plain_array([key in needs.promised for key in names])
+        promised = plain_array([key in needs.promised for key in refs])
         locked, *held = await self._connection.fetch(
-            _sql("lock_refs"), *rows.ref_arrays(names), promised, plain_array(sorted(needs.payments)), self._group_max
+            _sql("lock_refs"), *rows.ref_arrays(refs), promised, plain_array(sorted(needs.payments)), self._group_max
         )
         known.xid = locked["xid"]
-        known.names = dict.fromkeys(names)
+        known.refs = dict.fromkeys(refs)
         for place, payment_id in zip(locked["places"] or (), locked["payment_ids"] or (), strict=True):
-            known.names[names[place - 1]] = payment_id
+            known.refs[refs[place - 1]] = payment_id
         for *key, payment_id in json.loads(locked["others"] or "[]"):
-            known.names[tuple(key)] = pgproto.UUID(payment_id) if payment_id else None
+            known.refs[tuple(key)] = pgproto.UUID(payment_id) if payment_id else None
         known.payments = {row["id"]: rows.payment_of(row) for row in held}
         known.groups = rows.groups_from(locked["members"])
-        if locked["names"] != len(names):
-            raise GrewError(names)
-        wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
+        if locked["refs"] != len(refs):
+            raise GrewError(refs)
+        wanted = {payment_id for payment_id in known.refs.values() if payment_id is not None}
         wanted.update(one.merged_into for one in known.payments.values() if one.merged_into is not None)
         wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
         missing, beyond = wanted - known.payments.keys(), rows.references_from(locked["beyond"])
@@ -125,12 +125,12 @@ class LockingReader:
         await read_copies(self._connection, known, events)
         known.groups |= {key: {} for key in promised - known.groups.keys()}
         members = {payment_id for group in known.groups.values() for payment_id in group}
-        references, payments = known.groups.keys() - known.names.keys(), members - known.payments.keys()
+        references, payments = known.groups.keys() - known.refs.keys(), members - known.payments.keys()
         if references or payments:
             raise await self._grew(references, payments)
 
     async def _read_under(self, known: Known, orders: Collection[RefKey]) -> None:
-        """Read who stands under orders; each of them locks the order's name first, so nobody comes meanwhile."""
+        """Read who stands under orders; each of them locks the order's reference first, so nobody comes meanwhile."""
         await read_under(self._connection, known, orders)
         missing = {one for held in known.under.values() for one in held} - known.payments.keys()
         if missing:
@@ -139,7 +139,7 @@ class LockingReader:
     async def _read_parked(self, known: Known, needs: Needs) -> bool:
         """Read the parked events that are still there; tell whether any is a command, or an answer to one.
 
-        The transaction begins anew where they carry further names.
+        The transaction begins anew where they carry further references.
         """
         theirs: set[RefKey] = set()
         commands = False
@@ -149,6 +149,6 @@ class LockingReader:
             item = needs.dead or decode(one.record, self._endpoints)
             theirs.update(keys_of(item) if isinstance(item, Event) else ())
             commands |= isinstance(item, Event) and item.meaning.commands
-        if theirs - known.names.keys():
+        if theirs - known.refs.keys():
             raise GrewError(theirs)
         return commands

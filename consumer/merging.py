@@ -1,7 +1,7 @@
 """Payments that turn out to be one: what they come to together, and how one row survives. Pure.
 
-`consumer.resolve` finds them (`Target.same`): one event carried a name of each. The survivor (`Target.payment`) has the
-facts of all. The others keep their rows and their ledger and point to it, so every look-up of them leads there.
+`consumer.resolve` finds them (`Target.same`): one event carried a reference of each. The survivor (`Target.payment`)
+has the facts of all. The others keep their rows and their ledger and point to it, so every look-up of them leads there.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def ended_attempts(children: Children) -> set[str]:
 
 
 def went_on(attempts: Mapping[str, ChildState], key: str, state: ChildState) -> bool:
-    """Tell whether an attempt went on under another name of its payment, which is no older.
+    """Tell whether an attempt went on under another reference of its payment, which is no older.
 
-    One of them succeeded; or the attempt had the payment's name alone, and ended under one of its own.
+    One of them succeeded; or the attempt had the payment's reference alone, and ended under one of its own.
     """
     payment = state.parent or key
     for other, known in attempts.items():

@@ -86,7 +86,7 @@ class Known:
     the transaction's id, by which the relay orders what is written.
     """
 
-    names: dict[RefKey, UUID | None] = field(default_factory=dict)
+    refs: dict[RefKey, UUID | None] = field(default_factory=dict)
     payments: dict[UUID, Payment] = field(default_factory=dict)
     reported: dict[DedupeKey, str] = field(default_factory=dict)
     reread: set[DedupeKey] = field(default_factory=set)
@@ -154,7 +154,7 @@ class OwedMessage:
 class Plan:
     """What one transaction writes.
 
-    `marks` are the ids of those that it left, of names that it bound and on which parked events or orphans wait.
+    `marks` are the ids of those that it left, of references that it bound and on which parked events or orphans wait.
     `applied` are dead letters of orphans whose event has its effect now. `members` are payments that come to stand
     under a reference or a shared id; `metadata` is what clients noted on their intents, as JSON.
     """

@@ -4,8 +4,8 @@ From what the transaction read (`Known`) to what it writes (`Plan`). `consumer.c
 `consumer.resolve` the payment, `consumer.verdict` what an event does to it; `consumer.merging` joins payments that turn
 out to be one, `consumer.grouping` counts attempts to their intents, `consumer.entries` adds the ledger rows.
 
-An event that waits is tried again after its neighbours, together with the parked events that wait on the same names,
-until nothing moves any more. A dead letter of an orphan is applied or stays what it is.
+An event that waits is tried again after its neighbours, together with the parked events that wait on the same
+references, until nothing moves any more. A dead letter of an orphan is applied or stays what it is.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Planner:
         key = looked_up_of(event)
         if key is None or payment is None or payment.merchant_account or event.meaning.merchant_account:
             return None
-        return event.meaning.order if self._known.names.get(key) is None else None
+        return event.meaning.order if self._known.refs.get(key) is None else None
 
     def _ask_about_unknown(self, event: Event) -> None:
         """Ask about the payment of an event that has to wait, where the provider makes payments that no event opens."""
@@ -311,8 +311,8 @@ class Planner:
             self._plan.debits.append((event.provider, event.account, ref, days))
 
     def _move(self, event: Event, target: Target, verdict: Recorded) -> bool:
-        """Move the payment; tell whether its version counts the event, as it does a new name that readers are shown."""
-        payment, meaning, names = target.payment, event.meaning, target.payment.names
+        """Move the payment; tell whether its version counts the event, as it does what else readers are shown."""
+        payment, meaning, shown = target.payment, event.meaning, target.payment.shown
         if payment.id not in self._known.payments:
             self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
         self._plan.changed[payment.id] = payment
@@ -327,12 +327,12 @@ class Planner:
         if meaning.ownership is not None and payment.client is None:
             self._give(payment, meaning.ownership)
         merge(target, self._plan, self._grouping, self._entries)
-        for key in target.names:
-            self._known.names[key] = self._plan.bindings[key] = payment.id
+        for key in target.refs:
+            self._known.refs[key] = self._plan.bindings[key] = payment.id
         self._grouping.stand(event, payment)
-        renamed = not verdict.versioned and payment.names != names
-        payment.version += renamed
-        return verdict.versioned or renamed
+        differs = not verdict.versioned and payment.shown != shown
+        payment.version += differs
+        return verdict.versioned or differs
 
     def _give(self, payment: Payment, ownership: Ownership) -> None:
         """Give a payment to the client whose intent asked for it."""

@@ -1,11 +1,11 @@
-"""Which payment an event is about: by the names it carries that belong to one payment alone. Pure.
+"""Which payment an event is about: by the references it carries that belong to one payment alone. Pure.
 
-A name lives in its scope: provider, account of the URL, merchant account, live or test. Where a provider's ids are
-unique over all its merchant accounts, names stand without it too: so an event that leaves it out finds its payment, and
-two accounts of one id show. An order that may be several merchants' joins nothing before an event proves it to be one
-payment (`Meaning.sole`), which then takes in all that stands under it. Two payments that one event
-names turn out to be one: then the row that a client's intent promised survives (else the older one), the other keeps
-its ledger and points to it. A merchant's own reference joins nothing; `consumer.grouping` does what it is for.
+A reference lives in its scope: provider, account of the URL, merchant account, live or test. Where a provider's ids are
+unique over all its merchant accounts, references stand without it too: so an event that leaves it out finds its
+payment, and two accounts of one id show. An order that may be several merchants' joins nothing before an event proves
+it to be one payment (`Meaning.sole`), which then takes in all that stands under it. Two payments that one event names
+turn out to be one: then the row that a client's intent promised survives (else the older one), the other keeps its
+ledger and points to it. A merchant's own reference joins nothing; `consumer.grouping` does what it is for.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ ENDED: Final = frozenset({Status.CANCELED, Status.EXPIRED, Status.FAILED})
 
 
 class Target(msgspec.Struct):
-    """The payment that an event is about, the payments that turn out to be the same one, and the names to bind.
+    """The payment that an event is about, the payments that turn out to be the same one, and the references to bind.
 
     `apart` are payments that the event names too and that can't be the same one.
     """
 
     payment: Payment
     same: list[Payment] = msgspec.field(default_factory=list)
-    names: list[RefKey] = msgspec.field(default_factory=list)
+    refs: list[RefKey] = msgspec.field(default_factory=list)
     apart: list[Payment] = msgspec.field(default_factory=list)
 
 
-def names_of(event: Event) -> list[RefKey]:
-    """Return the keys of the names of an event, strongest first: those that belong to one payment alone.
+def joining_of(event: Event) -> list[RefKey]:
+    """Return the keys of an event's joining references, strongest first: those that belong to one payment alone.
 
     A provider's payment id stands also without its merchant account, which an intent may leave out. All ids do whose
     provider makes each once for all merchant accounts; only an intent that names an account holds none of these, or
@@ -70,10 +70,10 @@ def names_of(event: Event) -> list[RefKey]:
     if event.hint:
         return []
     looked_up = looked_up_of(event)
-    return _own_names_of(event) if looked_up is None else [*_own_names_of(event), looked_up]
+    return _own_joining_of(event) if looked_up is None else [*_own_joining_of(event), looked_up]
 
 
-def _own_names_of(event: Event) -> list[RefKey]:
+def _own_joining_of(event: Event) -> list[RefKey]:
     merchant = event.meaning.merchant_account
     scope = (event.provider, event.account, merchant, event.livemode)
     keys: list[RefKey] = [
@@ -127,8 +127,8 @@ def promised_of(event: Event) -> RefKey | None:
 
 
 def keys_of(event: Event) -> list[RefKey]:
-    """Return the keys of all that an event locks: its names, then its references."""
-    return names_of(event) + groups_of(event)
+    """Return the keys of all that an event locks: its joining references, then the merchant's own."""
+    return joining_of(event) + groups_of(event)
 
 
 def _anywhere(event: Event, kind: RefKind, ref: str) -> RefKey:
@@ -137,24 +137,24 @@ def _anywhere(event: Event, kind: RefKind, ref: str) -> RefKey:
 
 
 def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
-    """Find the event's payment; None where it is about none. `known` holds what its names are bound to."""
-    names = names_of(event)
-    bound = [known.names.get(key) for key in names]
-    found, apart = _candidates(event, names, bound, known)
+    """Find the event's payment; None where it is about none. `known` holds what its references are bound to."""
+    refs = joining_of(event)
+    bound = [known.refs.get(key) for key in refs]
+    found, apart = _candidates(event, refs, bound, known)
     if looked_up_of(event) is not None:
-        del names[-1], bound[-1]
+        del refs[-1], bound[-1]
     if event.meaning.ownership is not None:
-        return _created(event, event.meaning.ownership, found, names, known)
+        return _created(event, event.meaning.ownership, found, refs, known)
     if not found:
-        return _open(event, names, known, apart)
+        return _open(event, refs, known, apart)
     if event.meaning.asker is not None and event.meaning.asker != found[0].client:
         return Dead(Reason.CONFLICT, f"the payment that the command names is none of client {event.meaning.asker}'s")
     if event.meaning.answer is not None and not _may_answer(event.meaning.answer, found[0]):
         place = source_of(found[0].provider, found[0].account)
         return Dead(Reason.CONFLICT, f"{event.source} is no executor for {place}; see RATCHET_EXECUTORS")
     if len(found) == 1:
-        return Target(found[0], [], _to_bind(names, bound, found, known.payments), apart)
-    target = _choose(found, names, bound, known.payments)
+        return Target(found[0], [], _to_bind(refs, bound, found, known.payments), apart)
+    target = _choose(found, refs, bound, known.payments)
     target.apart += apart
     return target
 
@@ -173,9 +173,9 @@ def followed(payments: Mapping[UUID, Payment], payment_id: UUID) -> Payment:
 
 
 def _candidates(
-    event: Event, names: Sequence[RefKey], bound: Sequence[UUID | None], known: Known
+    event: Event, refs: Sequence[RefKey], bound: Sequence[UUID | None], known: Known
 ) -> tuple[list[Payment], list[Payment]]:
-    """Return the payments that the event's names stand for, but none of another merchant account.
+    """Return the payments that the event's references stand for, but none of another merchant account.
 
     Those come second where the provider makes an id once for all of them: one of the two accounts must be wrong. An
     order that is not proved to be one payment may well be another account's too.
@@ -183,7 +183,7 @@ def _candidates(
     merchant = event.meaning.merchant_account
     found: dict[UUID, Payment] = {}
     others: dict[UUID, Payment] = {}
-    named = list(zip(names, bound, strict=True))
+    named = list(zip(refs, bound, strict=True))
     if (gathered := gathered_of(event)) is not None:
         named += [(gathered, payment_id) for payment_id in known.under.get(gathered, ())]
     several = _several(event)
@@ -204,15 +204,15 @@ def _several(event: Event) -> RefKey | None:
     return None if order is None or event.meaning.sole else _anywhere(event, _PAYMENT, order)
 
 
-def _open(event: Event, names: list[RefKey], known: Known, apart: list[Payment]) -> Target | Waits | None:
+def _open(event: Event, refs: list[RefKey], known: Known, apart: list[Payment]) -> Target | Waits | None:
     meaning = event.meaning
     if event.hint or not (meaning.facts or meaning.commands):
         return None
-    if not meaning.waits and not any(known.names.get(key) for key in groups_of(event)):
+    if not meaning.waits and not any(known.refs.get(key) for key in groups_of(event)):
         return None
-    if not names or not meaning.opens:
-        return Waits(Reason.ORPHAN, f"no payment is known by {_listed(names)}")
-    identity = derived_id_bytes(event.record.timestamp_ms, "\x00".join(map(str, names[0])))
+    if not refs or not meaning.opens:
+        return Waits(Reason.ORPHAN, f"no payment is known by {_listed(refs)}")
+    identity = derived_id_bytes(event.record.timestamp_ms, "\x00".join(map(str, refs[0])))
     payment_id = pgproto.UUID(identity)  # the driver's type: hashed and written five times as fast
     payment = Payment(
         payment_id,
@@ -221,36 +221,36 @@ def _open(event: Event, names: list[RefKey], known: Known, apart: list[Payment])
         merchant_account=meaning.merchant_account,
         livemode=event.livemode,
     )
-    return Target(payment, [], [name for name in names if known.names.get(name) is None], apart)
+    return Target(payment, [], [ref for ref in refs if known.refs.get(ref) is None], apart)
 
 
 def _listed(keys: list[RefKey]) -> str:
     shown = dict.fromkeys(f"{kind} {ref}" for *_, kind, ref in keys)
-    return ", ".join(shown)[:400] or "any name of its own"
+    return ", ".join(shown)[:400] or "any reference of its own"
 
 
 def _to_bind(
-    names: list[RefKey], bound: Sequence[UUID | None], ours: Sequence[Payment], payments: Mapping[UUID, Payment]
+    refs: list[RefKey], bound: Sequence[UUID | None], ours: Sequence[Payment], payments: Mapping[UUID, Payment]
 ) -> list[RefKey]:
-    """Return the names that the first of `ours` has to get: of no payment yet, or of one that is the same."""
+    """Return the references that the first of `ours` has to get: of no payment yet, or of one that is the same."""
     own, ids = ours[0].id, {payment.id for payment in ours}
     return [
         key
-        for key, payment_id in zip(names, bound, strict=True)
+        for key, payment_id in zip(refs, bound, strict=True)
         if payment_id != own and (payment_id is None or followed(payments, payment_id).id in ids)
     ]
 
 
 def _choose(
-    found: list[Payment], names: list[RefKey], bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]
+    found: list[Payment], refs: list[RefKey], bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]
 ) -> Target:
     """Merge several candidates into one; two promises, and what does not fit together, stay apart."""
     promised = [payment for payment in found if payment.client is not None]
     if len(promised) > 1 or not _fit_together(found):
-        return Target(found[0], [], _to_bind(names, bound, found[:1], payments), apart=found[1:])
+        return Target(found[0], [], _to_bind(refs, bound, found[:1], payments), apart=found[1:])
     survivor = promised[0] if promised else min(found, key=lambda payment: payment.id)
     same = [payment for payment in found if payment is not survivor]
-    return Target(survivor, same, _to_bind(names, bound, [survivor, *same], payments))
+    return Target(survivor, same, _to_bind(refs, bound, [survivor, *same], payments))
 
 
 def _fit_together(payments: Sequence[Payment]) -> bool:
@@ -261,12 +261,12 @@ def _fit_together(payments: Sequence[Payment]) -> bool:
 
 
 def _created(
-    event: Event, ownership: Ownership, found: list[Payment], names: list[RefKey], known: Known
+    event: Event, ownership: Ownership, found: list[Payment], refs: list[RefKey], known: Known
 ) -> Target | Dead:
     """Give a client its payment under the promised id, with all that webhooks have reported of it already."""
     own = known.payments.get(ownership.payment_id)
     if own is not None:
-        return _created_again(event, ownership, own, names, known)
+        return _created_again(event, ownership, own, refs, known)
     for other in found:
         if refused := _refused(event, other):
             return Dead(Reason.CONFLICT, refused)
@@ -278,17 +278,15 @@ def _created(
     )
     if not _fit_together([opened, *found]):
         return Dead(Reason.CONFLICT, "its provider_ref names payments of several currencies or merchant accounts")
-    bound = [known.names.get(key) for key in names]
-    return Target(opened, found, _to_bind(names, bound, [opened, *found], known.payments))
+    bound = [known.refs.get(key) for key in refs]
+    return Target(opened, found, _to_bind(refs, bound, [opened, *found], known.payments))
 
 
-def _created_again(
-    event: Event, ownership: Ownership, own: Payment, names: list[RefKey], known: Known
-) -> Target | Dead:
+def _created_again(event: Event, ownership: Ownership, own: Payment, refs: list[RefKey], known: Known) -> Target | Dead:
     """Take a second create under one id for what it is: the same again, or a conflict."""
     if own.client != ownership.client:
         return Dead(Reason.CONFLICT, f"payment {own.id} belongs to another client than {ownership.client}")
-    bound = [known.names.get(key) for key in names]
+    bound = [known.refs.get(key) for key in refs]
     elsewhere = any(held is None or followed(known.payments, held) is not own for held in bound)
     if elsewhere or _other_terms(event, ownership, own):
         return Dead(Reason.CONFLICT, f"payment {own.id} was created with other terms; the first stand")
@@ -345,6 +343,6 @@ def counts_more(payment: Payment, offered: str | None) -> str | None:
     if offered is None or held is None or offered == held:
         return offered or held
     money = (FactKind.AUTHORIZATION, FactKind.CAPTURE)
-    paid = {name for (kind, key), state in payment.facts.items() if kind in money for name in (key, state.parent)}
+    paid = {ref for (kind, key), state in payment.facts.items() if kind in money for ref in (key, state.parent)}
     holders = [ref for ref in (offered, held) if ref in paid]
     return min(holders or (offered, held))

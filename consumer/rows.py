@@ -13,7 +13,7 @@ from consumer.decode import identity
 from consumer.facts_json import dump_joined, load_joined
 from consumer.fold import project
 from consumer.plan import Member
-from consumer.resolve import RefKey, names_of
+from consumer.resolve import RefKey, joining_of
 from runtime.postgres_arrays import bytes_array, columns_of, plain_array, text_array
 from schemas.command_room import Request
 from schemas.facts import CommandState, RefKind
@@ -46,7 +46,7 @@ def text_columns(rows: Iterable[tuple[str, ...]], width: int) -> list[str]:
 
 
 def key_of(row: asyncpg.Record | Mapping[str, Any]) -> RefKey:
-    """Read the key of a name from the columns that it has."""
+    """Read the key of a reference from the columns that it has."""
     place = (row["provider"], row["account"], row["merchant_account"])
     return (*place, row["livemode"], row["kind"], row["ref"])
 
@@ -57,11 +57,11 @@ def ref_columns(keys: Iterable[RefKey]) -> list[list[Any]]:
 
 
 def ref_arrays(keys: Sequence[RefKey]) -> list[str]:
-    """Return reference keys, in their order, as the arguments of the statements that take names."""
-    return _name_arrays(columns_of(keys, 6))
+    """Return reference keys, in their order, as the arguments of the statements that take references."""
+    return _ref_arrays(columns_of(keys, 6))
 
 
-def _name_arrays(columns: Sequence[Sequence[Any]]) -> list[str]:
+def _ref_arrays(columns: Sequence[Sequence[Any]]) -> list[str]:
     return [plain_array(column) if place == LIVEMODE else text_array(column) for place, column in enumerate(columns)]
 
 
@@ -141,13 +141,13 @@ _MEMBER_ARRAYS: Final[dict[int, Callable[[Any], str]]] = dict.fromkeys((2, 5, 6,
 MARKS: Final = frozenset({Flag.PAID_AGAIN, Flag.OTHER_CURRENCY, Flag.CONTRADICTION})
 """The flags that a payment's group gives it; contradiction and other currency may also be of its own."""
 LIVEMODE: Final = 3
-"""The place of the mode in a name's key."""
+"""The place of the mode in a reference's key."""
 
 
 def binding_arrays(bindings: Mapping[RefKey, UUID]) -> list[str]:
     """Return bindings as the last arguments of write_payments.sql."""
     *key, payment_ids = binding_columns(bindings)
-    return [*_name_arrays(key), plain_array(payment_ids)]
+    return [*_ref_arrays(key), plain_array(payment_ids)]
 
 
 def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
@@ -219,7 +219,7 @@ def payment_of(row: asyncpg.Record) -> Payment:
 
 
 def binding_columns(bindings: Mapping[RefKey, UUID]) -> list[list[Any]]:
-    """Return bindings as columns: the names' keys, then the payments."""
+    """Return bindings as columns: the references' keys, then the payments."""
     return columns([(*key, payment_id) for key, payment_id in sorted(bindings.items())], 7)
 
 
@@ -321,7 +321,7 @@ def parking_arguments(parking: Parking, now: dt.datetime, deadline: dt.datetime)
         now,
         deadline,
         providers.meaning_version(event.source),
-        *ref_columns(names_of(event)),
+        *ref_columns(joining_of(event)),
     )
 
 
@@ -350,10 +350,10 @@ def letter_arguments(letter: Letter, xid: int, now: dt.datetime) -> tuple[Any, .
     )
 
 
-def orphan_arguments(letter: Letter, names: Iterable[RefKey]) -> tuple[Any, ...]:
-    """Return the arguments of keep_orphan_names.sql."""
+def orphan_arguments(letter: Letter, refs: Iterable[RefKey]) -> tuple[Any, ...]:
+    """Return the arguments of keep_orphan_refs.sql."""
     source, event_id, _ = identity(letter.record)
-    return (source, event_id, letter.digest, *ref_arrays(sorted(names)))
+    return (source, event_id, letter.digest, *ref_arrays(sorted(refs)))
 
 
 def payment_ref_of(record: Record) -> str | None:

@@ -2,7 +2,7 @@
 
 Both in bounded batches, under a lease.
 
-The lease keeps consumers from doing the same work; what makes it right are the locks on names.
+The lease keeps consumers from doing the same work; what makes it right are the locks on references.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def sweep(  # noqa: PLR0913 - named bounds
     """Turn up to `records_max` parked events into dead letters whose deadlines passed `before` that; return how many.
 
     With fewer it stops where they have `bytes_max`, for all of them are in memory at once.
-    `before` is the watermark of `consumer.parking_clock`. Their names are locked first, in the same order as a
+    `before` is the watermark of `consumer.parking_clock`. Their references are locked first, in the same order as a
     batch does, so an event is either woken or buried. The letter of an orphan goes on waiting for them. Raises
     LeaseLostError, and buries nothing, where `lease` does not stand any more.
     """
@@ -63,28 +63,28 @@ async def sweep(  # noqa: PLR0913 - named bounds
         found = await connection.fetch(statement("consumer", "find_expired"), passed, records_max, bytes_max)
         if not found:
             return 0
-        names: dict[int, list[RefKey]] = {row["id"]: [] for row in found}
+        refs: dict[int, list[RefKey]] = {row["id"]: [] for row in found}
         for row in found:
             if row["ref"] is not None:
-                names[row["id"]].append(rows.key_of(row))
-        keys = {key for theirs in names.values() for key in theirs}
-        xid = await connection.fetchval(statement("consumer", "lock_names"), *rows.ref_arrays(sorted(keys)))
-        taken = await connection.fetch(statement("consumer", "take_expired"), sorted(names), passed)
+                refs[row["id"]].append(rows.key_of(row))
+        keys = {key for theirs in refs.values() for key in theirs}
+        xid = await connection.fetchval(statement("consumer", "lock_refs_only"), *rows.ref_arrays(sorted(keys)))
+        taken = await connection.fetch(statement("consumer", "take_expired"), sorted(refs), passed)
         letters = [Letter(rows.record_of(row), Reason(row["reason"]), row["detail"]) for row in taken]
         arguments = [rows.letter_arguments(letter, xid, now) for letter in letters]
         await connection.executemany(statement("consumer", "bury_record"), arguments)
         waits = [
-            rows.orphan_arguments(letter, names[row["id"]])
+            rows.orphan_arguments(letter, refs[row["id"]])
             for row, letter in zip(taken, letters, strict=True)
             if letter.reason is Reason.ORPHAN
         ]
-        await connection.executemany(statement("consumer", "keep_orphan_names"), waits)
+        await connection.executemany(statement("consumer", "keep_orphan_refs"), waits)
     count_buried(letters)
     return len(letters)
 
 
 async def wake_all(waker: Waker, ending: asyncio.Event) -> int:
-    """Wake who waits on marked names, which a crash or an outage left so; return how many wait no more."""
+    """Wake who waits on marked references, which a crash or an outage left so; return how many wait no more."""
     woken = 0
     while not ending.is_set() and (plan := await waker.turn()) is not None:
         count_woken(plan)

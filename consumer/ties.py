@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from consumer.facts_json import dump_reported, same_facts
 from consumer.fold import asked
-from consumer.resolve import followed, names_of
+from consumer.resolve import followed, joining_of
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
 from schemas.facts import FactKind
@@ -30,7 +30,7 @@ def tied(event: Event, known: Known) -> Event | Dead:
     tie = event.meaning.tie
     if tie is None:
         return event
-    held = next((known.names.get(key) for key in names_of(event)), None)
+    held = next((known.refs.get(key) for key in joining_of(event)), None)
     payment = None if held is None else followed(known.payments, held)
     if payment is not None and _fits(tie, payment):
         return event

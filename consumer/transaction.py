@@ -62,7 +62,7 @@ class BatchWriter:
     async def process(self, items: Sequence[Item]) -> Plan:
         """Process the batch in one transaction; return what was written once it is committed.
 
-        Transactions that follow wake who waits on names that it bound.
+        Transactions that follow wake who waits on references that it bound.
         """
         plan = await self._transact(items, needs_of(items))
         if plan.marks:
@@ -71,7 +71,7 @@ class BatchWriter:
 
     async def process_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         """Process parked events whose payments are known, in one transaction; bury them where `dead` is given."""
-        found = await self._pool.fetch(_sql("find_waited_names"), parked_ids)
+        found = await self._pool.fetch(_sql("find_waited_refs"), parked_ids)
         keys = frozenset(rows.key_of(row) for row in found)
         return await self._transact([], Needs(keys=keys, parked=parked_ids, dead=dead))
 
@@ -163,7 +163,7 @@ class BatchWriter:
             await connection.execute(_sql("note_object_webhooks"), *rows.text_columns(named, 2))
 
     async def _mark(self, connection: Connection, plan: Plan) -> list[int]:
-        """Mark the names that were bound now and on which events wait; return the marks' ids."""
+        """Mark the references that were bound now and on which events wait; return the marks' ids."""
         found = await connection.fetch(_sql("mark_bound"), *rows.ref_arrays(sorted(plan.bindings)))
         return [row["id"] for row in found]
 

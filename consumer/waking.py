@@ -1,10 +1,10 @@
-"""Wakes what waits on names which a payment has got: in transactions of their own, part by part.
+"""Wakes what waits on references which a payment has got: in transactions of their own, part by part.
 
 Parked events are processed, and so are dead letters of orphans, whose payment came after their deadline. A part is what
 a batch may be, in events and in bytes, for what waits may be far more than fits into memory. The transaction that bound
-the names left marks, so a crash loses nothing: the sweeper goes on with what is marked. A parked event that can't be
-woken becomes a dead letter by itself, and a dead letter stays one; that costs neither their neighbours nor the waking
-batch anything.
+the references left marks, so a crash loses nothing: the sweeper goes on with what is marked. A parked event that can't
+be woken becomes a dead letter by itself, and a dead letter stays one; that costs neither their neighbours nor the
+waking batch anything.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ GiveUp = Callable[[int, Exception], Awaitable[list[Plan]]]
 
 
 class Waker:
-    """Wakes who waits on marked names; at most as many events, and bytes of them, at once as a batch may have."""
+    """Wakes who waits on marked references; at most as many events, and bytes of them, at once as a batch may have."""
 
     def __init__(self, pool: Pool, writer: ParkedWriter, limits: ConsumerSettings) -> None:
         self._pool = pool
@@ -81,7 +81,7 @@ class Waker:
             log.warning("waking_put_off", error=type(error).__name__, failure=classify(error))
 
     async def turn(self) -> Plan | None:
-        """Wake a part of all who wait on marked names; return what was written, None where no name is marked.
+        """Wake a part of all who wait on marked references; return what was written, None where none is marked.
 
         Raises what the driver raises, and UnavailableError where other transactions stay in the way.
         """

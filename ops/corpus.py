@@ -211,7 +211,7 @@ def values_in(text: str, *, whole: bool) -> Iterator[Any]:
 
 
 class Corpus:
-    """What a folder's events say together: payments by the names that they share."""
+    """What a folder's events say together: payments by the references that they share."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -251,25 +251,25 @@ class Corpus:
         return other
 
     def _join(self, meaning: Meaning) -> None:
-        names = [ref for ref in meaning.refs if ref.kind in JOINING]
-        if not meaning.facts or not names:
+        refs = [ref for ref in meaning.refs if ref.kind in JOINING]
+        if not meaning.facts or not refs:
             return
-        held = {id(one): one for name in names if (one := self._payments.get(name)) is not None}
-        payment: dict[str, Any] = {"names": set(names), "facts": {}, "currency": meaning.currency}
+        held = {id(one): one for ref in refs if (one := self._payments.get(ref)) is not None}
+        payment: dict[str, Any] = {"refs": set(refs), "facts": {}, "currency": meaning.currency}
         for one in held.values():
-            payment["names"] |= one["names"]
+            payment["refs"] |= one["refs"]
             payment["facts"] |= one["facts"]
         payment["facts"] |= newer(payment["facts"], meaning.facts)
-        for name in payment["names"]:
-            self._payments[name] = payment
+        for ref in payment["refs"]:
+            self._payments[ref] = payment
 
     def rows(self) -> Iterator[str]:
-        """Return a line for each payment: its names, and what all facts come to."""
+        """Return a line for each payment: its references, and what all facts come to."""
         for payment in {id(one): one for one in self._payments.values()}.values():
             facts: Facts = payment["facts"]
             row = project(facts)
             yield (
-                f"{sorted(name.ref for name in payment['names'])}: {row.status} refunds {row.refund_status} "
+                f"{sorted(ref.ref for ref in payment['refs'])}: {row.status} refunds {row.refund_status} "
                 f"dispute {row.dispute_status} amount {row.amount} authorized {row.authorized} captured {row.captured} "
                 f"refunded {row.refunded} disputed {row.disputed} {','.join(row.flags)}"
             )

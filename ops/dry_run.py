@@ -93,13 +93,13 @@ class DryRun:
         return decoded(record, self._endpoints)
 
     async def _read(self, items: Sequence[Item]) -> None:
-        """Read what a batch of these would read, and choose what waits on the same names."""
+        """Read what a batch of these would read, and choose what waits on the same references."""
         needs = needs_of(items, waiting=True)
         known = self._known = await self._reader.read(needs)
         known.parked = [one for one in known.parked if one.id not in self._woken]
-        touched = {known.names.get(key) for key in needs.keys} - {None}
-        for parked, names in self._waiting.values():
-            if any(key in needs.keys or known.names.get(key) in touched for key in names):
+        touched = {known.refs.get(key) for key in needs.keys} - {None}
+        for parked, refs in self._waiting.values():
+            if any(key in needs.keys or known.refs.get(key) in touched for key in refs):
                 known.parked.append(parked)
 
     def _process(self, items: Sequence[Item]) -> Plan:

@@ -40,9 +40,9 @@ class SnapshotReader:
         self._known = Known()
 
     async def read(self, needs: Needs) -> Known:
-        """Return what is known by now, with what is needed; `parked` are those that wait on the names needed."""
+        """Return what is known by now, with what is needed; `parked` are those that wait on the references needed."""
         known, keys = self._known, needs.keys
-        await self._read_names(keys)
+        await self._read_refs(keys)
         unread = {(event.source, event.event_id) for event in needs.events} - known.reported.keys()
         if unread:
             await read_reported(self._connection, known, unread)
@@ -56,16 +56,16 @@ class SnapshotReader:
             await self._read_parked(keys)
         return known
 
-    async def _read_names(self, keys: AbstractSet[RefKey]) -> None:
+    async def _read_refs(self, keys: AbstractSet[RefKey]) -> None:
         known = self._known
-        unread = keys - known.names.keys()
+        unread = keys - known.refs.keys()
         if not unread:
             return
         for row in await fetch(self._connection, "foresee_refs", *rows.ref_columns(unread)):
-            known.names[rows.key_of(row)] = row["payment_id"]
+            known.refs[rows.key_of(row)] = row["payment_id"]
         for key in unread:
-            known.names.setdefault(key, None)
-        await self._read_payments({bound for key in unread if (bound := known.names[key]) is not None})
+            known.refs.setdefault(key, None)
+        await self._read_payments({bound for key in unread if (bound := known.refs[key]) is not None})
 
     async def _read_payments(self, wanted: set[UUID]) -> None:
         """Read payments that are not known yet, and those that they turned out to be or whose attempts they are."""
@@ -93,7 +93,7 @@ class SnapshotReader:
     async def _read_parked(self, keys: AbstractSet[RefKey]) -> None:
         """Read the parked events that may be true now; one that can't be decoded today stays parked."""
         known = self._known
-        payments = sorted({bound for key in keys if (bound := known.names[key]) is not None})
+        payments = sorted({bound for key in keys if (bound := known.refs[key]) is not None})
         found = await self._connection.fetch(
             statement("ops", "foresee_parked"), *rows.ref_columns(keys), payments, *self._parked_bounds
         )
@@ -105,4 +105,4 @@ class SnapshotReader:
                 continue
             known.parked.append(one)
             theirs.update(keys_of(item) if isinstance(item, Event) else ())
-        await self._read_names(theirs)
+        await self._read_refs(theirs)

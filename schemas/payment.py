@@ -126,7 +126,7 @@ class Payment(msgspec.Struct):
     marks: tuple[str, ...] = ()
 
     @property
-    def names(self) -> tuple[str | None, ...]:
+    def shown(self) -> tuple[str | None, ...]:
         """What readers are shown of the payment beside its projection."""
         return self.currency, self.merchant_account, self.provider_ref, self.client, self.reference
 

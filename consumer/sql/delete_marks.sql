@@ -1,2 +1,2 @@
--- All who waited on these names have been woken. A name that was bound anew meanwhile has a mark of another id.
+-- All who waited on these references have been woken. One that was bound anew meanwhile has a mark of another id.
 delete from wake_marks where id = any($1::bigint[])

@@ -1,4 +1,4 @@
--- Parked events past their deadline, and the names that must be locked before they may be buried. $2 events, $3 bytes:
+-- Parked events past their deadline, and the references that must be locked before they may be buried. $2 events, $3 bytes:
 -- the event that passes the bound is the last one.
 select p.id, w.provider, w.account, w.merchant_account, w.livemode, w.kind, w.ref
 from (

@@ -1,4 +1,4 @@
--- Who waits on marked names, part by part: $1 marks, null for all of them, the oldest first; $2 rows. Of each mark parked
+-- Who waits on marked references, part by part: $1 marks, null for all of them, the oldest first; $2 rows. Of each mark parked
 -- events come before dead letters of orphans. A mark on which nobody waits any more is a row without either. `bytes` is
 -- what the record takes in memory: a compressed value counts with all that it comes to.
 select

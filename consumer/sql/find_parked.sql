@@ -1,4 +1,4 @@
--- Those of these parked events that are still there. $1 their ids. No locks: whoever takes one out holds all of its names.
+-- Those of these parked events that are still there. $1 their ids. No locks: whoever takes one out holds all of its references.
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
     p.event_id,
     coalesce(

@@ -1,5 +1,5 @@
 -- Which events are in the ledger already, and what they reported by which version of the meaning: $1, $2 sources and event
--- ids. Each other row tells something: `waits` that any event or dead letter waits for a name; `recalls` that a provider's
+-- ids. Each other row tells something: `waits` that any event or dead letter waits for a reference; `recalls` that a provider's
 -- list was ever asked; `promises` that somebody promised a reference, asked where $3 is null; `grew` a payment in a group
 -- that grew since $3, the snapshot of lock_refs.sql. That one did not see what is committed by now of the transactions
 -- that were open then, or began later; an id above is one of the cluster from which this one was restored.

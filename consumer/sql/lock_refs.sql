@@ -1,16 +1,15 @@
--- Make every name that a batch speaks of a row, lock in one sorted set all names and then all payments that it needs, or
--- two batches deadlock. What the names are bound to holds until the transaction ends. $1-$6 names, sorted; $7 whether the
--- batch promises the reference; $8 further payments; $9 how many payments a group has beside its promises.
--- What it needs is looked up without locks: the payments that have the names (`asked`), the references that somebody
--- promised under which they stand (`grouped`), and who else stands there, the first ones by their ids (`members`). Those
--- may stand under further references (`beyond`), for which the transaction begins anew.
+-- Make every reference that a batch speaks of a row, lock in one sorted set all references and then all payments that it
+-- needs, or two batches deadlock. What the references are bound to holds until the transaction ends. $1-$6 references,
+-- sorted; $7 whether the batch promises the reference; $8 further payments; $9 how many payments a group has beside its
+-- promises. What it needs is looked up without locks: the payments that have the references (`asked`), the references that
+-- somebody promised under which they stand (`grouped`), and who else stands there, the first ones by their ids (`members`).
+-- Those may stand under further references (`beyond`), for which the transaction begins anew.
 -- `offset 0` keeps the look-up one of an index: joined to a table that was small when the plan was made, each payment of
 -- the batch was compared with all rows of it.
--- The first row says the transaction's id, how many names are locked, the places of those that a payment has, and which;
--- `others` are locked names beside those asked for; in which snapshot the groups were looked up, null where nobody had
--- promised anything; and of which payments. Each other row is a payment. What another transaction made while this one
--- waited for it is not seen: find_reported.sql tells of groups that grew; where something is missing, the transaction
--- begins anew.
+-- The first row says the transaction's id, how many references are locked, the places of those that a payment has, and which;
+-- `others` are locked references beside those asked for; in which snapshot the groups were looked up, null where nobody had
+-- promised anything; and of which payments. Each other row is a payment. What another transaction made while this one waited
+-- for it is not seen: find_reported.sql tells of groups that grew; where something is missing, the transaction begins anew.
 with n as materialized (
     select * from unnest(
         $1::text::text[], $2::text::text[], $3::text::text[], $4::text::boolean[], $5::text::text[], $6::text::text[],
@@ -132,7 +131,7 @@ held as materialized (
     for no key update
 )
 select pg_current_xact_id()::text::bigint as xid,
-    (select count(*) from made) + count(*) filter (where place is not null) as names,
+    (select count(*) from made) + count(*) filter (where place is not null) as refs,
     array_agg(place::integer) filter (where payment_id is not null and place is not null) as places,
     array_agg(payment_id) filter (where payment_id is not null and place is not null) as payment_ids,
     json_agg(json_build_array(provider, account, merchant_account, livemode, kind, ref, payment_id))

@@ -1,5 +1,5 @@
--- Mark those of the names that were bound now on which parked events or dead letters of orphans wait;
--- return the marks' ids. $1-$6 names.
+-- Mark those of the references that were bound now on which parked events or dead letters of orphans wait;
+-- return the marks' ids. $1-$6 references.
 insert into wake_marks as m (provider, account, merchant_account, livemode, kind, ref)
 select n.provider, n.account, n.merchant_account, n.livemode, n.kind, n.ref
 from unnest(

@@ -1,4 +1,4 @@
--- Park one event and say which names it waits on.
+-- Park one event and say which references it waits on.
 with parked as (
     insert into parked_events (
         source, event_id, event_type, reason, detail, facts, topic, partition, "offset", timestamp_ms, key, value,

@@ -1,4 +1,4 @@
--- Take parked events out, unless somebody woke them while we waited for their names, or is about to.
+-- Take parked events out, unless somebody woke them while we waited for their references, or is about to.
 delete from parked_events p
 where p.id = any($1::bigint[]) and p.deadline < $2
     and not exists (

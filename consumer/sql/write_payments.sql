@@ -1,4 +1,4 @@
--- Write payments, opened or moved, and bind names to them.
+-- Write payments, opened or moved, and bind references to them.
 with n as materialized (
     select * from unnest(
         $1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[],

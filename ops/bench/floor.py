@@ -42,7 +42,7 @@ TAKES: Final = {
     "find_marked": ("mark",),
     "move_mark": ("mark", "parked"),
     "delete_marks": ("mark",),
-    "find_waited_names": ("parked",),
+    "find_waited_refs": ("parked",),
     "find_parked": ("parked",),
     "delete_parked": ("parked",),
 }

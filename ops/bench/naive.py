@@ -3,9 +3,9 @@
 One record at a time, one Postgres transaction an event, offsets committed every 100 records; the same tables, the same
 decoding and fold, the same ledger row with its hash. An ordinary event costs four round trips, the fewest that its
 transaction can do with: begin, lock and read the payment, one statement that inserts the event and writes all, commit.
-Statements are prepared once and kept; connections go back to no pool, which would reset them; names are bound only when
-they may be new. Events that wait, and those that may wake them, go through the product's own batch of one; which names
-are waited for is kept in memory, in the contender's favour.
+Statements are prepared once and kept; connections go back to no pool, which would reset them; references are bound
+only when they may be new. Events that wait, and those that may wake them, go through the product's own batch of one;
+which references are waited for is kept in memory, in the contender's favour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from consumer.decode import Event, decoded
 from consumer.fetched import record_of
 from consumer.plan import Known
 from consumer.planner import Planner
-from consumer.resolve import RefKey, keys_of, names_of
+from consumer.resolve import RefKey, joining_of, keys_of
 from runtime.sql import statement
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ values_of: Final = attrgetter(
 MEMBER_COLUMNS: Final = ("provider", "account", "livemode", "kind", "ref")
 """What names a reference that a payment stands under."""
 NAMED_AGAIN: Final = "charge."
-"""Kinds of events that bring a payment new names, beside the one that opens it."""
+"""Kinds of events that bring a payment new references, beside the one that opens it."""
 
 
 class Handler:
@@ -97,13 +97,13 @@ async def _process(connection: Connection, item: Item, clock: Clock) -> bool:
     event = item[1]
     if not isinstance(event, Event):
         return False
-    keys = names_of(event)
+    keys = joining_of(event)
     async with connection.transaction():
         known = Known()
         found = await connection.fetch(_sql("lock_payment"), *rows.ref_columns(keys))
         for row in found:
             known.payments[row["id"]] = rows.payment_of(row)
-            known.names.update(dict.fromkeys(keys, row["id"]))
+            known.refs.update(dict.fromkeys(keys, row["id"]))
         plan = Planner(known, now=clock.now(), xid=0, facts_max=1000).plan([item])
         if len(found) > 1 or plan.parkings or plan.letters or plan.merges:
             return False
@@ -111,7 +111,7 @@ async def _process(connection: Connection, item: Item, clock: Clock) -> bool:
     return True
 
 
-def _write(connection: Connection, plan: Plan, names: list[RefKey] | tuple[RefKey, ...]) -> Awaitable[object]:
+def _write(connection: Connection, plan: Plan, refs: list[RefKey] | tuple[RefKey, ...]) -> Awaitable[object]:
     """Insert the event and write its payment in one statement; xids are the transaction's own."""
     row = values_of(plan.rows[0])
     if not plan.changed:
@@ -121,7 +121,7 @@ def _write(connection: Connection, plan: Plan, names: list[RefKey] | tuple[RefKe
     name = "insert_and_open" if payment_id in plan.opened else "insert_and_move"
     members = [(one[0], one[1], one[3], one[4], one[5]) for one, _ in plan.members]
     return connection.execute(
-        _sql(name), *row, *payment_values, *rows.ref_columns(names), *rows.columns(members, len(MEMBER_COLUMNS))
+        _sql(name), *row, *payment_values, *rows.ref_columns(refs), *rows.columns(members, len(MEMBER_COLUMNS))
     )
 
 

@@ -1,4 +1,4 @@
--- Which parked events wait on these names, or on any name of these payments. $1-$6 names, $7 payments, $8 rows, $9 bytes:
+-- Which parked events wait on these references, or on any of these payments. $1-$6 references, $7 payments, $8 rows, $9 bytes:
 -- the event that passes the bound is the last one.
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
     p.event_id,

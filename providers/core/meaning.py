@@ -110,29 +110,29 @@ def refs_of(*pairs: tuple[RefKind, str | None]) -> tuple[Ref, ...]:
     return tuple(refs)
 
 
-def _refuse_names(meaning: Meaning) -> NoReturn:
-    """Raise `undecodable`, naming the first name that could not be stored; there is one."""
+def _refuse_ids(meaning: Meaning) -> NoReturn:
+    """Raise `undecodable`, naming the first id that could not be stored; there is one."""
     named = [(f"a {ref.kind} reference", [ref.ref]) for ref in meaning.refs]
-    named += [(f"the key of a {fact.kind}", _names_of(fact)) for fact in meaning.facts]
-    what = [what for what, names in named if not all_storable(names)]
+    named += [(f"the key of a {fact.kind}", _ids_of(fact)) for fact in meaning.facts]
+    what = [what for what, ids in named if not all_storable(ids)]
     raise undecodable(f"{what[0]} is empty, too long or holds characters that no id has")
 
 
-def _names_of(fact: Fact) -> list[str]:
+def _ids_of(fact: Fact) -> list[str]:
     """Return the ids of a fact: its key, what it belongs to and what it replaces."""
     if fact.parent is None and fact.replaces is None:
         return [fact.key]
-    return [name for name in (fact.key, fact.parent, fact.replaces) if name is not None]
+    return [one for one in (fact.key, fact.parent, fact.replaces) if one is not None]
 
 
 def checked(meaning: Meaning) -> Meaning:
     """Return the meaning, or raise `undecodable` if anything in it could not be stored or names no payment."""
-    names = [ref.ref for ref in meaning.refs]
-    if not all_storable([*names, *[name for fact in meaning.facts for name in _names_of(fact)]]):
-        _refuse_names(meaning)
-    if meaning.facts and not names:
+    refs = [ref.ref for ref in meaning.refs]
+    if not all_storable([*refs, *[one for fact in meaning.facts for one in _ids_of(fact)]]):
+        _refuse_ids(meaning)
+    if meaning.facts and not refs:
         raise undecodable("the event moves money and names no payment")
-    if meaning.provider_ref is not None and meaning.provider_ref not in names and not storable(meaning.provider_ref):
+    if meaning.provider_ref is not None and meaning.provider_ref not in refs and not storable(meaning.provider_ref):
         raise undecodable("the provider's payment id cannot be an id")
     if meaning.currency is not None and not _is_currency(meaning.currency):
         raise undecodable("the currency is no ISO 4217 code")

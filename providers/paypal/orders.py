@@ -32,7 +32,7 @@ def read_order(order: Resource, kind: str, body: bytes, event_id: str) -> Meanin
         raise undecodable("purchase_units is no list of amounts in one currency")
     total = sum(amount for amount, _ in sums)
     meaning = Meaning(
-        refs=(*_names_of(key, part, several=several), *_captures_of(part.units)),
+        refs=(*_order_refs(key, part, several=several), *_captures_of(part.units)),
         facts=(terms(key, total), *FACTS[kind](key, part.units)),
         opens=True,
         currency=None if None in currencies else sums[0][1],
@@ -50,7 +50,7 @@ def part_of(order: Resource, body: bytes, event_id: str) -> tuple[PayeePart, boo
     return parts[chosen(tuple(part.label for part in parts), body, event_id)], len(parts) > 1
 
 
-def _names_of(order: str, part: PayeePart, *, several: bool) -> tuple[Ref, ...]:
+def _order_refs(order: str, part: PayeePart, *, several: bool) -> tuple[Ref, ...]:
     """Return what names the payment: of one payee the order; else its part by the payee's account and by its units.
 
     A payee that has no account is nobody's to promise, so it stands under no reference of a merchant's.

@@ -65,7 +65,7 @@ class Scopes:
         """Tell whether the endpoint has a secret or an API key: whether anything of it could ever come in."""
         return (provider.lower(), account.lower()) in self._configured
 
-    def may_name(self, client: str, provider: str, account: str) -> bool:
+    def may_use(self, client: str, provider: str, account: str) -> bool:
         """Tell whether the endpoint is one of the client's; a client without a list of its own may name all."""
         own = self._own.get(client)
         return own is None or (provider.lower(), account.lower()) in own
@@ -77,7 +77,7 @@ class Scopes:
         provider's settings can't know which endpoints there are, and asks for the client's own list alone.
         """
         known = self.is_configured(provider, account) or not self._configured
-        return known and self.may_name(client, provider, account)
+        return known and self.may_use(client, provider, account)
 
     def configured(self) -> list[EndpointKey]:
         """Return the endpoints that are configured, sorted."""

@@ -140,13 +140,13 @@ def test_a_hint_moves_nothing(life: Any) -> None:
     nobody, tables = MemoryTables(), MemoryTables()
     nobody.process(hints)
     assert not nobody.payments
-    assert not nobody.names
+    assert not nobody.refs
     assert all(item.hint and item.meaning == Meaning() for item in map(decode, hints) if isinstance(item, Event))
     tables.process(life.records[: len(life.records) // 2])
-    payments, names, parked = repr(tables.payments), repr(tables.names), len(tables.parked)
+    payments, names, parked = repr(tables.payments), repr(tables.refs), len(tables.parked)
     ledger, letters = len(tables.ledger), len(tables.letters)
     tables.process(hints)
-    assert (repr(tables.payments), repr(tables.names), len(tables.parked)) == (payments, names, parked)
+    assert (repr(tables.payments), repr(tables.refs), len(tables.parked)) == (payments, names, parked)
     assert len(tables.letters) == letters
     assert {(row.payment_id, row.outcome, row.facts) for row in tables.ledger[ledger:]} == {(None, "noop", "[]")}
     tables.process(life.records)

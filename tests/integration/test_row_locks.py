@@ -70,11 +70,11 @@ insert into intent_claims (client, idempotency_key, fingerprint, command, paymen
 values ('c', '{FIRST}', sha256('x'), 'refund', '{FIRST}', 'e', 'k', 1, now() - interval '9 days',
     now() - interval '1 day', 'x');
 """
-NAMES = [("p", "", "", True, "payment", name) for name in (UPPER, LOWER)]
+REFS = [("p", "", "", True, "payment", name) for name in (UPPER, LOWER)]
 
 
-def names(*, turned: bool = False) -> list[str]:
-    return rows.ref_arrays(NAMES[::-1] if turned else NAMES)
+def refs(*, turned: bool = False) -> list[str]:
+    return rows.ref_arrays(REFS[::-1] if turned else REFS)
 
 
 class Held(NamedTuple):
@@ -89,11 +89,11 @@ class Held(NamedTuple):
 
 STRENGTHS = ("key share", "share", "no key update", "update")
 HELD = (
-    Held("consumer", "lock_refs", (*names(), "{f,f}", "{}", 10), "payment_refs where ref = 'a'", "no key update"),
-    Held("consumer", "lock_refs", (*names(), "{f,f}", "{}", 10), f"payments where id = '{FIRST}'", "no key update"),
+    Held("consumer", "lock_refs", (*refs(), "{f,f}", "{}", 10), "payment_refs where ref = 'a'", "no key update"),
+    Held("consumer", "lock_refs", (*refs(), "{f,f}", "{}", 10), f"payments where id = '{FIRST}'", "no key update"),
     Held("consumer", "lock_refs", ("{}", "{}", "{}", "{}", "{}", "{}", "{}", f"{{{SECOND}}}", 10),
          f"payments where id = '{SECOND}'", "no key update"),
-    Held("consumer", "lock_names", tuple(names()), "payment_refs where ref = 'a'", "no key update"),
+    Held("consumer", "lock_refs_only", tuple(refs()), "payment_refs where ref = 'a'", "no key update"),
     Held("consumer", "lock_letters", ([1],), "dead_letters where id = 1", "no key update"),
     Held("consumer", "lengthen_deadlines", (0, NOW, NOW, 9), "parked_events where id = 1", "no key update"),
     Held("consumer", "read_mark", ("t", 0), "consumer_marks", "update"),
@@ -215,11 +215,11 @@ class Ordered(NamedTuple):
 
 
 ORDERED = (
-    Ordered("consumer", "lock_refs", (*names(turned=True), "{f,f}", "{}", 10),
+    Ordered("consumer", "lock_refs", (*refs(turned=True), "{f,f}", "{}", 10),
             "payment_refs where ref = 'B'", "payment_refs where ref = 'a'"),
-    Ordered("consumer", "lock_refs", (*names(turned=True), "{f,f}", "{}", 10),
+    Ordered("consumer", "lock_refs", (*refs(turned=True), "{f,f}", "{}", 10),
             f"payments where id = '{FIRST}'", f"payments where id = '{SECOND}'"),
-    Ordered("consumer", "lock_names", tuple(names(turned=True)),
+    Ordered("consumer", "lock_refs_only", tuple(refs(turned=True)),
             "payment_refs where ref = 'B'", "payment_refs where ref = 'a'"),
     Ordered("consumer", "lock_letters", ([2, 1],), "dead_letters where id = 1", "dead_letters where id = 2"),
     Ordered("consumer", "lengthen_deadlines", (0, NOW, NOW, 9),

@@ -108,7 +108,7 @@ class Process:
         except Exception as error:
             self.note(step, type(error).__name__)
             raise
-        self.note(step, ("xid", answer) if step == "lock_names" else plain(answer))
+        self.note(step, ("xid", answer) if step == "lock_refs_only" else plain(answer))
         return answer
 
 

@@ -35,8 +35,8 @@ async def explored(world: type, field: Arena, fault: str | None = None) -> Explo
         return await Explorer(world(), field, until_found=fault is not None).run()
 
 
-async def test_a_missed_wake_up_is_found_where_names_are_not_locked(field: Arena) -> None:
-    """The smallest world: what the lock on names is for."""
+async def test_a_missed_wake_up_is_found_where_references_are_not_locked(field: Arena) -> None:
+    """The smallest world: what the lock on references is for."""
     without = await explored(Meeting, field, "consumer-batch-names-lock-nothing")
     assert ["pay:refund.succeeded:r still waits"] in [list(one.problems[1:2]) for one in without.violations]
     found = await Explorer(Meeting(), field, tries_max=without.tries).run()

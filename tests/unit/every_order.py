@@ -104,7 +104,7 @@ class Begun(NamedTuple):
         The rows that it adds are not looked at again; they say how the payments came about.
         """
         known, plan = self.planner._known, self.planner._plan
-        held = (known.names, known.payments, known.reported, known.bodies, known.groups, known.under, known.commands)
+        held = (known.refs, known.payments, known.reported, known.bodies, known.groups, known.under, known.commands)
         written = ({*plan.opened}, {*plan.changed}, plan.bindings, stands_under(plan), plan.merges, plan.metadata)
         return frozenset(self.waiting), len(plan.letters), *map(hashable, held), *map(hashable, written)
 

@@ -24,7 +24,7 @@ from consumer.facts_json import load_joined, load_reported
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
 from consumer.planner import Planner
-from consumer.resolve import gathered_of, keys_of, names_of, promised_of
+from consumer.resolve import gathered_of, joining_of, keys_of, promised_of
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class MemoryTables:
     facts_max: int = 1000
     endpoints: DecodingTerms = ANY
     payments: dict[UUID, dict[str, Any]] = field(default_factory=dict)
-    names: dict[RefKey, UUID | None] = field(default_factory=dict)
+    refs: dict[RefKey, UUID | None] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
     parked: dict[int, Parking] = field(default_factory=dict)
     bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
@@ -145,11 +145,11 @@ class MemoryTables:
         return self.process_items([(one, decoded(one, self.endpoints)) for one in batch])
 
     def process_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
-        """Process records that are decoded already, then wake who waits on names that they bound."""
+        """Process records that are decoded already, then wake who waits on references that they bound."""
         return self.carry_out(self.planner(items).plan(items))
 
     def carry_out(self, plan: Plan) -> Plan:
-        """Write what a batch comes to, then wake who waits on names that it bound."""
+        """Write what a batch comes to, then wake who waits on references that it bound."""
         more = self._written(plan)
         while marked := self._waiting_on(more.bindings):
             more = self._written(self.planner([], marked).plan([]))
@@ -159,9 +159,9 @@ class MemoryTables:
             plan.merges += more.merges
         return plan
 
-    def _waiting_on(self, names: Iterable[RefKey]) -> list[int]:
-        bound = set(names)
-        return sorted(one for one, parking in self.parked.items() if bound & set(names_of(parking.event)))
+    def _waiting_on(self, refs: Iterable[RefKey]) -> list[int]:
+        bound = set(refs)
+        return sorted(one for one, parking in self.parked.items() if bound & set(joining_of(parking.event)))
 
     def planner(self, items: Sequence[tuple[Record, Event | Dead]], waking: Sequence[int] = ()) -> Planner:
         """Begin a transaction: return its planner, with what the transaction has read."""
@@ -228,8 +228,8 @@ class MemoryTables:
 
     def _lock(self, known: Known, keys: set[RefKey]) -> None:
         for key in keys:
-            known.names[key] = self.names.setdefault(key, None)
-            self._hold(known, known.names[key])
+            known.refs[key] = self.refs.setdefault(key, None)
+            self._hold(known, known.refs[key])
 
     def _write(self, plan: Plan) -> None:
         for payments in (held.values() for held in (plan.opened, plan.changed) if held):
@@ -239,7 +239,7 @@ class MemoryTables:
                 self.payments[row["id"]] = row
         self._write_members(plan)
         for *key, payment_id in zip(*rows.binding_columns(plan.bindings), strict=True):
-            self.names[tuple(key)] = payment_id  # type: ignore[index]
+            self.refs[tuple(key)] = payment_id  # type: ignore[index]
         for parked_id in plan.woken:
             del self.parked[parked_id]
         for parking in plan.parkings:
@@ -347,7 +347,7 @@ class MemoryTables:
         ]
         parked = [(one.event.event_id, one.waits.reason, one.facts) for one in self.parked.values()]
         keys = [(row.source, row.event_id, row.facts) for row in self.events]
-        held = (self.names, self.members, self.bodies, self.open_commands)
+        held = (self.refs, self.members, self.bodies, self.open_commands)
         return *map(frozenset, (payments, parked, keys)), *map(hashable, held), len(self.letters)
 
     def digest(self) -> str:

@@ -155,7 +155,7 @@ def answered(
 
 def test_an_answer_is_taken_from_an_executor_of_the_payment_s_account_alone() -> None:
     known = Known(
-        names={("ratchet", "", "", True, "id", str(INTENT_ID)): INTENT_ID},
+        refs={("ratchet", "", "", True, "id", str(INTENT_ID)): INTENT_ID},
         payments={INTENT_ID: payment(id=INTENT_ID, provider="stripe", account="acme", client="shop")},
     )
     bound = DecodingTerms(

@@ -263,7 +263,7 @@ def test_an_intent_of_no_id_or_of_a_strangers_account_is_a_letter() -> None:
     nil = replace(intent(), value=(intent().value or b"").replace(str(INTENT_ID).encode(), str(UUID(int=0)).encode()))
     assert reason(nil) is Reason.UNDECODABLE
     stranger = decode(
-        intent(account="acme"), DecodingTerms(may_name=lambda *named: named != ("shop", "standard_webhooks", "acme"))
+        intent(account="acme"), DecodingTerms(may_own=lambda *named: named != ("shop", "standard_webhooks", "acme"))
     )
     assert isinstance(stranger, Dead)
     assert (stranger.reason, stranger.message) == (

@@ -185,7 +185,14 @@ def test_the_rows_of_one_batch_tell_of_a_change_once() -> None:
 
 
 def attempt(number: int, **columns: Any) -> Attempt:
-    defaults = {"name": f"p{number}", "currency": "EUR", "merchant_account": "", "asked": 100, "held": 0, "place": 2}
+    defaults = {
+        "provider_ref": f"p{number}",
+        "currency": "EUR",
+        "merchant_account": "",
+        "asked": 100,
+        "held": 0,
+        "place": 2,
+    }
     return Attempt(id=UUID(int=number), **{**defaults, **columns})
 
 
@@ -230,7 +237,9 @@ def test_an_attempt_shows_money_first_then_a_hold_then_none() -> None:
             standard("refund.succeeded", payment="over", amount=70, child="o"),
         ]
     )
-    found = {one.name: (one.place, one.held) for one in map(attempt_of, map(payment_of, tables.payments.values()))}
+    found = {
+        one.provider_ref: (one.place, one.held) for one in map(attempt_of, map(payment_of, tables.payments.values()))
+    }
     others = {"captured": (0, 60), "authorized": (1, 60), "failed": (2, 0)}
     assert found == others | {"refunded": (0, 35), "empty": (0, 0), "over": (0, 0)}
 

@@ -209,7 +209,7 @@ def test_a_promise_is_counted_after_the_newest_and_binds_the_reference(others: l
     batch.grouping.stand(CREATE, one)
     assert batch.known.groups == {KEY: {**members, one.id: Member(number, groups=True)}}
     assert stands_under(batch.plan) == {(KEY, one.id): Member(number, groups=True)}
-    assert batch.known.names == batch.plan.bindings == {KEY: one.id}
+    assert batch.known.refs == batch.plan.bindings == {KEY: one.id}
     assert one.reference is None
 
 

@@ -51,7 +51,7 @@ LOCKS: dict[str, tuple[Lock, ...]] = {
             "two batches fold one payment from the same state: one of two facts is lost",
         ),
     ),
-    "consumer/sql/lock_names": (
+    "consumer/sql/lock_refs_only": (
         Lock(
             f"order by n.provider {NAMES_IN_ORDER.format('n')} for no key update of r",
             "an event is woken and buried; in another order than lock_refs it deadlocks with batches",
@@ -125,9 +125,9 @@ LOCKS: dict[str, tuple[Lock, ...]] = {
     "runtime/sql/guard_lease": (Lock("for share", "a take-over comes between the guard and what it guards"),),
 }  # fmt: skip
 LASTING = (
-    "lock_refs", "lock_names", "lock_letters", "lengthen_deadlines", "read_mark", "read_parking_clock", "lock_receipts",
-    "lock_name", "lock_for_rebase", "read_redrive_next", "lock_chains", "lock_outcome_cursor", "lock_recall_orders",
-    "guard_lease", "end_relay_term",
+    "lock_refs", "lock_refs_only", "lock_letters", "lengthen_deadlines", "read_mark", "read_parking_clock",
+    "lock_receipts", "lock_name", "lock_for_rebase", "read_redrive_next", "lock_chains", "lock_outcome_cursor",
+    "lock_recall_orders", "guard_lease", "end_relay_term",
 )  # fmt: skip
 """Statements after which others act on what is locked: without a transaction around all of them they lock nothing."""
 CALLED_BY = {

@@ -401,7 +401,7 @@ def test_a_merge_keeps_the_currency(without: str, having: str, currency: str, re
 def test_an_orphan_whose_payment_is_still_unknown_stays_a_letter() -> None:
     known = Known(orphans=[OrphanLetter(7, understood(standard("refund.succeeded", child="r1")))])
     for key in keys_of(known.orphans[0].event):
-        known.names[key] = None
+        known.refs[key] = None
     plan = Planner(known, now=0.0, xid=1, facts_max=100).plan([])
     assert (plan.applied, plan.rows, plan.parkings, plan.letters) == ([], [], [], [])
 
@@ -511,7 +511,7 @@ def test_names_of_two_merchants_or_modes_never_meet(one: dict[str, Any], other: 
     ]
     events = [(record, replace(event, livemode=event.meaning.livemode is not False)) for record, event in events]
     for order in permutations(events):
-        known = Known(names={key: None for _, event in order for key in keys_of(event)})
+        known = Known(refs={key: None for _, event in order for key in keys_of(event)})
         plan = Planner(known, now=1.79e9, xid=9, facts_max=10).plan(order)
         assert [payment.projection.captured for payment in plan.opened.values()] == [1000, 1000]
         assert len({(payment.merchant_account, payment.livemode) for payment in plan.opened.values()}) == 2

@@ -49,28 +49,30 @@ DIGEST = b"d" * 32
 DEAD = Dead(Reason.UNDECODABLE, "broken")
 
 
-def name(ref: str | None, provider: str = ASKS) -> tuple[str, str, str, bool, str, str]:
-    """Return the key of a payment's name."""
+def ref_key(ref: str | None, provider: str = ASKS) -> tuple[str, str, str, bool, str, str]:
+    """Return the key of a payment's reference."""
     return (provider, "", "", True, RefKind.PAYMENT, ref or "")
 
 
 def pay(number: int, *facts: Fact, **columns: Any) -> Payment:
-    """Return a payment by the number of its id, of one version; its name is `pay_` and that number."""
+    """Return a payment by the number of its id, of one version; its reference is `pay_` and that number."""
     known = newer({}, facts)
     own = {"id": UUID(int=number), "provider": ASKS, "provider_ref": f"pay_{number}", "currency": "EUR", "version": 1}
     return payment(facts=known, projection=project(known), **{**own, **columns})
 
 
 def knowing(*payments: Payment, **more: Any) -> Known:
-    """Return what a batch knows that read these payments under their names."""
-    names = {name(f"pay_{one.id.int}", one.provider): one.id for one in payments}
-    return Known(payments={one.id: one for one in payments}, names={**names, **more.pop("names", {})}, **more)
+    """Return what a batch knows that read these payments under their references."""
+    refs = {ref_key(f"pay_{one.id.int}", one.provider): one.id for one in payments}
+    return Known(payments={one.id: one for one in payments}, refs={**refs, **more.pop("refs", {})}, **more)
 
 
-def event(number: int, *facts: Fact, names: tuple[str, ...] = ("pay_1",), provider: str = ASKS, **more: Any) -> Event:
-    """Return the event `evt_` and its number: what it says of the payment of these names."""
+def event(
+    number: int, *facts: Fact, payment_refs: tuple[str, ...] = ("pay_1",), provider: str = ASKS, **more: Any
+) -> Event:
+    """Return the event `evt_` and its number: what it says of the payment of these references."""
     columns = {one: more.pop(one) for one in ("digest", "hint", "named", "kind") if one in more}
-    refs = more.pop("refs", tuple(Ref(RefKind.PAYMENT, ref) for ref in names))
+    refs = more.pop("refs", tuple(Ref(RefKind.PAYMENT, ref) for ref in payment_refs))
     meaning = Meaning(refs=refs, facts=facts, **{"opens": True, "currency": "EUR", **more})
     one = record(provider, f"evt_{number}", "paid", b"{}")
     columns = {"kind": "paid", **columns}
@@ -153,8 +155,14 @@ def test_a_hint_has_the_provider_asked_and_is_about_no_payment() -> None:
 
 
 def test_what_waits_is_tried_again_after_each_that_moved_and_is_parked_once_nothing_does() -> None:
-    last, next_to_last = event(1, LISTED, names=("z",), opens=False), event(2, TAKEN, names=("y", "z"), opens=False)
-    first, never = event(3, authorized("a", 5), names=("x", "y")), event(4, TOTAL, names=("w",), opens=False)
+    last, next_to_last = (
+        event(1, LISTED, payment_refs=("z",), opens=False),
+        event(2, TAKEN, payment_refs=("y", "z"), opens=False),
+    )
+    first, never = (
+        event(3, authorized("a", 5), payment_refs=("x", "y")),
+        event(4, TOTAL, payment_refs=("w",), opens=False),
+    )
     plan = planned(never, last, next_to_last, first)
     assert booked(plan) == ["evt_3", "evt_2", "evt_1"]
     assert [(one.event, one.facts, one.waits.reason) for one in plan.parkings] == [
@@ -209,7 +217,7 @@ def test_a_parked_event_that_is_dead_is_a_letter_and_gone(one: ParkedEvent, fact
         (event(1, LISTED, opens=False), {}, 100, [8], ["evt_1"]),
         (event(1, LISTED), in_ledger(LISTED), 100, [8], []),
         (event(1, LISTED), in_ledger(TAKEN), 100, [], []),
-        (event(1, LISTED, names=("pay_2",), opens=False), {}, 100, [], []),
+        (event(1, LISTED, payment_refs=("pay_2",), opens=False), {}, 100, [], []),
         (event(1, LISTED, tie=Tie(9, "z")), {}, 100, [], []),
         (event(1, LISTED), {}, 1, [], []),
     ],
@@ -265,7 +273,7 @@ ORDER_NAME = (ASKS, "", "", True, RefKind.SESSION, "o_1")
 
 
 @pytest.mark.parametrize(
-    ("columns", "meaning", "names", "refetches"),
+    ("columns", "meaning", "refs", "refetches"),
     [
         ({}, {}, {}, [("o_1", "stale")]),
         ({}, {}, {ORDER_NAME: None}, [("o_1", "stale")]),
@@ -278,10 +286,10 @@ ORDER_NAME = (ASKS, "", "", True, RefKind.SESSION, "o_1")
     ],
 )
 def test_an_order_of_which_nothing_tells_whose_it_is_is_asked_about(
-    columns: dict[str, Any], meaning: dict[str, Any], names: dict[Any, Any], refetches: list[tuple[str, str]]
+    columns: dict[str, Any], meaning: dict[str, Any], refs: dict[Any, Any], refetches: list[tuple[str, str]]
 ) -> None:
     one = event(1, TAKEN, **{"order": "o_1", **meaning})
-    assert asked(planned(one, known=knowing(pay(1, **columns), names=names))) == refetches
+    assert asked(planned(one, known=knowing(pay(1, **columns), refs=refs))) == refetches
 
 
 def test_an_event_about_no_payment_asks_for_no_order() -> None:
@@ -291,9 +299,9 @@ def test_an_event_about_no_payment_asks_for_no_order() -> None:
 @pytest.mark.parametrize(
     ("reported", "refetches"),
     [
-        (event(1, TAKEN, names=("a", "b"), opens=False, provider=ASKS_OF_UNKNOWN), [("a", "stale")]),
+        (event(1, TAKEN, payment_refs=("a", "b"), opens=False, provider=ASKS_OF_UNKNOWN), [("a", "stale")]),
         (event(1, TAKEN, opens=False, provider=ASKS_OF_UNKNOWN, provider_ref="P"), [("P", "stale")]),
-        (event(1, TAKEN, opens=False, names=(), provider=ASKS_OF_UNKNOWN), []),
+        (event(1, TAKEN, opens=False, payment_refs=(), provider=ASKS_OF_UNKNOWN), []),
         (event(1, TAKEN, opens=False), []),
     ],
 )
@@ -310,7 +318,7 @@ def test_what_waits_is_asked_about_where_no_event_opens_such_payments(
         (event(1, TAKEN, undoable_days=3, provider_ref="tr_9"), [(ASKS, "", "tr_9", 3)]),
         (event(1, TAKEN, undoable_days=3), [(ASKS, "", "pay_1", 3)]),
         (event(1, TAKEN, provider_ref="tr_9"), []),
-        (event(1, TAKEN, undoable_days=3, names=("new",)), []),
+        (event(1, TAKEN, undoable_days=3, payment_refs=("new",)), []),
         (event(1, TAKEN, undoable_days=3, provider_ref="tr_9", provider=SILENT), []),
     ],
 )
@@ -332,7 +340,7 @@ def test_the_row_of_a_payment_s_first_event_comes_from_nothing_and_of_the_next_f
     (one,) = plan.opened.values()
     assert plan.changed == known.payments == {one.id: one}
     assert (one.version, one.provider_ref, one.projection.captured) == (2, None, 5)
-    assert plan.bindings == known.names == {name("pay_1"): one.id}
+    assert plan.bindings == known.refs == {ref_key("pay_1"): one.id}
 
 
 def test_what_says_nothing_new_has_a_row_without_a_version() -> None:
@@ -374,7 +382,7 @@ def test_a_receipt_is_noted() -> None:
 
 def test_an_event_that_shows_two_payments_to_be_one_counts_though_it_adds_no_fact() -> None:
     one, other = pay(1, captured("a", 5), currency=None), pay(2, captured("b", 7))
-    plan = planned(event(1, names=("pay_1", "pay_2"), currency=None), known=knowing(one, other))
+    plan = planned(event(1, payment_refs=("pay_1", "pay_2"), currency=None), known=knowing(one, other))
     assert plan.merges == [(other.id, one.id)]
     merged, row = plan.rows
     assert (merged.event_type, merged.payment_id) == ("payment.merged", other.id)
@@ -385,7 +393,7 @@ def test_an_event_that_shows_two_payments_to_be_one_counts_though_it_adds_no_fac
 
 def test_payments_that_would_be_too_full_as_one_make_a_letter_of_the_event() -> None:
     known = knowing(pay(1, captured("a", 5)), pay(2, captured("b", 7)))
-    plan = planned(event(1, names=("pay_1", "pay_2")), known=known, facts_max=1)
+    plan = planned(event(1, payment_refs=("pay_1", "pay_2")), known=known, facts_max=1)
     assert ([letter.reason for letter in plan.letters], plan.rows, plan.merges) == ([Reason.CONFLICT], [], [])
 
 
@@ -406,7 +414,7 @@ def test_promises_that_one_event_names_are_flagged_once_for_each_other(
     facts: tuple[list[Fact], ...], facts_max: int, flagged: list[tuple[int, int]]
 ) -> None:
     promises = [pay(n, *own, client="shop") for n, own in enumerate(facts, 1)]
-    plan = planned(event(9, names=("pay_1", "pay_2", "pay_3")), known=knowing(*promises), facts_max=facts_max)
+    plan = planned(event(9, payment_refs=("pay_1", "pay_2", "pay_3")), known=knowing(*promises), facts_max=facts_max)
     rows = [(row.payment_id, row.facts) for row in plan.rows if row.event_type == "payment.flagged"]
     assert rows == [(UUID(int=one), dump_reported(met(other))) for one, other in flagged]
     for one, _ in flagged:
@@ -433,7 +441,7 @@ def test_a_client_has_the_payment_that_it_owns_and_a_message_of_where_that_stand
 def test_a_client_that_asks_again_changes_nothing_and_gets_no_message_again() -> None:
     one = pay(5, TAKEN, client="shop", phone="+4915100", provider_ref="pay_1")
     again = owning(2, phone="+4915199", metadata='{"a":1}')
-    plan = planned(again, known=knowing(one, names={name("pay_1"): one.id}))
+    plan = planned(again, known=knowing(one, refs={ref_key("pay_1"): one.id}))
     assert (one.phone, plan.metadata, plan.messages, plan.letters) == ("+4915100", {}, [], [])
     assert booked(plan) == ["evt_2"]
 
@@ -463,7 +471,7 @@ def answered(number: int, command_id: str, state: CommandState) -> Event:
 
 
 def test_commands_are_taken_on_while_there_is_room_by_the_batch_s_clock() -> None:
-    known = knowing(pay(1, captured("c", 10), client="shop"), names={OWN: UUID(int=1)})
+    known = knowing(pay(1, captured("c", 10), client="shop"), refs={OWN: UUID(int=1)})
     plan = planned(command(1, 6), command(2, 6), command(3, 4), event(4), known=known, command_seconds=60)
     assert [(row.command_id, row.refusal is None) for row in plan.commands] == [
         *(("evt_1", True), ("evt_2", False), ("evt_3", True))
@@ -475,7 +483,7 @@ def test_commands_are_taken_on_while_there_is_room_by_the_batch_s_clock() -> Non
 
 
 def test_an_answer_is_noted_at_its_command_where_that_is_known() -> None:
-    known = knowing(pay(1, captured("c", 10), client="shop"), names={OWN: UUID(int=1)})
+    known = knowing(pay(1, captured("c", 10), client="shop"), refs={OWN: UUID(int=1)})
     refused = answered(2, "evt_1", CommandState.REFUSED)
     unknown = answered(3, "evt_0", CommandState.DONE)
     plan = planned(command(1, 6), refused, unknown, command(4, 10), known=known)
@@ -486,7 +494,7 @@ def test_an_answer_is_noted_at_its_command_where_that_is_known() -> None:
 
 
 def test_another_command_under_one_id_is_a_letter_of_its_own_words() -> None:
-    known = knowing(pay(1, captured("c", 10), client="shop"), names={OWN: UUID(int=1)})
+    known = knowing(pay(1, captured("c", 10), client="shop"), refs={OWN: UUID(int=1)})
     plan = planned(command(1, 6), command(1, 5), known=known)
     assert [letter.message for letter in plan.letters] == [OTHER_COMMAND]
     assert len(plan.commands) == 1

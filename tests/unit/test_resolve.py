@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from consumer.fold import newer
 from consumer.plan import Known, Member
-from consumer.resolve import RefKey, Target, counts_more, groups_of, names_of, promised_of, resolve, shared_of
+from consumer.resolve import RefKey, Target, counts_more, groups_of, joining_of, promised_of, resolve, shared_of
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
 from schemas.facts import ChildState, FactKind, Ref, RefKind
@@ -42,32 +42,32 @@ LINK = with_refs(WEBHOOK, Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.PAYMENT, "p
 PAY_2 = (*SCOPE, "payment", "pay_2")
 
 
-def resolved(event: Event, names: dict[RefKey, UUID | None], *payments: Payment) -> Target | Waits | Dead | None:
-    return resolve(event, Known(names=names, payments={one.id: one for one in payments}))
+def resolved(event: Event, refs: dict[RefKey, UUID | None], *payments: Payment) -> Target | Waits | Dead | None:
+    return resolve(event, Known(refs=refs, payments={one.id: one for one in payments}))
 
 
-def target(event: Event, names: dict[RefKey, UUID | None], *payments: Payment) -> Target:
-    found = resolved(event, names, *payments)
+def target(event: Event, refs: dict[RefKey, UUID | None], *payments: Payment) -> Target:
+    found = resolved(event, refs, *payments)
     assert isinstance(found, Target), found
     return found
 
 
 def test_names_are_scoped_but_our_own_ids_are_not() -> None:
     tenant = understood(record("standard_webhooks/acme", "1", "payment.created", standard("payment.created").value))
-    assert names_of(tenant) == [("standard_webhooks", "acme", "", True, "payment", "pay_1")]
-    assert (names_of(WEBHOOK), groups_of(WEBHOOK), promised_of(WEBHOOK)) == ([PAY_1], [ORD_1], None)
-    assert (names_of(INTENT), groups_of(INTENT), promised_of(INTENT)) == ([OWN_ID, PAY_1], [ORD_1], ORD_1)
-    assert names_of(replace(WEBHOOK, livemode=False)) == [(*SCOPE[:3], False, "payment", "pay_1")]
+    assert joining_of(tenant) == [("standard_webhooks", "acme", "", True, "payment", "pay_1")]
+    assert (joining_of(WEBHOOK), groups_of(WEBHOOK), promised_of(WEBHOOK)) == ([PAY_1], [ORD_1], None)
+    assert (joining_of(INTENT), groups_of(INTENT), promised_of(INTENT)) == ([OWN_ID, PAY_1], [ORD_1], ORD_1)
+    assert joining_of(replace(WEBHOOK, livemode=False)) == [(*SCOPE[:3], False, "payment", "pay_1")]
 
 
 def test_a_payments_id_stands_without_its_merchant_account_too() -> None:
     """An intent may leave the merchant account out where the endpoint has one."""
     event = replace(WEBHOOK, meaning=replace(WEBHOOK.meaning, merchant_account="Shop"))
-    assert names_of(event) == [("standard_webhooks", "", "Shop", True, "payment", "pay_1"), PAY_1]
+    assert joining_of(event) == [("standard_webhooks", "", "Shop", True, "payment", "pay_1"), PAY_1]
     shop, other = payment(id=A, merchant_account="Shop"), payment(id=B, merchant_account="Other")
     assert target(event, {PAY_1: A}, shop).payment is shop
     found = target(event, {PAY_1: B}, other)
-    assert (found.payment.merchant_account, found.names) == ("Shop", [names_of(event)[0]])
+    assert (found.payment.merchant_account, found.refs) == ("Shop", [joining_of(event)[0]])
 
 
 def braintree(merchant: str = "", *refs: Ref) -> Event:
@@ -79,21 +79,21 @@ def braintree(merchant: str = "", *refs: Ref) -> Event:
 
 def test_ids_that_are_made_once_for_all_accounts_stand_without_one_too() -> None:
     scoped, wide = ("braintree", "", "Shop", True), ("braintree", "", "", True)
-    assert names_of(braintree("Shop")) == [
+    assert joining_of(braintree("Shop")) == [
         (*scoped, "payment", "pay_1"),
         (*scoped, "dispute", "d_1"),
         OWN_ID,
         (*wide, "payment", "pay_1"),
         (*wide, "dispute", "d_1"),
     ]
-    assert names_of(braintree()) == [(*wide, "payment", "pay_1"), (*wide, "dispute", "d_1"), OWN_ID]
+    assert joining_of(braintree()) == [(*wide, "payment", "pay_1"), (*wide, "dispute", "d_1"), OWN_ID]
 
 
 def test_an_intent_that_names_an_account_holds_no_id_without_it() -> None:
     """Else it got what an event without an account tells of a payment that is another merchant's."""
     asked = understood(intent(provider="braintree", provider_ref="pay_1", merchant_account="Shop"))
-    assert names_of(asked) == [OWN_ID, ("braintree", "", "Shop", True, "payment", "pay_1")]
-    assert names_of(understood(intent(provider="braintree", provider_ref="pay_1"))) == [
+    assert joining_of(asked) == [OWN_ID, ("braintree", "", "Shop", True, "payment", "pay_1")]
+    assert joining_of(understood(intent(provider="braintree", provider_ref="pay_1"))) == [
         OWN_ID,
         ("braintree", "", "", True, "payment", "pay_1"),
     ]
@@ -104,9 +104,9 @@ def test_two_accounts_of_one_id_stay_apart_and_are_known() -> None:
     event = braintree("Shop", Ref(RefKind.PAYMENT, "pay_1"))
     shop, other = payment(id=A, merchant_account="Shop"), payment(id=B, merchant_account="Other")
     opened = target(event, {scoped: None, wide: B}, other)
-    assert (opened.payment.merchant_account, opened.names, opened.apart) == ("Shop", [scoped], [other])
+    assert (opened.payment.merchant_account, opened.refs, opened.apart) == ("Shop", [scoped], [other])
     known = target(event, {scoped: A, wide: B}, shop, other)
-    assert (known.payment, known.names, known.apart) == (shop, [], [other])
+    assert (known.payment, known.refs, known.apart) == (shop, [], [other])
     third = payment(id=UUID(int=3), merchant_account="Shop")
     two = braintree("Shop", Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.PAYMENT, "pay_2"))
     merged = target(two, {scoped: A, wide: B, (*scoped[:5], "pay_2"): third.id}, shop, other, third)
@@ -115,21 +115,21 @@ def test_two_accounts_of_one_id_stay_apart_and_are_known() -> None:
 
 def test_what_many_share_is_no_name() -> None:
     event = with_refs(WEBHOOK, Ref(RefKind.SHARED, "sub_1"), Ref(RefKind.REFERENCE, "ORD-1"))
-    assert (names_of(event), shared_of(event)) == ([], [(*SCOPE, "shared", "sub_1")])
+    assert (joining_of(event), shared_of(event)) == ([], [(*SCOPE, "shared", "sub_1")])
     assert resolved(event, {ORD_1: A}, payment(id=A)) == Waits(
-        Reason.ORPHAN, "no payment is known by any name of its own"
+        Reason.ORPHAN, "no payment is known by any reference of its own"
     )
 
 
 def test_a_hint_has_no_target() -> None:
     hint = replace(WEBHOOK, hint=True)
-    assert (names_of(hint), groups_of(hint)) == ([], [])
+    assert (joining_of(hint), groups_of(hint)) == ([], [])
     assert resolved(hint, {PAY_1: A}, payment(id=A)) is None
 
 
 def test_an_unknown_payment_is_opened_by_an_event_that_may_and_always_has_the_same_id() -> None:
     found = target(WEBHOOK, {PAY_1: None, ORD_1: B}, payment(id=B))
-    assert (found.same, found.names) == ([], [PAY_1])
+    assert (found.same, found.refs) == ([], [PAY_1])
     assert (found.payment.provider, found.payment.version, found.payment.id.version) == ("standard_webhooks", 0, 7)
     assert found.payment.id == target(WEBHOOK, {}).payment.id
     assert found.payment.id != target(replace(WEBHOOK, livemode=False), {}).payment.id
@@ -155,30 +155,30 @@ def test_an_event_that_says_nothing_of_an_unknown_payment_is_about_none() -> Non
 
 def test_a_command_waits_for_its_payment_and_is_about_its_clients_alone() -> None:
     event = understood(intent(command="capture"))
-    (name,) = names_of(event)
+    (ref,) = joining_of(event)
     assert isinstance(resolved(event, {}), Waits)
-    assert target(event, {name: A}, payment(id=A, client="shop")).payment.id == A
+    assert target(event, {ref: A}, payment(id=A, client="shop")).payment.id == A
     for client in ("mall", None):
-        assert isinstance(resolved(event, {name: A}, payment(id=A, client=client)), Dead)
+        assert isinstance(resolved(event, {ref: A}, payment(id=A, client=client)), Dead)
 
 
 def test_one_candidate_takes_the_names_that_it_did_not_have() -> None:
     one = payment(id=A)
     found = target(LINK, {PAY_1: A, PAY_2: None}, one)
-    assert (found.payment, found.same, found.names) == (one, [], [PAY_2])
-    assert target(LINK, {PAY_1: A, PAY_2: A}, one).names == []
+    assert (found.payment, found.same, found.refs) == (one, [], [PAY_2])
+    assert target(LINK, {PAY_1: A, PAY_2: A}, one).refs == []
 
 
 def test_a_merged_payment_is_followed_and_its_names_go_to_the_survivor() -> None:
     gone, survivor = payment(id=A, merged_into=B), payment(id=B)
     found = target(WEBHOOK, {PAY_1: A}, gone, survivor)
-    assert (found.payment, found.names) == (survivor, [PAY_1])
+    assert (found.payment, found.refs) == (survivor, [PAY_1])
 
 
 def test_the_older_of_two_rows_survives_but_a_promised_one_whatever_its_age() -> None:
     older, newer = payment(id=A), payment(id=B)
     found = target(LINK, {PAY_1: B, PAY_2: A}, older, newer)
-    assert (found.payment, found.same, found.names) == (older, [newer], [PAY_1])
+    assert (found.payment, found.same, found.refs) == (older, [newer], [PAY_1])
     promised = payment(id=B, client="shop")
     found = target(LINK, {PAY_1: A, PAY_2: B}, older, promised)
     assert (found.payment, found.same) == (promised, [older])
@@ -195,14 +195,14 @@ def test_the_older_of_two_rows_survives_but_a_promised_one_whatever_its_age() ->
 def test_two_promises_currencies_or_merchants_stay_two(first: dict[str, str], second: dict[str, str]) -> None:
     one, other = payment(id=A, **first), payment(id=B, **second)
     found = target(LINK, {PAY_1: B, PAY_2: A}, one, other)
-    assert (found.payment, found.same, found.names, found.apart) == (other, [], [], [one])
+    assert (found.payment, found.same, found.refs, found.apart) == (other, [], [], [one])
 
 
 def test_an_intent_opens_its_row_and_takes_the_payment_that_it_names() -> None:
     opened = payment(id=A, currency="EUR", merchant_account="Shop")
     found = target(INTENT, {PAY_1: A}, opened)
     assert (found.payment.id, found.payment.merchant_account, found.same) == (INTENT_ID, "Shop", [opened])
-    assert found.names == [OWN_ID, PAY_1]
+    assert found.refs == [OWN_ID, PAY_1]
 
 
 @pytest.mark.parametrize(
@@ -282,11 +282,11 @@ def test_another_clients_id_or_endpoint_is_a_conflict() -> None:
     ],
 )
 def test_a_second_create_is_the_same_only_where_all_of_its_terms_are(other: dict[str, Any]) -> None:
-    names: dict[RefKey, UUID | None] = {OWN_ID: INTENT_ID, PAY_1: INTENT_ID}
+    refs: dict[RefKey, UUID | None] = {OWN_ID: INTENT_ID, PAY_1: INTENT_ID}
     whose = {"provider": "standard_webhooks", "client": "shop", "reference": "ORD-1"}
     whose |= {"currency": INTENT.meaning.currency, "facts": newer({}, INTENT.meaning.facts)}
-    assert target(INTENT, names, payment(**whose)).payment.id == INTENT_ID
-    found = resolved(INTENT, names, payment(**whose | other))
+    assert target(INTENT, refs, payment(**whose)).payment.id == INTENT_ID
+    found = resolved(INTENT, refs, payment(**whose | other))
     assert isinstance(found, Dead)
     assert found.reason is Reason.CONFLICT
 

@@ -52,11 +52,11 @@ def test_only_what_has_a_secret_or_a_key_is_configured() -> None:
     assert by_key.is_configured("mollie", "")
 
 
-def test_a_client_may_name_its_own_accounts_alone() -> None:
+def test_a_client_may_use_its_own_accounts_alone() -> None:
     found = scopes(shop=["Stripe", "adyen/acme"], narrow=["adyen/acme"], nothing=[])
     asked = (("stripe", ""), ("adyen", "acme"), ("adyen", ""), ("stripe", "acme"))
     reported = {
-        client: [found.may_name(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")
+        client: [found.may_use(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")
     }
     assert reported == {
         "shop": [True, True, False, False],
@@ -90,8 +90,8 @@ def test_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setenv(name, value)
     found = scopes_of(load())
-    assert found.may_name("shop", "adyen", "acme")
-    assert not found.may_name("shop", "adyen", "")
+    assert found.may_use("shop", "adyen", "acme")
+    assert not found.may_use("shop", "adyen", "")
     terms = found.terms("adyen", "acme")
     assert (terms.livemode, terms.capture) == (False, "automatic")
     assert found.terms("mollie", "").unsigned is False

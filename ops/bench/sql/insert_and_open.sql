@@ -1,4 +1,4 @@
--- The naive contender, in one round trip: the ledger's row and, unless it was there, a new payment with its names.
+-- The naive contender, in one round trip: the ledger's row and, unless it was there, a new payment with its references.
 with inserted as (
     insert into payment_logs (
         payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version, facts, topic,

@@ -1,4 +1,4 @@
--- The naive contender: find and lock the payment that any of these names is bound to.
+-- The naive contender: find and lock the payment that any of these references is bound to.
 select p.id, p.provider, p.account, p.provider_ref, p.client, p.reference, p.phone, p.merged_into, p.currency, p.version,
     p.facts, p.head_hash, p.head_xid, p.merchant_account, p.livemode, p.intent_id, p.flags
 from payments p

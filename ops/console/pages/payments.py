@@ -130,7 +130,7 @@ async def show(visit: Visit) -> Response:
         rows=rows,
         whole=len(rows) < rows_max,
         picture=draw(rows, payment["currency"]) if rows else None,
-        names=await reader.fetch("list_payment_names", payment["id"], visit.parts.settings.console.rows_max),
+        refs=await reader.fetch("list_payment_refs", payment["id"], visit.parts.settings.console.rows_max),
         letters=await reader.fetch("find_letters_of_payment", payment["id"], visit.parts.settings.console.rows_max),
         messages=await reader.fetch("list_messages", payment["id"]),
     )

@@ -1,4 +1,4 @@
--- $1 a payment's id, $2 rows. Dead letters that name it by any of its names.
+-- $1 a payment's id, $2 rows. Dead letters that name it by any of its references.
 select distinct d.id, d.reason, d.status, d.event_type, d.event_id, d.created_at
 from (
     select provider, ref, payment_id from payment_refs

@@ -46,7 +46,7 @@ def need_endpoint(intent: Intent, client: str, scopes: Scopes) -> Intent | Decli
         return _invalid([("#/provider", f"must be one of {', '.join(providers.paying())}")])
     place = source_of(intent.provider, intent.account)
     where = "#/account" if intent.account else "#/provider"
-    if not scopes.may_name(client, intent.provider, intent.account):
+    if not scopes.may_use(client, intent.provider, intent.account):
         return _invalid([(where, f"{place} is no account of this client's")])
     if not scopes.is_configured(intent.provider, intent.account):
         return _invalid([(where, f"{place} is not configured here")])

@@ -45,7 +45,7 @@ async def apply_batch(pool: Any, arena: Arena, records: Iterable[Record]) -> Non
 
 
 async def wake(pool: Any, arena: Arena, turns: int = TURNS) -> None:
-    """Wake who waits on marked names, as the sweeper does."""
+    """Wake who waits on marked references, as the sweeper does."""
     waker = waking.Waker(pool, writer(pool, arena), arena.settings.consumer)
     for _ in range(turns):
         if await waker.turn() is None:

@@ -24,7 +24,7 @@ REFUND = webhook("refund.succeeded", "pay", child="r", amount=400)
 
 
 def flutterwave(event_id: str, kind: str, **data: Any) -> Event:
-    """Return a webhook of a provider whose payments have two names: the shop's reference and the charge's id."""
+    """Return a webhook of a provider whose payments have two references: the shop's reference and the charge's id."""
     body = {"webhook_id": event_id, "timestamp": 1_790_000_299_123, "type": kind, "data": {"currency": "NGN", **data}}
     attributes = Attributes(source=FLUTTERWAVE, event_id=event_id, kind=kind, received_at=1_790_000_000.0)
     return Event(event_id, b"ORD", json.dumps(body).encode(), attributes.to_headers())
@@ -34,7 +34,7 @@ CHARGED = flutterwave("wbk_1", "charge.completed", id="chg_1", amount=10, status
 BY_CHARGE = flutterwave(
     "wbk_2", "refund.completed", id="rfd_1", charge_id="chg_1", amount_refunded=4, status="succeeded"
 )
-"""It names the charge alone, and not the name that the intent gives."""
+"""It names the charge alone, and not the reference that the intent gives."""
 
 
 def braintree(kind: str, subject: str) -> Event:
@@ -100,7 +100,7 @@ class Merging:
 
 
 class Following(Merging):
-    """A payment with two names is promised under one of them, while a refund names the other."""
+    """A payment with two references is promised under one of them, while a refund names the other."""
 
     name = "following"
     says = "a name that the merge did not tell of leads to the payment that gave way, and on to its survivor"

@@ -1,4 +1,4 @@
--- Let the open dead letter of an event ($1 source, $2 event id, $3 digest) wait on these names ($4-$9).
+-- Let the open dead letter of an event ($1 source, $2 event id, $3 digest) wait on these references ($4-$9).
 insert into orphan_refs (provider, account, merchant_account, livemode, kind, ref, letter_id)
 select n.provider, n.account, n.merchant_account, n.livemode, n.kind, n.ref, d.id
 from dead_letters d,

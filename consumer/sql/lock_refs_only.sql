@@ -1,4 +1,4 @@
--- Lock names in the order that is the same for all, and nothing else; return the transaction's id. $1-$6 names.
+-- Lock references in the order that is the same for all, and nothing else; return the transaction's id. $1-$6 references.
 with locked as materialized (
     select r.ref
     from unnest(
