@@ -28,7 +28,7 @@ from ops.output import PlainConsole
 from producers.ingress import sources
 from producers.ingress.answers import head_of
 from producers.ingress.http import framing
-from producers.ingress.intents import keys, naming, orders, queued, routes
+from producers.ingress.intents import keys, orders, queued, references, routes
 from producers.ingress.intents.queued import Asking
 from providers.core.contract import REASONS, Trust
 from providers.core.forms import read_form
@@ -279,7 +279,7 @@ def intents(data: bytes) -> None:
 def texts(data: bytes) -> None:
     """Read small things of a request, and show what strangers wrote: no terminal obeys it, and no secret is seen."""
     parts = taken_apart(data)
-    naming.parse(parts.body)
+    references.parse(parts.body)
     routes.parse(parts.body.decode("latin-1"))
     keys.parse([value for _, value in parts.fields])
     sources.sender_address(parts.choice, [value for _, value in parts.fields], TRUSTED)

@@ -10,7 +10,7 @@ from producers.ingress.access_log import line_of
 from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
-from producers.ingress.intents import keys, naming, orders, routes
+from producers.ingress.intents import keys, orders, references, routes
 from producers.ingress.intents.answers import CHALLENGE, Declined, of_declined, of_model, of_refusal, of_stored
 from producers.ingress.intents.clients import Clients
 from producers.ingress.intents.idempotency import UNKNOWN
@@ -116,11 +116,11 @@ class Intents:
             return AWAY
 
     async def _search(self, client: str, query: bytes) -> Answer | Declined:
-        """Show the client's payments that a name leads to."""
-        name = naming.parse(query)
-        if isinstance(name, Declined):
-            return name
-        found, most = await self._records.find_named(client, name), self._bounds.payments_found_max
+        """Show the client's payments that a reference leads to."""
+        reference = references.parse(query)
+        if isinstance(reference, Declined):
+            return reference
+        found, most = await self._records.find_by_reference(client, reference), self._bounds.payments_found_max
         return of_model(Found(payments=list(map(shown, found[:most])), complete=len(found) <= most))
 
     async def _show(self, client: str, path: IntentPath) -> Answer | Declined:

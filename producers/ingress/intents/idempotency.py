@@ -1,6 +1,6 @@
 """Idempotency records: what a client asks for, its answer and its event, all in one transaction or not at all.
 
-A transaction holds the Idempotency-Key's name first and then the payment's, as advisory locks: they end with it, also
+A transaction takes the advisory lock of the Idempotency-Key first and then the payment's: they end with it, also
 when the process is killed, so no request is ever left in flight. A record can only be seen whole, with its answer.
 """
 
@@ -25,8 +25,8 @@ from schemas.payment import Status, new_payment_id
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from producers.ingress.intents.naming import PaymentName
     from producers.ingress.intents.orders import Ordered
+    from producers.ingress.intents.references import PaymentReference
     from producers.ingress.publishing.records import Outgoing
     from producers.ingress.transactions import Transactions
     from runtime.postgres import Connection
@@ -57,7 +57,7 @@ class IdempotencyRecords:
     async def make(self, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
         """Record, answer and queue; the same request again gets the same answer.
 
-        A name that another payment took while this one was being stored is looked up again, once.
+        A reference that another payment took while this one was being recorded is looked up again, once.
         """
         try:
             try:
@@ -71,9 +71,9 @@ class IdempotencyRecords:
         """Return the client's payment from the ledger, or from its record until it is there."""
         return await self._transactions.run(lambda connection: self._view(connection, client, payment_id))
 
-    async def find_named(self, client: str, name: PaymentName) -> list[PaymentView]:
-        """Return the client's payments of a name, oldest first, one more than are shown at most."""
-        return await self._transactions.run(lambda connection: self._find_named(connection, client, name))
+    async def find_by_reference(self, client: str, reference: PaymentReference) -> list[PaymentView]:
+        """Return the client's payments of a reference, oldest first, one more than are shown at most."""
+        return await self._transactions.run(lambda connection: self._find_by_reference(connection, client, reference))
 
     async def moments(self, payment_id: UUID) -> list[Moment]:
         """Return the payment's events in the order of the ledger, one more than are shown at most."""
@@ -115,15 +115,15 @@ class IdempotencyRecords:
         return stored
 
     async def _taken(self, connection: Connection, client: str, intent: Intent) -> Declined | None:
-        """Refuse a name that a promise holds; whose the promise is, only its own client learns.
+        """Refuse a reference that a promise holds; whose the promise is, only its own client learns.
 
         The reference's lock is held to the transaction's end, so that of two that come together one is the second.
         """
         scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
         if intent.reference is not None:
             await _lock(connection, f"intent-reference:{intent.provider}/{intent.account}:{intent.reference}")
-        names = (client, *scope, intent.provider_ref, intent.reference)
-        taken = await connection.fetchrow(statement("producers", "find_taken"), *names)
+        wanted = (client, *scope, intent.provider_ref, intent.reference)
+        taken = await connection.fetchrow(statement("producers", "find_taken"), *wanted)
         if taken is None:
             return None
         own = taken["client"] == client
@@ -174,9 +174,11 @@ class IdempotencyRecords:
             row = await connection.fetchrow(statement("producers", "read_recorded_view"), payment_id, client)
         return None if row is None else PaymentView(**row)
 
-    async def _find_named(self, connection: Connection, client: str, name: PaymentName) -> list[PaymentView]:
+    async def _find_by_reference(
+        self, connection: Connection, client: str, reference: PaymentReference
+    ) -> list[PaymentView]:
         rows_max = self._bounds.payments_found_max + 1
-        rows = await connection.fetch(statement("producers", "find_own_payments"), client, *name, rows_max)
+        rows = await connection.fetch(statement("producers", "find_own_payments"), client, *reference, rows_max)
         found = [await self._view(connection, client, row["id"]) for row in rows]
         return [view for view in found if view is not None]
 

@@ -44,5 +44,5 @@ def record_of(  # noqa: PLR0913 - the parts of one record
 
 
 def key_of(intent: Intent, payment_id: UUID) -> str:
-    """Return the key of all records of a payment: the name under which its webhooks come, if the client knows one."""
+    """Return the key of all records of a payment: the reference of its webhooks, if the client knows one."""
     return intent.provider_ref or intent.reference or str(payment_id)

@@ -1,4 +1,4 @@
-"""The query of `GET /payments`: which name a client looks its payments up by; pure."""
+"""The query of `GET /payments`: by which reference a client looks its payments up; pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from schemas import problems
 from schemas.facts import REF_LENGTH_MAX
 
 QUERY_BYTES_MAX: Final = 4096
-"""A name of the greatest length, written in escapes, and its field's name."""
+"""A reference of the greatest length, written in escapes, and its field's name."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
-class PaymentName(NamedTuple):
+class PaymentReference(NamedTuple):
     """Exactly one of three: our id, an id of the provider's, the client's own reference."""
 
     id: UUID | None = None
@@ -24,7 +24,7 @@ class PaymentName(NamedTuple):
     reference: str | None = None
 
 
-def parse(query: bytes) -> PaymentName | Declined:
+def parse(query: bytes) -> PaymentReference | Declined:
     """Parse a query string; where it does not name exactly one thing, say why."""
     if len(query) > QUERY_BYTES_MAX:
         return _declined(f"the query is over {QUERY_BYTES_MAX} bytes")
@@ -32,14 +32,14 @@ def parse(query: bytes) -> PaymentName | Declined:
         fields = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=8)
     except ValueError:
         return _declined("the query is no application/x-www-form-urlencoded text in UTF-8")
-    if len(fields) != 1 or fields[0][0] not in PaymentName._fields:
+    if len(fields) != 1 or fields[0][0] not in PaymentReference._fields:
         return _declined("give exactly one of id, reference and provider_ref, and nothing else")
-    ((field, name),) = fields
+    ((field, ref),) = fields
     if field == "id":
-        return PaymentName(id=UUID(name)) if _UUID.match(name) else _declined("id is no UUID")
-    if not 0 < len(name) <= REF_LENGTH_MAX or "\x00" in name:
+        return PaymentReference(id=UUID(ref)) if _UUID.match(ref) else _declined("id is no UUID")
+    if not 0 < len(ref) <= REF_LENGTH_MAX or "\x00" in ref:
         return _declined(f"{field} has 1 to {REF_LENGTH_MAX} characters, and no NUL")
-    return PaymentName(provider_ref=name) if field == "provider_ref" else PaymentName(reference=name)
+    return PaymentReference(provider_ref=ref) if field == "provider_ref" else PaymentReference(reference=ref)
 
 
 def _declined(detail: str) -> Declined:
