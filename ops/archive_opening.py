@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ops.archive import Archive
-    from ops.archive_proof import ArchiveProof
+    from ops.archive_check import ArchiveCheck
 
 
 def open_archive(folder: Path, key: bytes) -> Archive:
@@ -20,10 +20,10 @@ def open_archive(folder: Path, key: bytes) -> Archive:
     return Archive.opened(folder, key)
 
 
-def open_proof(folder: Path, key: bytes, seal: Path | None) -> ArchiveProof:
-    """Read and check an archive; raises SettingsError without pyarrow, and what `ArchiveProof.of` raises."""
+def open_check(folder: Path, key: bytes, seal: Path | None) -> ArchiveCheck:
+    """Read and check an archive; raises SettingsError without pyarrow, and what `ArchiveCheck.of` raises."""
+    from ops.archive_check import ArchiveCheck
     from ops.archive_parquet import check_pyarrow
-    from ops.archive_proof import ArchiveProof
 
     check_pyarrow()
-    return ArchiveProof.of(folder, key, seal)
+    return ArchiveCheck.of(folder, key, seal)

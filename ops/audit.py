@@ -24,7 +24,7 @@ from ops.seal import Sealed, SealedRow, anchor_mac, anchor_without_payment_mac
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ops.archive_proof import ArchiveProof
+    from ops.archive_check import ArchiveCheck
     from ops.audit_actions import SealedActions
     from ops.seal import SealReader, SealWriter
     from runtime.postgres import Connection
@@ -140,7 +140,7 @@ def check_anchor(head: Mapping[str, Any], key: bytes) -> list[Broken]:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class AuditInputs:
     """What a walk holds the ledger against beside itself: the key that signs anchors, a seal, a checked archive.
 
     A seal to be made (`writer`) gets all that is walked. `actions` is where the chain of people's actions ended
@@ -151,31 +151,31 @@ class Evidence:
     seal: SealReader | None = None
     writer: SealWriter | None = None
     actions: SealedActions | None = None
-    archive: ArchiveProof | None = None
+    archive: ArchiveCheck | None = None
 
 
-async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evidence()) -> Audit:
+async def walk(connection: Connection, broken_max: int, inputs: AuditInputs = AuditInputs()) -> Audit:
     """Check the whole ledger, and what people did."""
     audit = Audit(broken_max)
     after: UUID = UUID(int=0)
-    while heads := await _step(connection, audit, after, evidence):
+    while heads := await _step(connection, audit, after, inputs):
         after = heads[-1]["id"]
     await _find_gone_payments(connection, audit, after, LAST_ID)
-    if evidence.seal is not None:
-        audit.note(_gone(one) for one in evidence.seal.up_to(None))
-    await _walk_rows_without_payment(connection, audit, evidence)
-    if evidence.archive is not None:
+    if inputs.seal is not None:
+        audit.note(_gone(one) for one in inputs.seal.up_to(None))
+    await _walk_rows_without_payment(connection, audit, inputs)
+    if inputs.archive is not None:
         (anchor,) = await fetch(connection, "read_anchor_without_payment")
-        audit.note((*evidence.archive.check_gone(), *evidence.archive.check_removed_alone(anchor["rows_removed"])))
-    if evidence.seal is not None and evidence.seal.holds_rows:
-        await _check_sealed_rows(connection, audit, evidence.seal, evidence)
-    done = await walk_actions(connection, evidence.actions)
+        audit.note((*inputs.archive.check_gone(), *inputs.archive.check_removed_alone(anchor["rows_removed"])))
+    if inputs.seal is not None and inputs.seal.holds_rows:
+        await _check_sealed_rows(connection, audit, inputs.seal, inputs)
+    done = await walk_actions(connection, inputs.actions)
     audit.actions = done.rows
     audit.note(Broken(action_id, None, why) for action_id, why in done.broken)
     return audit
 
 
-async def _step(connection: Connection, audit: Audit, after: UUID, evidence: Evidence) -> list[Row]:
+async def _step(connection: Connection, audit: Audit, after: UUID, inputs: AuditInputs) -> list[Row]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         heads = await fetch(connection, "read_chain_heads", after, PAYMENTS_A_STEP)
         ids = [head["id"] for head in heads]
@@ -189,30 +189,30 @@ async def _step(connection: Connection, audit: Audit, after: UUID, evidence: Evi
     audit.rows += len(rows)
     for head in heads:
         chain = chains[head["id"]]
-        audit.note(_check(head, chain, known.get(head["id"], Family()), evidence))
-        if evidence.writer is not None:
+        audit.note(_check(head, chain, known.get(head["id"], Family()), inputs))
+        if inputs.writer is not None:
             last = chain[-1]["id"] if chain else head["anchor_id"] or 0
-            evidence.writer.add(Sealed(head["id"], last, head["version"], head["head_hash"]))
+            inputs.writer.add(Sealed(head["id"], last, head["version"], head["head_hash"]))
     return heads
 
 
-def _check(head: Row, chain: list[Row], family: Family, evidence: Evidence) -> list[Broken]:
+def _check(head: Row, chain: list[Row], family: Family, inputs: AuditInputs) -> list[Broken]:
     """Check one payment; the first thing that is wrong speaks for the rest, but what was sealed speaks for itself."""
     found = check_chain(head, chain)
-    if not found and evidence.key is not None:
-        found = check_anchor(head, evidence.key)
+    if not found and inputs.key is not None:
+        found = check_anchor(head, inputs.key)
     if not found and (why := check_row(head, chain, family)) is not None:
         found = [Broken(None, head["id"], why)]
-    if not found and evidence.archive is not None:
-        found = evidence.archive.check_payment(head, chain)
-    if evidence.seal is not None:
-        for sealed in evidence.seal.up_to(head["id"]):
+    if not found and inputs.archive is not None:
+        found = inputs.archive.check_payment(head, chain)
+    if inputs.seal is not None:
+        for sealed in inputs.seal.up_to(head["id"]):
             mine = sealed.payment_id == head["id"]
-            found += _check_sealed(head, chain, sealed, evidence.archive) if mine else [_gone(sealed)]
+            found += _check_sealed(head, chain, sealed, inputs.archive) if mine else [_gone(sealed)]
     return found
 
 
-def _check_sealed(head: Row, chain: Sequence[Row], sealed: Sealed, archive: ArchiveProof | None) -> list[Broken]:
+def _check_sealed(head: Row, chain: Sequence[Row], sealed: Sealed, archive: ArchiveCheck | None) -> list[Broken]:
     """Check that a sealed row is in the chain, or in the archive where retention took it after it was archived."""
     there = any(row["id"] == sealed.ledger_id for row in chain)
     if archive is None or there or not archive.should_have(head["id"], sealed.ledger_id):
@@ -235,9 +235,9 @@ async def _find_gone_payments(connection: Connection, audit: Audit, after: UUID,
         audit.note(Broken(row["id"], row["payment_id"], "its payment is not there") for row in rows)
 
 
-async def _walk_rows_without_payment(connection: Connection, audit: Audit, evidence: Evidence) -> None:
+async def _walk_rows_without_payment(connection: Connection, audit: Audit, inputs: AuditInputs) -> None:
     """Check the rows that stand alone."""
-    writer = evidence.writer
+    writer = inputs.writer
     if writer is not None:
         (anchor,) = await fetch(connection, "read_anchor_without_payment")
         writer.begin_rows(anchor["rows_removed"])
@@ -250,16 +250,16 @@ async def _walk_rows_without_payment(connection: Connection, audit: Audit, evide
                 audit.note([Broken(row["id"], None, "its content is not what was written")])
             elif writer is not None:
                 writer.add_row(SealedRow(row["relay_xid"], row["id"], row["hash"]))
-            if evidence.archive is not None:
-                audit.note(evidence.archive.check_alone(row))
+            if inputs.archive is not None:
+                audit.note(inputs.archive.check_alone(row))
 
 
-async def _check_sealed_rows(connection: Connection, audit: Audit, seal: SealReader, evidence: Evidence) -> None:
+async def _check_sealed_rows(connection: Connection, audit: Audit, seal: SealReader, inputs: AuditInputs) -> None:
     """Check that the rows of no payment that were sealed are there, but for those that retention took and signed.
 
     With an archive, what retention took since archiving began must be in it.
     """
-    sealed, lacking, archive, key = seal.rows(), 0, evidence.archive, evidence.key
+    sealed, lacking, archive, key = seal.rows(), 0, inputs.archive, inputs.key
     while step := list(islice(sealed, ROWS_A_STEP)):
         keys = [one.relay_xid for one in step], [one.id for one in step]
         found = {row["id"]: row["hash"] for row in await fetch(connection, "find_sealed_rows", *keys)}

@@ -1,4 +1,4 @@
-"""`ratchet audit`: proof that the ledger is what was written."""
+"""`ratchet audit`: checks that the ledger is what was written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import typer
 from rich.table import Table
 
 from ops import endpoints, server
-from ops.archive_opening import open_archive, open_proof
-from ops.audit import Audit, Evidence, walk
+from ops.archive_opening import open_archive, open_check
+from ops.audit import Audit, AuditInputs, walk
 from ops.audit_actions import read_head
 from ops.cleaning import clean
 from ops.database import as_owner, connected
@@ -78,22 +78,22 @@ async def _verify(settings: Settings, seal: Path | None, topic: str | None, arch
     key = None if secret is None else key_of(secret)
     async with AsyncExitStack() as stack:
         path = await stack.enter_async_context(seal_of(settings, seal, topic))
-        reader = proof = None
+        reader = checked = None
         if path is not None:
             reader = stack.enter_context(closing(SealReader(path, key_of(secret))))
         if archive is not None:
-            proof = stack.enter_context(closing(open_proof(archive, key_of(secret), path)))
+            checked = stack.enter_context(closing(open_check(archive, key_of(secret), path)))
         connection = await stack.enter_async_context(connected(settings))
         actions = None if reader is None else reader.actions
-        held = proof if proof is not None and proof.holds else None
-        found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, reader, actions=actions, archive=held))
-        if proof is None:
+        held = checked if checked is not None and checked.holds else None
+        found = await walk(connection, BROKEN_SHOWN_MAX, AuditInputs(key, reader, actions=actions, archive=held))
+        if checked is None:
             return Verified(found, reader)
         of_archive = Audit(BROKEN_SHOWN_MAX)
-        of_archive.note(proof.broken)
+        of_archive.note(checked.broken)
         of_archive.note(found.broken)
         found.ok, found.broken = found.ok and of_archive.ok, of_archive.broken
-        return Verified(found, reader, proof.rows, proof.files)
+        return Verified(found, reader, checked.rows, checked.files)
 
 
 async def _seal_into(settings: Settings, path: Path | None, topic: str | None) -> tuple[Audit, SealWriter]:
@@ -113,7 +113,7 @@ async def _seal(settings: Settings, path: Path) -> tuple[Audit, SealWriter]:
         actions = await read_head(connection)
         writer = SealWriter(path, key, dt.datetime.now(dt.UTC), actions)
         try:
-            found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, writer=writer, actions=actions))
+            found = await walk(connection, BROKEN_SHOWN_MAX, AuditInputs(key, writer=writer, actions=actions))
         except BaseException:
             writer.give_up()
             raise

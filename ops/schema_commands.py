@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 import providers
 from ops.output import EXIT_DONE, AsJson, command, emit
-from producers.ingress.intents.wiring import proofs_of
+from producers.ingress.intents.wiring import verifications_of
 from runtime.settings import IngressSettings
 from schemas import asyncapi, header_shapes, openapi, record_shapes
 from schemas.changes import Change, State
@@ -41,7 +41,7 @@ def _group() -> None:
 def files(server_url: str = SERVER_URL) -> dict[str, str]:
     """Return every exported file: its path below the folder, and its text."""
     written = {
-        "openapi.json": _json(openapi.document(providers.paying(), server_url, proofs_of(providers.names()))),
+        "openapi.json": _json(openapi.document(providers.paying(), server_url, verifications_of(providers.names()))),
         "asyncapi.yaml": yaml.dump(asyncapi.document(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120),
     }
     return written | {f"json-schema/{name}.json": _json(_titled(name, one)) for name, one in _schemas().items()}

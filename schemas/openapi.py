@@ -77,10 +77,10 @@ _ANY: Final = (
 """What a request of any path may be answered, before it is known what it is about."""
 
 
-class Proof(NamedTuple):
-    """What proves a provider's requests, as the document tells it.
+class Verification(NamedTuple):
+    """How a provider's requests are verified, as the document tells it.
 
-    `headers` are those that its requests prove themselves by, none where the proof stands in the body; `in_path` tells
+    `headers` are those that its requests prove themselves by, none where that stands in the body; `in_path` tells
     that it is a secret at the end of the path, `fetched` that checking it may need a document from the provider.
     """
 
@@ -90,16 +90,16 @@ class Proof(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """Return where the proof stands, in words."""
+        """Return by what a request is verified, in words."""
         named = ", ".join(f"`{header}`" for header in self.headers)
         place = named or ("a secret at the end of the path" if self.in_path else "in the body")
         return place + ("; 503 `proof-unavailable` while its certificate cannot be fetched" if self.fetched else "")
 
 
-def document(providers: Iterable[str], server_url: str, webhooks: Mapping[str, Proof] | None = None) -> Json:
+def document(providers: Iterable[str], server_url: str, webhooks: Mapping[str, Verification] | None = None) -> Json:
     """Return the document; `providers` are the names that an intent may carry, `server_url` where the ingress is.
 
-    `webhooks` are the providers whose webhooks are described, each with what proves its requests.
+    `webhooks` are the providers whose webhooks are described, each with how its requests are verified.
     """
     return {
         "openapi": "3.1.0",
@@ -145,27 +145,27 @@ def _paths() -> Json:
     }
 
 
-def _webhook_paths(proofs: Mapping[str, Proof]) -> Json:
+def _webhook_paths(webhooks: Mapping[str, Verification]) -> Json:
     """Return the paths of webhooks: of a provider's own endpoint, of one of its accounts, and those with a secret."""
-    signed = {name: proof for name, proof in proofs.items() if not proof.in_path}
+    signed = {name: one for name, one in webhooks.items() if not one.in_path}
     paths: Json = {}
     if signed:
         own, accounts = _webhook("postWebhook", signed), _webhook("postAccountWebhook", signed)
         provider = _PROVIDER | {"schema": {"type": "string", "enum": sorted(signed)}}
         paths["/webhooks/{provider}"] = {"parameters": [provider], "post": own}
         paths["/webhooks/{provider}/{account}"] = {"parameters": [provider, _ACCOUNT], "post": accounts}
-    for name in sorted(proofs.keys() - signed.keys()):
-        named, proof = name.title().replace("_", ""), {name: proofs[name]}
-        own, accounts = _webhook(f"post{named}Webhook", proof), _webhook(f"post{named}AccountWebhook", proof)
+    for name in sorted(webhooks.keys() - signed.keys()):
+        named, one = name.title().replace("_", ""), {name: webhooks[name]}
+        own, accounts = _webhook(f"post{named}Webhook", one), _webhook(f"post{named}AccountWebhook", one)
         paths[f"/webhooks/{name}/{{secret}}"] = {"parameters": [_SECRET], "post": own}
         paths[f"/webhooks/{name}/{{account}}/{{secret}}"] = {"parameters": [_ACCOUNT, _SECRET], "post": accounts}
     return paths
 
 
-def _webhook(operation: str, proofs: Mapping[str, Proof]) -> Json:
+def _webhook(operation: str, webhooks: Mapping[str, Verification]) -> Json:
     """Return what a provider's webhook is and what it is answered. Its headers and body are the provider's own."""
-    sentences = [f"- `{name}`: {proof.sentence}" for name, proof in sorted(proofs.items())]
-    headers = {header: name for name, proof in sorted(proofs.items()) for header in proof.headers}
+    sentences = [f"- `{name}`: {one.sentence}" for name, one in sorted(webhooks.items())]
+    headers = {header: name for name, one in sorted(webhooks.items()) for header in one.headers}
     accepted = {
         "type": "object",
         "required": ["accepted"],
@@ -176,7 +176,7 @@ def _webhook(operation: str, proofs: Mapping[str, Proof]) -> Json:
         "headers": _headers(*_RATE_HEADERS),
         "content": {"application/json": {"schema": accepted}},
     }
-    fetched = [problems.PROOF_UNAVAILABLE] if any(proof.fetched for proof in proofs.values()) else []
+    fetched = [problems.PROOF_UNAVAILABLE] if any(one.fetched for one in webhooks.values()) else []
     return {
         "operationId": operation,
         "summary": "A provider's own signed request",

@@ -35,7 +35,7 @@ FAMILIES: Final = {
     "shown_secret": "the secret itself, shown",
     "unsigned": "unsigned, a hint at most",
 }
-"""Kinds of proof; a provider that nothing is known of counts as `hmac_body`."""
+"""Kinds of verification; a provider that nothing is known of counts as `hmac_body`."""
 
 _OF_PROVIDER: Final = {
     "adyen": "hmac_fields",
@@ -55,7 +55,7 @@ _MAC: Final = re.compile(r"[A-Za-z0-9+/]{27,}")
 class ForgerySample:
     """One request and what it is checked with; header names in lower case.
 
-    `proofs` are the headers without which it is refused.
+    `needed_headers` are the headers without which it is refused.
     """
 
     provider: str
@@ -64,7 +64,7 @@ class ForgerySample:
     body: bytes
     url: str
     rest: dict[str, Any] = field(compare=False)
-    proofs: tuple[str, ...] = ()
+    needed_headers: tuple[str, ...] = ()
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return all values of a header."""
@@ -84,7 +84,7 @@ def samples(vectors: Path, family: str) -> dict[str, list[ForgerySample]]:
             continue
         cases = json.loads(path.read_text())["cases"]
         genuine = [_sample(path.stem, case) for case in cases if case["expect"] == "accept"]
-        mine = [replace(one, proofs=_proofs(one)) for one in genuine if one.family == family]
+        mine = [replace(one, needed_headers=_needed_headers(one)) for one in genuine if one.family == family]
         if mine:
             found[path.stem] = mine
     return found
@@ -116,7 +116,7 @@ def _family(sample: ForgerySample, trust: str) -> str:
     return family
 
 
-def _proofs(sample: ForgerySample) -> tuple[str, ...]:
+def _needed_headers(sample: ForgerySample) -> tuple[str, ...]:
     return tuple(name for name in sample.headers if not _passes(_without(sample, name)))
 
 
@@ -258,7 +258,7 @@ def _spoil(random: Random, sample: ForgerySample, genuine: Sequence[ForgerySampl
     parts: list[Callable[[Random, ForgerySample, Sequence[ForgerySample]], ForgerySample]] = []
     if sample.family != "shown_secret":
         parts += [_spoil_body, _spoil_body]
-    if sample.proofs:
+    if sample.needed_headers:
         parts += [_spoil_header, _spoil_header]
     if sample.provider in _URL_COUNTS:
         parts.append(_spoil_url)
@@ -296,7 +296,7 @@ def _edited(random: Random, text: bytes) -> bytes:
 
 
 def _spoil_header(random: Random, sample: ForgerySample, genuine: Sequence[ForgerySample]) -> ForgerySample:
-    name = random.choice(sample.proofs)
+    name = random.choice(sample.needed_headers)
     values = sample.values(name)
     value = values[0] if values else ""
     match random.randrange(8):

@@ -115,31 +115,29 @@ class Webhooks:
         url = self._base_url + target_of(scope)
         sender = self._rates.sender(peer, headers.get("x-forwarded-for", ()))
         delivery = Delivery(endpoint, headers, body, url, peer, self._clocks.clock.now(), sender)
-        evidence = await gather(delivery, self._trusted_proxies, self._certificates, self._may_fetch)
-        if isinstance(evidence, Refusal):
-            return await self._unproven(evidence, delivery, line)
+        inputs = await gather(delivery, self._trusted_proxies, self._certificates, self._may_fetch)
+        if isinstance(inputs, Refusal):
+            return await self._unverified(inputs, delivery, line)
         work = providers.work(endpoint.provider, headers, len(body))
-        checked = await self._dear_checks.run(work, lambda: verified(delivery, evidence))
+        checked = await self._dear_checks.run(work, lambda: verified(delivery, inputs))
         if isinstance(checked, Refusal):
-            if await self._clock_refuses(checked, work, delivery, evidence):
+            if await self._clock_refuses(checked, work, delivery, inputs):
                 return self._refused(CLOCK_WRONG, line)
-            return await self._unproven(checked, delivery, line)
+            return await self._unverified(checked, delivery, line)
         if checked is None or not await self._in_flight.enter():
             return self._refused(IN_FLIGHT_FULL, line)
         try:
             taken = await self._accept(delivery, checked, line)
         finally:
             self._in_flight.leave()
-        return await self._unproven(taken, delivery, line) if isinstance(taken, Refusal) else taken
+        return await self._unverified(taken, delivery, line) if isinstance(taken, Refusal) else taken
 
-    async def _clock_refuses(
-        self, refusal: Refusal, work: int, delivery: Delivery, evidence: VerificationInputs
-    ) -> bool:
+    async def _clock_refuses(self, refusal: Refusal, work: int, delivery: Delivery, inputs: VerificationInputs) -> bool:
         """Tell whether what is out of its time by our clock is genuine, and in time by Postgres's."""
         if refusal.reason not in OUT_OF_TIME or (ahead := self._clocks.ahead) is None:
             return False
         then = replace(delivery, received_at=delivery.received_at + ahead)
-        checked = await self._dear_checks.run(work, lambda: verified(then, evidence))
+        checked = await self._dear_checks.run(work, lambda: verified(then, inputs))
         if checked is None or isinstance(checked, Refusal):
             return False
         self._clocks.prove_wrong()
@@ -211,7 +209,7 @@ class Webhooks:
         fields = self._rates.fields_of_verified(delivery.peer, delivery.forwarded_for)
         return Answer(202, b'{"accepted":%d}' % events, headers=fields)
 
-    async def _unproven(self, refusal: Refusal, delivery: Delivery, line: AccessLine) -> Answer:
+    async def _unverified(self, refusal: Refusal, delivery: Delivery, line: AccessLine) -> Answer:
         """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
         if refusal.problem not in {problems.SIGNATURE_REJECTED, problems.QUOTA_EXCEEDED}:
             return self._refused(refusal, line)
@@ -241,7 +239,7 @@ def arrival_of(delivery: Delivery) -> records.Arrival:
     )
 
 
-def verified(delivery: Delivery, evidence: VerificationInputs) -> list[Notification] | Refusal:
+def verified(delivery: Delivery, inputs: VerificationInputs) -> list[Notification] | Refusal:
     """Return the request's events, or why it is not genuine.
 
     The body is what came over the wire, byte for byte: nothing is inflated, whatever Content-Encoding says, so the
@@ -253,9 +251,9 @@ def verified(delivery: Delivery, evidence: VerificationInputs) -> list[Notificat
             headers=delivery.headers,
             body=delivery.body,
             url=delivery.url,
-            secrets=evidence.secrets,
+            secrets=inputs.secrets,
             now=delivery.received_at,
-            config=evidence.config,
+            config=inputs.config,
         )
     except SignatureRejected as rejected:
         return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)

@@ -12,7 +12,7 @@ import pytest
 
 import providers
 from producers.ingress.intents import keys, routes
-from producers.ingress.intents.wiring import proofs_of
+from producers.ingress.intents.wiring import verifications_of
 from producers.ingress.routes import parse
 from schemas import metadata, problems
 from schemas.openapi import document
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-PROOFS = proofs_of(providers.names())
-DOCUMENT = document(providers.paying(), "https://pay.example", PROOFS)
+VERIFICATIONS = verifications_of(providers.names())
+DOCUMENT = document(providers.paying(), "https://pay.example", VERIFICATIONS)
 SLUGS = {problem.slug: problem for problem in CATALOGUE}
 METHODS = ("get", "post")
 
@@ -156,7 +156,9 @@ def test_every_path_of_a_webhook_is_one_that_the_ingress_knows() -> None:
 
 @pytest.mark.parametrize(("name", "expected"), [("paypal", True), ("stripe", False)])
 def test_an_answer_that_one_provider_alone_gets_is_reported_of_it_alone(name: str, *, expected: bool) -> None:
-    post = document(["stripe"], "https://pay.example", {name: PROOFS[name]})["paths"]["/webhooks/{provider}"]["post"]
+    post = document(["stripe"], "https://pay.example", {name: VERIFICATIONS[name]})["paths"]["/webhooks/{provider}"][
+        "post"
+    ]
     shown = post["responses"]["503"]["content"][problems.MEDIA_TYPE]["examples"]
     assert ("proof-unavailable" in shown) is expected
     assert ("proof-unavailable" in post["description"]) is expected
@@ -167,8 +169,8 @@ def test_every_problem_is_answered_somewhere() -> None:
     assert {slug for one in examples for slug in one} == set(SLUGS)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, proof in PROOFS.items() if proof.headers))
+@pytest.mark.parametrize("name", sorted(name for name, one in VERIFICATIONS.items() if one.headers))
 def test_the_headers_that_prove_a_request_are_those_of_its_vectors(name: str) -> None:
     cases = json.loads((Path(__file__).parent / "vectors" / f"{name}.json").read_text())["cases"]
     sent = {header.lower() for case in cases if case["expect"] == "accept" for header in case["headers"]}
-    assert {header.lower() for header in PROOFS[name].headers} <= sent
+    assert {header.lower() for header in VERIFICATIONS[name].headers} <= sent

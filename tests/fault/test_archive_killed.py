@@ -17,7 +17,7 @@ from consumer_harness import batch_harness, lives, records, webhook
 
 from consumer.decode import decoded
 from ops.archive import Archive
-from ops.audit import Evidence, walk
+from ops.audit import AuditInputs, walk
 from ops.seal import SealReader, SealWriter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ pytest.importorskip("pyarrow", reason="the extra `archive` is not installed: mak
 
 import pyarrow.parquet as pq  # noqa: E402
 
-from ops.archive_proof import ArchiveProof  # noqa: E402
+from ops.archive_check import ArchiveCheck  # noqa: E402
 
 CHILD = Path(__file__).parent / "archiving_child.py"
 KEY = b"a key that nobody who owns the schema has"
@@ -83,9 +83,9 @@ async def check(owner: asyncpg.Connection[Any], folder: Path, seal: Path, whole:
     assert await history(owner, folder) == whole, f"killed at step {step}"
     if not Archive.opened(folder, KEY).files:
         return
-    with closing(ArchiveProof.of(folder, KEY, seal)) as proof, closing(SealReader(seal, KEY)) as reader:
-        found = await walk(owner, 10, Evidence(KEY, reader, archive=proof))
-        assert (proof.broken, found.broken) == ([], []), f"killed at step {step}"
+    with closing(ArchiveCheck.of(folder, KEY, seal)) as checked, closing(SealReader(seal, KEY)) as reader:
+        found = await walk(owner, 10, AuditInputs(KEY, reader, archive=checked))
+        assert (checked.broken, found.broken) == ([], []), f"killed at step {step}"
 
 
 async def test_killed_at_every_step_nothing_is_lost_and_a_second_run_goes_on(
@@ -101,7 +101,7 @@ async def test_killed_at_every_step_nothing_is_lost_and_a_second_run_goes_on(
     await owner.execute("create table ledger_copy as select * from payment_logs")
     seal = tmp_path / "newest.seal"
     writer = SealWriter(seal, KEY, dt.datetime.now(dt.UTC))
-    assert (await walk(owner, 10, Evidence(KEY, writer=writer))).ok
+    assert (await walk(owner, 10, AuditInputs(KEY, writer=writer))).ok
     writer.finish()
     whole = {row["id"]: row["hash"] for row in await owner.fetch("select id, hash from payment_logs")}
     assert len(whole) == ROWS

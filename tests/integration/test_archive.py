@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from consumer.decode import decoded
 from ops.archive import MANIFEST, PREFIX, Archive, ArchiveError, Manifest
-from ops.audit import Audit, Evidence, walk
+from ops.audit import Audit, AuditInputs, walk
 from ops.cli import app
 from ops.retention import DAYS_MIN, Signing, remove_old
 from ops.seal import SealReader, SealWriter
@@ -35,7 +35,7 @@ pytest.importorskip("pyarrow", reason="the extra `archive` is not installed: mak
 
 import pyarrow.parquet as pq  # noqa: E402
 
-from ops.archive_proof import ArchiveProof  # noqa: E402
+from ops.archive_check import ArchiveCheck  # noqa: E402
 from ops.archive_run import LOCK_KEY, Archiving, archive_old  # noqa: E402
 
 COUNT = 12
@@ -82,7 +82,7 @@ class Kept:
         path = self.seals / f"{name}.seal"
         path.unlink(missing_ok=True)
         writer = SealWriter(path, KEY, dt.datetime.now(dt.UTC))
-        found = await walk(self.owner, 10, Evidence(KEY, writer=writer))
+        found = await walk(self.owner, 10, AuditInputs(KEY, writer=writer))
         assert found.ok, found.broken
         writer.finish()
         return path
@@ -97,12 +97,12 @@ class Kept:
     async def verify(self, seal: Path | None = None) -> Audit:
         """Do what `ratchet audit verify --archive` does."""
         with ExitStack() as stack:
-            proof = stack.enter_context(closing(ArchiveProof.of(self.folder, KEY, seal)))
+            checked = stack.enter_context(closing(ArchiveCheck.of(self.folder, KEY, seal)))
             reader = stack.enter_context(closing(SealReader(seal, KEY))) if seal else None
-            found = await walk(self.owner, 100, Evidence(KEY, reader, archive=proof if proof.holds else None))
+            found = await walk(self.owner, 100, AuditInputs(KEY, reader, archive=checked if checked.holds else None))
             both = Audit(100)
-            both.note([*proof.broken, *found.broken])
-            both.ok, both.rows = both.ok and found.ok, found.rows + proof.rows
+            both.note([*checked.broken, *found.broken])
+            both.ok, both.rows = both.ok and found.ok, found.rows + checked.rows
             return both
 
     async def add(self, count: int, prefix: str, first: int) -> None:
@@ -385,7 +385,7 @@ async def test_rows_that_somebody_removed_without_an_archive_are_named(kept: Kep
     await kept.run()
     await kept.add(3, "young", 2000)
     await remove_old(kept.owner, DAYS_MIN, LATER, Signing(KEY))
-    assert (await walk(kept.owner, 10, Evidence(KEY))).ok
+    assert (await walk(kept.owner, 10, AuditInputs(KEY))).ok
     found = await kept.verify()
     assert not found.ok
     assert any("not in the archive" in one.why for one in found.broken)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from consumer.facts_json import dump_joined, load_reported
 from consumer.fold import newer
 from ops import audit
-from ops.audit import Audit, Evidence, _unsealed, walk
+from ops.audit import Audit, AuditInputs, _unsealed, walk
 from ops.cli import app
 from ops.retention import COLUMNS as COLUMNS_MOVED
 from ops.retention import DAYS_MIN, LEASE_NAME, Signing, remove_old, remove_step
@@ -354,14 +354,14 @@ async def test_only_what_can_be_proved_is_removed(given: Given) -> None:
 
 async def make_seal(given: Given, path: Path) -> Path:
     writer = SealWriter(path, KEY, NOW)
-    assert (await walk(given.connection, 10, Evidence(KEY, writer=writer))).ok
+    assert (await walk(given.connection, 10, AuditInputs(KEY, writer=writer))).ok
     writer.finish()
     return path
 
 
 async def held(given: Given, path: Path) -> Audit:
     with closing(SealReader(path, KEY)) as reader:
-        return await walk(given.connection, 10, Evidence(KEY, reader))
+        return await walk(given.connection, 10, AuditInputs(KEY, reader))
 
 
 async def test_a_chain_rewritten_from_the_first_row_to_the_head_is_seen_by_the_seal_alone(

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ops import redrives
-from ops.audit import Audit, Evidence, walk
+from ops.audit import Audit, AuditInputs, walk
 from ops.audit_actions import CHANGED, MISSING, SEALED, read_head
 from ops.dlq_filters import LetterFilter
 from ops.operators import ActionFilter, Operator, list_actions, note_action
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 
 KEY = b"k" * 32
 NOW = dt.datetime(2026, 11, 27, tzinfo=dt.UTC)
-NOTHING = Evidence()
+NOTHING = AuditInputs()
 ADA, BOB = Operator("ada", "console, 192.0.2.1"), Operator("bob")
 
 
@@ -53,8 +53,8 @@ async def act(connection: Any, *names: str) -> None:
         await note_action(connection, ADA, name, "dead letter 7", "größe")
 
 
-async def whys(connection: Any, evidence: Evidence = NOTHING) -> list[tuple[int | None, str]]:
-    return [(one.id, one.why) for one in (await walk(connection, 10, evidence)).broken]
+async def whys(connection: Any, inputs: AuditInputs = NOTHING) -> list[tuple[int | None, str]]:
+    return [(one.id, one.why) for one in (await walk(connection, 10, inputs)).broken]
 
 
 async def unguarded(owner: Any, *statements: str) -> None:
@@ -92,7 +92,7 @@ async def test_a_chain_rewritten_to_its_end_is_seen_by_the_seal_alone(
         sealed = reader.actions
     assert sealed is not None
     assert sealed.id == 2
-    assert await whys(application, Evidence(KEY, actions=sealed)) == []
+    assert await whys(application, AuditInputs(KEY, actions=sealed)) == []
     await unguarded(
         owner,
         "update operator_actions set who = 'eve' where id = 1",
@@ -107,7 +107,7 @@ async def test_a_chain_rewritten_to_its_end_is_seen_by_the_seal_alone(
         end $$""",
     )
     assert await whys(application) == [], "every hash fits"
-    assert await whys(application, Evidence(KEY, actions=sealed)) == [(2, SEALED)]
+    assert await whys(application, AuditInputs(KEY, actions=sealed)) == [(2, SEALED)]
 
 
 async def test_writers_at_once_make_one_chain(database: Database, application: Any) -> None:

@@ -211,7 +211,7 @@ async def test_the_secret_path_is_in_no_line_whatever_happens(
         async with ingress.client.put(ingress.url + f"/webhooks/mpesa/{PATH_SECRET}", data=b"") as response:
             assert response.status == 405
 
-        def broken(delivery: Any, _evidence: Any) -> None:
+        def broken(delivery: Any, _inputs: Any) -> None:
             raise RuntimeError(f"{delivery.url} and {delivery.url.rpartition('/')[2]}")
 
         monkeypatch.setattr(webhooks, "verified", broken)

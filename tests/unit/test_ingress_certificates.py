@@ -397,15 +397,15 @@ async def test_what_strangers_ask_for_in_vain_keeps_no_proven_sender_from_asking
     assert await certificates.get(URL, PROVEN) == PEM
 
 
-async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> None:
+async def test_the_inputs_hold_the_certificate_and_the_roots(tmp_path: Path) -> None:
     between = tmp_path / "between.pem"
     between.write_text(ROOT)
     endpoint = paypal(tmp_path, intermediates=between, certificate_hosts=("api.paypal.com",))
     certificates, _ = kept_by(Host(GOOD))
-    evidence = await gather(delivery(endpoint, URL), (), certificates, anybody)
-    assert isinstance(evidence, VerificationInputs)
-    assert evidence.secrets == ("webhook-id",)
-    assert evidence.config == {
+    inputs = await gather(delivery(endpoint, URL), (), certificates, anybody)
+    assert isinstance(inputs, VerificationInputs)
+    assert inputs.secrets == ("webhook-id",)
+    assert inputs.config == {
         "allowed_cert_hosts": ("api.paypal.com",),
         "trust_roots": [ROOT.strip()],
         "intermediates": [ROOT.strip()],

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 
-def proofs_of(names: Collection[str]) -> dict[str, openapi.Proof]:
-    """Return what proves the requests of each provider, for the document."""
+def verifications_of(names: Collection[str]) -> dict[str, openapi.Verification]:
+    """Return how the requests of each provider are verified, for the document."""
     return {
-        name: openapi.Proof(found.signed_by, in_path=has_secret(name), fetched=found.certificate is not None)
+        name: openapi.Verification(found.signed_by, in_path=has_secret(name), fetched=found.certificate is not None)
         for name in names
         if (found := providers.find(name)) is not None
     }
@@ -45,7 +45,9 @@ class Document:
 
     def __init__(self, server_url: str, configured: Collection[str]) -> None:
         named = [name for name in providers.paying() if name in configured] or providers.paying()
-        self._answer = Answer(200, msgspec.json.encode(openapi.document(named, server_url, proofs_of(configured))))
+        self._answer = Answer(
+            200, msgspec.json.encode(openapi.document(named, server_url, verifications_of(configured)))
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         line_of(scope).template = "/openapi.json"

@@ -1,4 +1,4 @@
-"""Proves that an archive and the database are one history: `ratchet audit verify --archive`.
+"""Checks that an archive and the database are one history: `ratchet audit verify --archive`.
 
 First the archive by itself: every file by its digest, every row by its hash, every payment's rows as one chain through
 all files. Then, while the audit walks the ledger, that each chain goes on in the database where the archive ends, or
@@ -35,7 +35,7 @@ create table alone (id integer primary key, hash blob, met integer default 0);
 NOT_WRITTEN: Final = "its content, or a row before it, is not what was written"
 
 
-class ArchiveProof:
+class ArchiveCheck:
     """What the archive says of each payment and row, to be asked while the ledger is walked.
 
     `broken` are the findings of the archive by itself. Close it: it holds a file.
@@ -58,12 +58,12 @@ class ArchiveProof:
         if not archive.files and not archive.problems:
             raise ArchiveError(f"the archive {folder} is empty: it proves nothing")
         if seal is None:
-            proof = cls(archive, None)
+            check = cls(archive, None)
         else:
             with closing(SealReader(seal, key)) as reader:
-                proof = cls(archive, reader)
-        proof.check_files()
-        return proof
+                check = cls(archive, reader)
+        check.check_files()
+        return check
 
     def close(self) -> None:
         """Remove what was kept for looking up."""
