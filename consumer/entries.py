@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import providers
 from consumer.customer import messages_to
 from consumer.facts_json import NO_FACTS
-from consumer.ledger import LedgerRow, timestamp
+from consumer.ledger import LedgerEntry, timestamp
 from schemas.payment import Outcome
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Entries:
         before: Status | None,
         version: int | None,
         facts: str,
-    ) -> LedgerRow:
+    ) -> LedgerEntry:
         """Add the row of an event that moved `payment` from the status `before`, and return it.
 
         `version` is None where the payment's version does not count the event; `facts` is JSON, as the ledger has it.
         """
-        row = LedgerRow(
+        row = LedgerEntry(
             payment_id=payment.id if payment else None,
             source=event.source,
             event_id=event.event_id,
@@ -76,7 +76,7 @@ class Entries:
         """
         payment.version += 1
         self._plan.changed[payment.id] = payment
-        row = LedgerRow(
+        row = LedgerEntry(
             payment_id=payment.id,
             source=OWN_SOURCE,
             event_id=f"{payment.id}:{payment.version}",
@@ -101,7 +101,7 @@ class Entries:
         """Return what the relay orders a row by: never below the payment's row before, also after a restore."""
         return max(self._xid, payment.head_xid) if payment else self._xid
 
-    def _chain(self, row: LedgerRow, payment: Payment | None) -> None:
+    def _chain(self, row: LedgerEntry, payment: Payment | None) -> None:
         """Hash a row over its payment's newest one, which it becomes."""
         hashed = row.seal(payment.head_hash if payment else b"")
         if payment:

@@ -27,7 +27,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-class LedgerRow(msgspec.Struct, gc=False):
+class LedgerEntry(msgspec.Struct, gc=False):
     """One row of `payment_logs`, its columns in order; `seal` completes it.
 
     `facts` is the text of `consumer.facts_json.dump_reported`. Amounts are minor units. `traceparent` is passed on;
@@ -90,7 +90,7 @@ def _microseconds(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-COLUMNS: Final = LedgerRow.__struct_fields__
+COLUMNS: Final = LedgerEntry.__struct_fields__
 values_of: Final = astuple
 """From a row to the tuple that COPY takes."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from consumer.commands import CommandRow, OpenCommand
     from consumer.decode import Event
-    from consumer.ledger import LedgerRow
+    from consumer.ledger import LedgerEntry
     from consumer.resolve import RefKey
     from consumer.verdict import Dead, Waits
     from schemas.dead_letter import Reason
@@ -159,7 +159,7 @@ class Plan:
     under a reference or a shared id; `metadata` is what clients noted on their intents, as JSON.
     """
 
-    rows: list[LedgerRow] = field(default_factory=list)
+    rows: list[LedgerEntry] = field(default_factory=list)
     opened: dict[UUID, Payment] = field(default_factory=dict)
     changed: dict[UUID, Payment] = field(default_factory=dict)
     bindings: dict[RefKey, UUID] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from consumer.facts_json import dump_reported, load_reported
-from consumer.ledger import COLUMNS, LedgerRow
+from consumer.ledger import COLUMNS, LedgerEntry
 from ops.audit_actions import walk_actions
 from ops.audit_family import UNREADABLE, Family, check_row, families
 from ops.database import fetch
@@ -71,9 +71,9 @@ class Audit:
                 self.broken.append(finding)
 
 
-def _unsealed(row: Mapping[str, Any]) -> LedgerRow:
+def _unsealed(row: Mapping[str, Any]) -> LedgerEntry:
     columns = {name: row[name] for name in COLUMNS} | {"facts": dump_reported(load_reported(row["facts"])), "hash": b""}
-    return LedgerRow(**columns)
+    return LedgerEntry(**columns)
 
 
 def is_as_written(row: Mapping[str, Any], before: bytes) -> bool:

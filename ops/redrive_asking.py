@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ops.redrive_follow import ProgressBar, ProgressWatch
-from ops.redrives import Discarded, LeftOut, Policy, Prediction, Preview, RedriveProgress, RedriveStatus, Would
+from ops.redrives import Discarded, LeftOut, Policy, Prediction, Preview, PreviewAnswer, RedriveProgress, RedriveStatus
 from ops.server import filter_fields, revived
 from schemas.errors import UnavailableError
 
@@ -36,7 +36,7 @@ def order_fields(order: Order) -> dict[str, Any]:
 
 def preview_of(document: Mapping[str, Any]) -> Preview:
     """Read a preview."""
-    messages = tuple(Prediction(**one | {"would": Would(one["would"])}) for one in document["messages"])
+    messages = tuple(Prediction(**one | {"would": PreviewAnswer(one["would"])}) for one in document["messages"])
     return Preview(document["matched"], messages, tuple(LeftOut(**one) for one in document["left_out"]))
 
 

@@ -33,7 +33,7 @@ from ops.documents import progress_document, redrive_document
 from ops.operators import BECAUSE_LENGTH_MAX
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.redrive_follow import follow
-from ops.redrives import LetterFilter, Order, Policy, RedriveStatus, Would
+from ops.redrives import LetterFilter, Order, Policy, PreviewAnswer, RedriveStatus
 from runtime import settings as configuration
 from schemas.dead_letter import LetterStatus
 from schemas.errors import RatchetError, SettingsError
@@ -171,7 +171,7 @@ def _redrive(order: Order, *, dry_run: bool, yes: bool, as_json: bool) -> int:
         else redrive_asking.preview(_console(), order)
     )
     _say_left_out(seen.left_out)
-    going = len(seen.messages) if settings else seen.counts()[Would.APPLY]
+    going = len(seen.messages) if settings else seen.counts()[PreviewAnswer.APPLY]
     if dry_run or not going:
         status = _show(seen, None, as_json=as_json)
         return EXIT_PROBLEM if order.filters.ids and not dry_run else status

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runtime.settings import RedriveSettings, Settings
 
 
-class Would(StrEnum):
+class PreviewAnswer(StrEnum):
     """What becomes of a letter that is redriven now."""
 
     APPLY = "apply"
@@ -39,13 +39,13 @@ class Would(StrEnum):
 
 
 WOULD: Final = {
-    "applied": Would.APPLY,
-    "late": Would.APPLY,
-    "conflict": Would.APPLY,
-    "noop": Would.NOOP,
-    "duplicate": Would.NOOP,
-    "parked": Would.ORPHAN,
-    "dead": Would.ILLEGAL,
+    "applied": PreviewAnswer.APPLY,
+    "late": PreviewAnswer.APPLY,
+    "conflict": PreviewAnswer.APPLY,
+    "noop": PreviewAnswer.NOOP,
+    "duplicate": PreviewAnswer.NOOP,
+    "parked": PreviewAnswer.ORPHAN,
+    "dead": PreviewAnswer.ILLEGAL,
 }
 """By how a letter ends: the ledger's outcomes, and `duplicate`, `parked`, `dead`."""
 
@@ -67,7 +67,7 @@ class Prediction:
     """
 
     id: int
-    would: Would
+    would: PreviewAnswer
     outcome: str
     why: str | None = None
 
@@ -94,7 +94,7 @@ class Preview:
 
     def counts(self) -> dict[str, int]:
         """Return how many letters would end how, every way named."""
-        found = {would.value: 0 for would in Would}
+        found = {would.value: 0 for would in PreviewAnswer}
         for one in self.messages:
             found[one.would] += 1
         return found
@@ -134,9 +134,9 @@ def closed(row: Mapping[str, Any]) -> LeftOut:
     return LeftOut(row["id"], why, guarded=False)
 
 
-def comes_back_again(row: Mapping[str, Any], would: Would, choice: Choice) -> LeftOut | None:
+def comes_back_again(row: Mapping[str, Any], would: PreviewAnswer, choice: Choice) -> LeftOut | None:
     """Leave a letter out that came back before and would do so again, unless forced. Pure."""
-    if row["redrive_count"] == 0 or would is not Would.ILLEGAL or choice.force:
+    if row["redrive_count"] == 0 or would is not PreviewAnswer.ILLEGAL or choice.force:
         return None
     why = "it came back from its last redrive and would come back again; --force sends it all the same"
     return LeftOut(row["id"], why, guarded=True)

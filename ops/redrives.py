@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter
 from ops.operators import BECAUSE_LENGTH_MAX, TERMINAL, WHO_LENGTH_MAX, Operator, note_action
-from ops.redrive_preview import Choice, LeftOut, Prediction, Preview, Would, find_closed, foresee
+from ops.redrive_preview import Choice, LeftOut, Prediction, Preview, PreviewAnswer, find_closed, foresee
 from runtime.sql import statement
 from schemas.dead_letter import LetterStatus
 from schemas.errors import RatchetError, SettingsError
@@ -50,10 +50,10 @@ __all__ = [
     "Policy",
     "Prediction",
     "Preview",
+    "PreviewAnswer",
     "RedriveProgress",
     "RedriveStatus",
     "Started",
-    "Would",
     "choose",
     "discard",
     "group_letters",
@@ -229,7 +229,7 @@ async def start(connection: Connection, settings: Settings, order: Order, seen: 
     """Store the order for the relay, with what is foreseen for each letter: `seen`, or else a preview made now."""
     seen = seen or await preview(connection, settings, order)
     if order.only_applied:
-        seen = replace(seen, messages=tuple(one for one in seen.messages if one.would is Would.APPLY))
+        seen = replace(seen, messages=tuple(one for one in seen.messages if one.would is PreviewAnswer.APPLY))
     if not seen.messages:
         return Started(None, seen)
     bounds = settings.redrive

@@ -22,7 +22,7 @@ from ops.documents import letter_document, plain, raw_document, redrive_document
 from ops.operators import ActionFilter, list_actions, note_action, reason_of
 from ops.payment_search import list_payments, read_filter, read_place
 from ops.payment_timeline import FOUND_MAX, PaymentTimeline, page_document, timeline_document
-from ops.redrives import Would
+from ops.redrives import PreviewAnswer
 from ops.status import gather
 from schemas.errors import RatchetError, SettingsError
 
@@ -223,7 +223,7 @@ async def start(call: Call) -> Mapping[str, Any]:
 
     async def write(connection: Connection) -> Mapping[str, Any]:
         seen = await redrives.preview(connection, settings, order)
-        check_typed(seen.counts()[Would.APPLY], str(call.body.get("typed", "")))
+        check_typed(seen.counts()[PreviewAnswer.APPLY], str(call.body.get("typed", "")))
         begun = await redrives.start(connection, settings, order, seen)
         return redrive_document(seen, None) | {"redrive": begun.redrive_id, "redrive_id": begun.redrive_id}
 

@@ -339,7 +339,7 @@ async def test_preview_wakes_what_is_parked_and_changes_nothing(table: RedriveHa
     await until(lambda: _count(table, "parked_events", 1), "the refund waits")
     letter = await keep(table, webhook("payment.captured", "p", child="c", amount=500))
     (one,) = (await table.preview()).messages
-    assert (one.id, one.would) == (letter, redrives.Would.APPLY)
+    assert (one.id, one.would) == (letter, redrives.PreviewAnswer.APPLY)
     assert await table.consumers.count("parked_events") == 1
 
 

@@ -15,7 +15,7 @@ from filled_database import filled_database, undone
 
 from ops.console.recall_orders import RecallStatus
 from ops.people import PersonRole
-from ops.redrive_preview import Would
+from ops.redrive_preview import PreviewAnswer
 from ops.redrives import Policy, RedriveStatus
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.facts import CommandState, RefKind
@@ -343,7 +343,7 @@ ONE_OF: dict[str, Sequence[str]] = {
     "parked_events.reason": [Reason.ORPHAN, Reason.CONFLICT],
     "payment_refs.kind": [kind for kind in RefKind if kind is not RefKind.SHARED],
     "reference_payments.kind": [RefKind.REFERENCE, RefKind.SHARED],
-    "redrives.status": [*RedriveStatus], "redrives.policy": [*Policy], "redrive_messages.would": [*Would],
+    "redrives.status": [*RedriveStatus], "redrives.policy": [*Policy], "redrive_messages.would": [*PreviewAnswer],
     "redrive_messages.status": ["queued", "publishing", "published", "skipped"],
     "recall_orders.status": [*RecallStatus],
     "refetches.status": ["queued", "done", "failed"], "refetches.reason": ["hint", "contradiction", "stale"],

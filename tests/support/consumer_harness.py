@@ -15,7 +15,7 @@ from waiting import until
 
 from consumer.decode import decoded
 from consumer.facts_json import dump_reported, load_reported
-from consumer.ledger import COLUMNS, LedgerRow
+from consumer.ledger import COLUMNS, LedgerEntry
 from consumer.outages import Outages
 from consumer.processing import Processor
 from consumer.retries import explain
@@ -305,7 +305,7 @@ def broken_chains(tables: Tables) -> list[str]:
     for payment in tables.payments:
         head, versions = b"", []
         for row in by_payment.get(payment["id"], []):
-            sealed = LedgerRow(**{name: row[name] for name in COLUMNS})
+            sealed = LedgerEntry(**{name: row[name] for name in COLUMNS})
             sealed = replace(sealed, facts=dump_reported(load_reported(row["facts"])))
             head = sealed.seal(head)
             versions += [row["version"]] if row["version"] else []

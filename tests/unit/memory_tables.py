@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
-    from consumer.ledger import LedgerRow
+    from consumer.ledger import LedgerEntry
     from consumer.ledger_reader import Needs
     from consumer.plan import Letter, OwedMessage, Parking, Plan, Refetching
     from consumer.resolve import RefKey
@@ -99,7 +99,7 @@ class Head(NamedTuple):
     status: Status | None = None
 
 
-def walked(rows: Iterable[LedgerRow], head: Head) -> Head:
+def walked(rows: Iterable[LedgerEntry], head: Head) -> Head:
     """Walk rows of a payment that follow others: hashes chain, versions count up, the relay's order never runs back."""
     for row in rows:
         assert replace(row).seal(head.hash) == row.hash
@@ -118,7 +118,7 @@ class MemoryTables:
     endpoints: DecodingTerms = ANY
     payments: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     refs: dict[RefKey, UUID | None] = field(default_factory=dict)
-    ledger: list[LedgerRow] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
     parked: dict[int, Parking] = field(default_factory=dict)
     bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
     refetches: list[Refetching] = field(default_factory=list)
@@ -284,7 +284,7 @@ class MemoryTables:
         return row
 
     @property
-    def events(self) -> list[LedgerRow]:
+    def events(self) -> list[LedgerEntry]:
         """The ledger's rows of events; the others tell of changes that had none of their own."""
         return [row for row in self.ledger if row.source != OWN_SOURCE]
 
@@ -305,7 +305,7 @@ class MemoryTables:
         assert len(keys) == len(self.ledger), "an event is in the ledger twice"
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
         assert not waiting & keys, "an event is parked and in the ledger"
-        chains: defaultdict[UUID | None, list[LedgerRow]] = defaultdict(list)
+        chains: defaultdict[UUID | None, list[LedgerEntry]] = defaultdict(list)
         for row in self.ledger:
             chains[row.payment_id].append(row)
         for payment_id, row in self.payments.items():
@@ -313,7 +313,7 @@ class MemoryTables:
             self._check_fold(payment_id, chains[payment_id])
             assert row["intent_id"] is None or row["merged_into"] is None, row
 
-    def _check_chain(self, payment_id: UUID, chain: Sequence[LedgerRow]) -> None:
+    def _check_chain(self, payment_id: UUID, chain: Sequence[LedgerEntry]) -> None:
         """Walk the payment's rows up to how it stands."""
         known, head = self.chained.get(payment_id, (0, Head()))
         head = walked(chain[known:], head)
@@ -321,7 +321,7 @@ class MemoryTables:
         held = self.payments[payment_id]
         assert Head(held["head_hash"], held["version"], held["head_xid"], held["status"]) == head
 
-    def _check_fold(self, payment_id: UUID, chain: Sequence[LedgerRow]) -> None:
+    def _check_fold(self, payment_id: UUID, chain: Sequence[LedgerEntry]) -> None:
         """Fold the payment again from the ledger of its family, and of the attempts that it has adopted; compare."""
         family, grown = {payment_id}, True
         family |= {one for one, row in self.payments.items() if row["intent_id"] == payment_id}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from consumer.ledger import COLUMNS, LedgerRow, values_of
+from consumer.ledger import COLUMNS, LedgerEntry, values_of
 from ops import archive_run
 from ops.archive import ArchiveError
 from ops.archive_run import Archiving, Contents
@@ -33,7 +33,7 @@ def chain(*versions: int | None, without_place: int = 0) -> list[dict[str, Any]]
     """Return rows whose hashes follow from each other, so many of them sealed as before the place was part of it."""
     rows, before = [], b""
     for number, version in enumerate(versions, 1):
-        row = LedgerRow(
+        row = LedgerEntry(
             PAYMENT, "stripe", f"evt_{number}", "charge.captured", Outcome.APPLIED, None, Status.CAPTURED, 1000,
             version, "[]", "payments.webhooks", 0, number, NOON, NOON, 5,
         )  # fmt: skip

@@ -17,7 +17,7 @@ from ops.console.backlog import Backlog
 from ops.console.board_poller import BoardLook, BoardPoller, Queues, oldest
 from ops.console.outcomes import ORDER, Outcomes
 from ops.console.static_files import StaticFiles
-from ops.redrives import Would
+from ops.redrives import PreviewAnswer
 from ops.status import RoleState, RoleStatus
 from runtime.settings import ConsoleSettings, Settings
 from schemas.dead_letter import Reason
@@ -88,7 +88,7 @@ async def test_it_looks_on_after_a_failure_and_sooner_when_somebody_comes(monkey
 def test_every_outcome_and_reason_has_words() -> None:
     assert set(words.OUTCOMES) == set(Outcome)
     assert set(words.BECAME) == set(ORDER)
-    assert set(words.WOULD) == set(Would)
+    assert set(words.WOULD) == set(PreviewAnswer)
     assert set(words.REASONS) == set(Reason)
 
 

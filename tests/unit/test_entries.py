@@ -10,7 +10,7 @@ from memory_tables import payment
 
 from consumer.entries import OWN_SOURCE, Entries
 from consumer.facts_json import NO_FACTS
-from consumer.ledger import LedgerRow
+from consumer.ledger import LedgerEntry
 from consumer.plan import Plan
 from schemas.payment import Outcome, Projection, Status
 
@@ -22,7 +22,7 @@ NOW = dt.datetime(2026, 11, 28, 8, tzinfo=dt.UTC)
 def test_a_change_without_an_event_is_a_version_and_a_row_of_no_place_in_kafka() -> None:
     plan, one = Plan(), payment(version=3, head_xid=5)
     Entries(plan, NOW, 7).add_change(one, "payment.merged", Projection())
-    row = LedgerRow(
+    row = LedgerEntry(
         payment_id=one.id,
         source=OWN_SOURCE,
         event_id=f"{one.id}:4",

@@ -16,7 +16,7 @@ from ops import audit_commands, doctor, endpoints, redrive_commands, server, sta
 from ops.audit import Audit
 from ops.cli import app
 from ops.finding import Finding
-from ops.redrive_preview import Prediction, Preview, Would
+from ops.redrive_preview import Prediction, Preview, PreviewAnswer
 from ops.redrives import LeftOut, Policy, RedriveProgress, RedriveStatus
 from ops.status import RoleStatus, StatusReport
 from runtime import migrations, stack
@@ -57,7 +57,7 @@ def progress(state: RedriveStatus) -> RedriveProgress:
     )  # fmt: skip
 
 
-SEEN = Preview(3, (Prediction(1, Would.APPLY, "applied"),))
+SEEN = Preview(3, (Prediction(1, PreviewAnswer.APPLY, "applied"),))
 NONE_GOES = Preview(1, (), (LeftOut(7, "it was discarded", guarded=False),))
 ENDS = [
     (RedriveStatus.DONE, 0),

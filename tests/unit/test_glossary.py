@@ -10,7 +10,7 @@ import pytest
 
 from consumer.standstill import Cause
 from ops.people import PersonRole
-from ops.redrive_preview import Would
+from ops.redrive_preview import PreviewAnswer
 from ops.redrives import RedriveStatus
 from ops.status import RoleState
 from producers.ingress.publishing.publisher import Durability
@@ -30,7 +30,19 @@ PAGE = "docs/glossary.md"
 TEXT = markdown.read(PAGE)
 ROWS = markdown.rows(TEXT)
 CLOSED: tuple[Iterable[str], ...] = (
-    *(Outcome, Flag, Reason, LetterStatus, RedriveStatus, Would, CommandState, Command, Cause, RoleState, PersonRole),
+    *(
+        Outcome,
+        Flag,
+        Reason,
+        LetterStatus,
+        RedriveStatus,
+        PreviewAnswer,
+        CommandState,
+        Command,
+        Cause,
+        RoleState,
+        PersonRole,
+    ),
     *(Durability, Trust, breaker.BreakerState, metrics.LANES, metrics.VERDICTS, metrics.PHASES),
 )
 WORDS_MIN = 150

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from consumer.ledger import COLUMNS, LedgerRow, timestamp, values_of
+from consumer.ledger import COLUMNS, LedgerEntry, timestamp, values_of
 from schemas.payment import Outcome, Status
 
 pytestmark = pytest.mark.unit
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.unit
 NOON = dt.datetime(2026, 9, 21, 12, tzinfo=dt.UTC)
 
 
-def row(**columns: Any) -> LedgerRow:
-    return LedgerRow(
+def row(**columns: Any) -> LedgerEntry:
+    return LedgerEntry(
         **{
             "payment_id": UUID(int=1),
             "source": "stripe",

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from events import placed, standard
 
 from consumer import tally as tallying
-from consumer.ledger import LedgerRow
+from consumer.ledger import LedgerEntry
 from consumer.partition_reports import show_lag
 from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, count_woken, source_label, tally
@@ -212,7 +212,7 @@ def test_what_plans_come_to_is_counted_once() -> None:
 
 def test_a_plan_has_what_is_counted() -> None:
     assert set(Written.__dataclass_fields__) <= {*Plan.__dataclass_fields__}
-    assert {"source", "outcome"} <= {*LedgerRow.__annotations__}
+    assert {"source", "outcome"} <= {*LedgerEntry.__annotations__}
 
 
 def test_what_the_sweeper_woke_is_counted_and_is_no_batch() -> None:

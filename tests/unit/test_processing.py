@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumer import retries
 from consumer.decode import Event, decoded
-from consumer.ledger import LedgerRow
+from consumer.ledger import LedgerEntry
 from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
 from ops.dry_run import MADE_UP, DryRun, Foretold
@@ -45,9 +45,9 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "CONFLICT_PAUSE_SECONDS", 0.0)
 
 
-def ledger_row(event: Event, record: Record) -> LedgerRow:
+def ledger_row(event: Event, record: Record) -> LedgerEntry:
     columns = (None, event.source, event.event_id, event.kind, Outcome.NOOP, None, None, None, None, "[]")
-    return LedgerRow(*columns, record.topic, record.partition, record.offset, None, moment(), 1)
+    return LedgerEntry(*columns, record.topic, record.partition, record.offset, None, moment(), 1)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from ops.redrive_preview import (
     LeftOut,
     Prediction,
     Preview,
-    Would,
+    PreviewAnswer,
     comes_back_again,
     held_back,
     parts,
@@ -76,14 +76,16 @@ def test_guard(columns: dict[str, Any], choice: dict[str, Any], *, guarded: bool
 @pytest.mark.parametrize(
     ("count", "would", "force", "left_out"),
     [
-        (0, Would.ILLEGAL, False, False),
-        (1, Would.ILLEGAL, False, True),
-        (1, Would.ILLEGAL, True, False),
-        (1, Would.APPLY, False, False),
-        (1, Would.ORPHAN, False, False),
+        (0, PreviewAnswer.ILLEGAL, False, False),
+        (1, PreviewAnswer.ILLEGAL, False, True),
+        (1, PreviewAnswer.ILLEGAL, True, False),
+        (1, PreviewAnswer.APPLY, False, False),
+        (1, PreviewAnswer.ORPHAN, False, False),
     ],
 )
-def test_letter_that_would_come_back_again_is_left_out(count: int, would: Would, *, force: bool, left_out: bool):
+def test_letter_that_would_come_back_again_is_left_out(
+    count: int, would: PreviewAnswer, *, force: bool, left_out: bool
+):
     found = comes_back_again(row(redrive_count=count), would, Choice(LetterFilter(), force=force))
     assert (found is not None) is left_out
 
@@ -98,8 +100,10 @@ def test_parts_are_bounded_in_records_and_bytes():
 
 def test_every_end_of_a_letter_means_something():
     for outcome in (*Outcome, "duplicate", "parked", "dead"):
-        assert isinstance(prediction_of(1, Foretold(outcome)).would, Would)
-    assert prediction_of(1, Foretold("dead", "conflict", "why")) == Prediction(1, Would.ILLEGAL, "conflict", "why")
+        assert isinstance(prediction_of(1, Foretold(outcome)).would, PreviewAnswer)
+    assert prediction_of(1, Foretold("dead", "conflict", "why")) == Prediction(
+        1, PreviewAnswer.ILLEGAL, "conflict", "why"
+    )
     assert prediction_of(1, Foretold("parked", "orphan", "why")).outcome == "parked"
 
 
@@ -114,7 +118,9 @@ def progress(**changed: Any) -> RedriveProgress:
 
 
 def test_document_of_a_dry_run_and_of_a_redrive():
-    seen = Preview(3, (Prediction(1, Would.APPLY, "applied"), Prediction(2, Would.ILLEGAL, "conflict", "why")))
+    seen = Preview(
+        3, (Prediction(1, PreviewAnswer.APPLY, "applied"), Prediction(2, PreviewAnswer.ILLEGAL, "conflict", "why"))
+    )
     dry = redrive_document(seen, None)
     assert (dry["redrive_id"], dry["matched"], dry["published"]) == (None, 3, 0)
     assert [(one["id"], one["would"]) for one in dry["messages"]] == [(1, "apply"), (2, "illegal")]
@@ -129,7 +135,7 @@ def test_what_people_read():
         "redrive 9 stopped: 1 of 2 published, 1 skipped, 1 came back by now; stopped by bob"
     )
     assert ended_shown(progress(status=RedriveStatus.DONE, skipped=0, returned=0)) == "redrive 9 done: 1 of 2 published"
-    many = tuple(Prediction(number, Would.APPLY, "applied") for number in range(60))
+    many = tuple(Prediction(number, PreviewAnswer.APPLY, "applied") for number in range(60))
     assert preview_shown(Preview(60, many, (LeftOut(99, "why", guarded=True),)))
     assert not progress(ended_at=None).ended
 

@@ -21,7 +21,7 @@ from schemas.facts import INTENT, Fact, FactKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.ledger import LedgerRow
+    from consumer.ledger import LedgerEntry
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit
@@ -178,5 +178,5 @@ def test_facts_that_another_version_of_the_meaning_read_are_not_compared() -> No
         assert tables.duplicates == 1 - letters
 
 
-def _as_former(row: LedgerRow, version: int) -> LedgerRow:
+def _as_former(row: LedgerEntry, version: int) -> LedgerEntry:
     return replace(row, facts=dump_reported([FORMER]), meaning=version)

@@ -16,8 +16,6 @@ import words
 pytestmark = pytest.mark.unit
 
 ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops")
-TWICE = dict.fromkeys(["LedgerRow", "Would"], 2)
-"""Of the command line's answers too, whose titles are exported: each shows what bears its name."""
 
 
 def classes() -> dict[str, list[str]]:
@@ -37,12 +35,7 @@ def test_a_word_that_has_a_plainer_one_is_not_used(word: str) -> None:
 
 
 def test_no_class_name_stands_twice() -> None:
-    assert {name: paths for name, paths in classes().items() if len(paths) > TWICE.get(name, 1)} == {}
-
-
-def test_a_class_name_that_stands_once_by_now_is_off_the_list() -> None:
-    found = classes()
-    assert {name: most for name, most in TWICE.items() if len(found.get(name, ())) < 2} == {}
+    assert {name: paths for name, paths in classes().items() if len(paths) > 1} == {}
 
 
 def test_words_within_names_are_seen() -> None:

@@ -12,7 +12,7 @@ from ops.console.pages.letters import WORDS
 from ops.console.sparkline import bar
 from ops.console.visits import action, checked, page
 from ops.operators import BECAUSE_LENGTH_MAX
-from ops.redrives import Order, Policy, Would
+from ops.redrives import Order, Policy, PreviewAnswer
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _seen(seen: Preview | None) -> dict[str, Any]:
     return {
         "seen": seen,
         "typed_from": TYPED_FROM,
-        "gain": seen.counts()[Would.APPLY],
+        "gain": seen.counts()[PreviewAnswer.APPLY],
         "counts": counts,
         "shares": bar(counts),
         "shown": seen.messages[:SHOWN_MAX],
@@ -130,7 +130,7 @@ async def start(visit: Visit) -> Response:
 
     async def write(connection: Connection) -> Started:
         seen = await redrives.preview(connection, visit.parts.settings, order)
-        check_typed(seen.counts()[Would.APPLY], visit.form.get("typed", ""))
+        check_typed(seen.counts()[PreviewAnswer.APPLY], visit.form.get("typed", ""))
         return await redrives.start(connection, visit.parts.settings, order, seen)
 
     begun = await visit.parts.actions.run(write)
