@@ -66,8 +66,8 @@ def check(
 
 
 def _table(name: str, parts: list[CheckedPart]) -> Table:
-    verdict = "fails" if any(part.problems for part in parts) else "holds"
-    table = Table("what", "tried", "does not hold", title=f"{name} {verdict}")
+    outcome = "fails" if any(part.problems for part in parts) else "holds"
+    table = Table("what", "tried", "does not hold", title=f"{name} {outcome}")
     for part in parts:
         table.add_row(part.name, f"{part.tried:,}", "\n".join(part.problems))
     return table

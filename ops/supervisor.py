@@ -1,6 +1,6 @@
 """The supervisor of the roles: each its own process, back when it dies, replaced when it is stuck, stopped in order.
 
-Each role has its loop. What to do is decided by `verdict` and `pause_before`, which are pure; the loop does it.
+Each role has its loop. What to do is decided by `decision` and `pause_before`, which are pure; the loop does it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ProcessWatch:
     reason: str | None = None
 
 
-def verdict(watch: ProcessWatch, now: float, settings: RoleSettings) -> RoleDecision:
+def decision(watch: ProcessWatch, now: float, settings: RoleSettings) -> RoleDecision:
     """Decide on a role that lives: replaced when it never answered or has been stuck for too long."""
     if watch.reason is None and watch.healthy_at is not None:
         return RoleDecision.LEAVE
@@ -237,7 +237,7 @@ class Supervisor:
             await self._probe(kept, process.pid)
             if ended.done() or self._stop.is_set():
                 continue
-            if verdict(kept.watch, time.monotonic(), self.settings.role) is RoleDecision.REPLACE:
+            if decision(kept.watch, time.monotonic(), self.settings.role) is RoleDecision.REPLACE:
                 self.report(f"{kept.role} (pid {process.pid}) is stuck: {kept.watch.reason}; replacing it")
                 self._kill(kept)
         return ended.result()

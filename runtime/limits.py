@@ -73,12 +73,12 @@ class Limits:
         known = self._current(key)
         if known is not None and not known.allowed:
             return known
-        verdict = await self._count(quota, who)
-        self._latest[key] = self._now() + verdict.reset_seconds, verdict
+        result = await self._count(quota, who)
+        self._latest[key] = self._now() + result.reset_seconds, result
         self._latest.move_to_end(key)
         if len(self._latest) > self._keys_max:
             self._latest.popitem(last=False)
-        return verdict
+        return result
 
     def last(self, quota: Quota, *who: str) -> LimitResult | None:
         """Return what this process answered somebody last, as long as it holds; asks nobody and counts nothing."""
@@ -88,19 +88,19 @@ class Limits:
         known = self._latest.get(key)
         if known is None:
             return None
-        until, verdict = known
+        until, result = known
         left = math.ceil(until - self._now())
         if left > 0:
-            return replace(verdict, reset_seconds=left)
+            return replace(result, reset_seconds=left)
         del self._latest[key]
         return None
 
     async def _count(self, quota: Quota, who: tuple[str, ...]) -> LimitResult:
         shared = self._shared
         if shared is not None:
-            verdict = await self._link.ask(lambda _: check(shared, quota, who))
-            if verdict is not AWAY:
-                return verdict
+            result = await self._link.ask(lambda _: check(shared, quota, who))
+            if result is not AWAY:
+                return result
         local = self._local.get(quota.name)
         if local is None:
             local = self._local[quota.name] = LocalStorage(self._keys_max, self._now)

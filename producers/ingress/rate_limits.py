@@ -104,7 +104,7 @@ class RateLimits:
         return self._key_of(peer, forwarded_for) in self._proven
 
     def spent(self, peer: str | None, forwarded_for: Sequence[str]) -> LimitResult | None:
-        """Return the verdict on an address that is over its quota and never sent anything genuine; asks nobody.
+        """Return the result of an address that is over its quota and never sent anything genuine; asks nobody.
 
         Where senders share an address (a balancer that is no trusted proxy), what is genuine among them keeps the
         others from being refused unread.
@@ -145,11 +145,11 @@ class AddressKeys:
         return "unknown" if address is None else str(address)
 
 
-def fields_of(verdict: LimitResult) -> RawHeaders:
+def fields_of(result: LimitResult) -> RawHeaders:
     """Return the fields that tell a client what came of its request."""
-    quota = verdict.quota
+    quota = result.quota
     headers = (
         (b"ratelimit-policy", f'"{quota.name}";q={quota.requests_max};w={quota.window_seconds}'.encode()),
-        (b"ratelimit", f'"{quota.name}";r={verdict.remaining};t={verdict.reset_seconds}'.encode()),
+        (b"ratelimit", f'"{quota.name}";r={result.remaining};t={result.reset_seconds}'.encode()),
     )
-    return headers if verdict.allowed else (*headers, (b"retry-after", str(verdict.reset_seconds).encode()))
+    return headers if result.allowed else (*headers, (b"retry-after", str(result.reset_seconds).encode()))

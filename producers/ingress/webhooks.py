@@ -193,9 +193,9 @@ class Webhooks:
         if not delivery.endpoint.unsigned:
             return UNSIGNED
         if delivery.endpoint.hints_by_anybody:
-            verdict = await self._rates.of_unsigned(delivery.peer, delivery.forwarded_for)
-            if not verdict.allowed:
-                return self._refused(OVER_QUOTA, line, verdict)
+            result = await self._rates.of_unsigned(delivery.peer, delivery.forwarded_for)
+            if not result.allowed:
+                return self._refused(OVER_QUOTA, line, result)
         try:
             refusal = await self._hints.take(delivery.endpoint, notifications)
         except UnavailableError:
@@ -213,15 +213,15 @@ class Webhooks:
         """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
         if refusal.problem not in {problems.SIGNATURE_REJECTED, problems.QUOTA_EXCEEDED}:
             return self._refused(refusal, line)
-        verdict = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)
-        return self._refused(refusal if verdict.allowed else OVER_QUOTA, line, verdict)
+        result = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)
+        return self._refused(refusal if result.allowed else OVER_QUOTA, line, result)
 
-    def _refused(self, refusal: Refusal, line: AccessLine, verdict: LimitResult | None = None) -> Answer:
+    def _refused(self, refusal: Refusal, line: AccessLine, result: LimitResult | None = None) -> Answer:
         line.refuse(refusal)
         if refusal is CERTIFICATE_QUOTA:
             return of_problem(refusal.problem, COME_AGAIN_IN_A_MINUTE)
-        if verdict is not None:
-            return of_problem(refusal.problem, *fields_of(verdict), *((CLOSE,) if refusal.close else ()))
+        if result is not None:
+            return of_problem(refusal.problem, *fields_of(result), *((CLOSE,) if refusal.close else ()))
         if refusal is TOO_MANY_WAIT:
             return of_problem(refusal.problem, self._full_retry)
         if refusal is METHOD_NOT_ALLOWED:

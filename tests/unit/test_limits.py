@@ -50,10 +50,10 @@ async def hits(limits: Limits, quota: Quota, count: int, who: str = "a") -> list
 async def test_a_quota_is_counted_down_and_then_refused(clock: Clock) -> None:
     limits, quota = local_limits(clock), Quota("default", 3, 60)
     clock.now += 20
-    verdicts = [await limits.hit(quota, "a") for _ in range(5)]
-    assert [verdict.allowed for verdict in verdicts] == [True, True, True, False, False]
-    assert [verdict.remaining for verdict in verdicts] == [2, 1, 0, 0, 0]
-    assert [verdict.reset_seconds for verdict in verdicts] == [40, 40, 40, 41, 41]
+    results = [await limits.hit(quota, "a") for _ in range(5)]
+    assert [result.allowed for result in results] == [True, True, True, False, False]
+    assert [result.remaining for result in results] == [2, 1, 0, 0, 0]
+    assert [result.reset_seconds for result in results] == [40, 40, 40, 41, 41]
     assert (await limits.hit(quota, "b")).allowed, "another one has a quota of its own"
     assert (await limits.hit(Quota("other", 3, 60), "a")).allowed, "so has another policy"
 
@@ -62,10 +62,10 @@ async def test_who_waits_as_long_as_reported_gets_in(clock: Clock) -> None:
     limits, quota = local_limits(clock), Quota("default", 10, 60)
     assert await hits(limits, quota, 10) == [True] * 10
     for _ in range(20):
-        verdict = await limits.hit(quota, "a")
-        assert not verdict.allowed
-        assert 1 <= verdict.reset_seconds <= 61
-        clock.now += verdict.reset_seconds
+        result = await limits.hit(quota, "a")
+        assert not result.allowed
+        assert 1 <= result.reset_seconds <= 61
+        clock.now += result.reset_seconds
         assert (await limits.hit(quota, "a")).allowed
         await hits(limits, quota, 10)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.supervisor import ProcessWatch, RoleDecision, last_line, open_log, pause_before, reason_in, verdict
+from ops.supervisor import ProcessWatch, RoleDecision, decision, last_line, open_log, pause_before, reason_in
 from runtime.settings import RoleSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ROLE = RoleSettings(stalled_after_seconds=20, start_seconds_max=30)
     ],
 )
 def test_verdict(watch: ProcessWatch, now: float, expected: RoleDecision) -> None:
-    assert verdict(watch, now, ROLE) is expected
+    assert decision(watch, now, ROLE) is expected
 
 
 def test_pauses_grow_and_are_bounded() -> None:

@@ -89,18 +89,18 @@ class Intents:
         if client is None:
             return await self._unknown(peer_of(scope), headers)
         line.client = client
-        verdict = await self._rates.of_client(client, path.action)
-        if not verdict.allowed:
-            return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
+        result = await self._rates.of_client(client, path.action)
+        if not result.allowed:
+            return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(result))
         answer = await self._answer_client(client, path, scope["query_string"], headers, reader, line)
-        return replace(answer, headers=(*answer.headers, *fields_of(verdict)))
+        return replace(answer, headers=(*answer.headers, *fields_of(result)))
 
     async def _unknown(self, peer: str | None, headers: Headers) -> Declined:
         """Refuse a key that is none; its sender's address has a quota of that, the one of forged webhooks."""
-        verdict = await self._rates.of_unverified(peer, headers.get("x-forwarded-for", ()))
-        if verdict.allowed:
+        result = await self._rates.of_unverified(peer, headers.get("x-forwarded-for", ()))
+        if result.allowed:
             return UNAUTHENTICATED
-        return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
+        return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(result))
 
     async def _answer_client(  # noqa: PLR0913, PLR0917 - the request's parts, once
         self, client: str, path: IntentPath, query: bytes, headers: Headers, reader: BodyReader, line: AccessLine
