@@ -1,4 +1,4 @@
-"""Redrives through a console (`--server`): previews, orders and progress as its `/admin/v1` has them.
+"""Redrives through a console (`--server`): previews, requests and progress as its `/admin/v1` has them.
 
 A console sends what would be applied and nothing else, whatever the choice.
 """
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ops.dlq_filters import LetterFilter
-    from ops.redrives import Order
+    from ops.redrives import RedriveRequest
     from ops.server import RemoteConsole
     from runtime.settings import RedriveSettings
 
 
-def order_fields(order: Order) -> dict[str, Any]:
-    """Return an order as `/admin/v1` takes it."""
-    return filter_fields(order.filters) | {
-        "rate": order.rate_per_second,
-        "max": order.messages_max,
-        "force": order.force,
-        "keep_going": order.policy is Policy.KEEP_GOING,
-        "to": order.target_topic,
-        "because": order.because or None,
+def request_fields(wanted: RedriveRequest) -> dict[str, Any]:
+    """Return a request as `/admin/v1` takes it."""
+    return filter_fields(wanted.filters) | {
+        "rate": wanted.rate_per_second,
+        "max": wanted.messages_max,
+        "force": wanted.force,
+        "keep_going": wanted.policy is Policy.KEEP_GOING,
+        "to": wanted.target_topic,
+        "because": wanted.because or None,
     }
 
 
@@ -46,14 +46,14 @@ def progress_of(document: Mapping[str, Any]) -> RedriveProgress:
     return RedriveProgress(**revived(document) | answer)
 
 
-def preview(asked: RemoteConsole, order: Order) -> Preview:
-    """Return what the order would do now."""
-    return preview_of(asked.post("/redrives/preview", **order_fields(order)))
+def preview(asked: RemoteConsole, wanted: RedriveRequest) -> Preview:
+    """Return what the redrive would do now."""
+    return preview_of(asked.post("/redrives/preview", **request_fields(wanted)))
 
 
-def start(asked: RemoteConsole, order: Order, going: int) -> int | None:
+def start(asked: RemoteConsole, wanted: RedriveRequest, going: int) -> int | None:
     """Order it; `going` is how many people agreed to. Return its id, None where nothing would be applied any more."""
-    begun = asked.post("/redrives", **order_fields(order) | {"typed": str(going)})["redrive"]
+    begun = asked.post("/redrives", **request_fields(wanted) | {"typed": str(going)})["redrive"]
     return None if begun is None else int(begun)
 
 

@@ -33,7 +33,7 @@ from ops.documents import progress_document, redrive_document
 from ops.operators import BECAUSE_LENGTH_MAX
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.redrive_follow import follow
-from ops.redrives import LetterFilter, Order, Policy, PreviewAnswer, RedriveStatus
+from ops.redrives import LetterFilter, Policy, PreviewAnswer, RedriveRequest, RedriveStatus
 from runtime import settings as configuration
 from schemas.dead_letter import LetterStatus
 from schemas.errors import RatchetError, SettingsError
@@ -79,17 +79,17 @@ def _console() -> RemoteConsole:
     return asked
 
 
-async def _preview(settings: Settings, order: Order, *, only_look: bool) -> Preview:
-    """Return what the order would do; unless people only look, letters that other tools made are taken in before."""
+async def _preview(settings: Settings, wanted: RedriveRequest, *, only_look: bool) -> Preview:
+    """Return what the redrive would do; unless people only look, letters that other tools made are taken in before."""
     async with connected(settings) as connection:
         if not only_look:
             await take_in_foreign(connection, settings)
-        return await redrives.preview(connection, settings, order)
+        return await redrives.preview(connection, settings, wanted)
 
 
-async def _start(settings: Settings, order: Order, seen: Preview) -> int | None:
+async def _start(settings: Settings, wanted: RedriveRequest, seen: Preview) -> int | None:
     async with connected(settings) as connection:
-        return (await redrives.start(connection, settings, order, seen)).redrive_id
+        return (await redrives.start(connection, settings, wanted, seen)).redrive_id
 
 
 def _found() -> Settings | None:
@@ -152,34 +152,34 @@ def redrive(  # noqa: PLR0913 - one argument an option
         reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
     )
     policy = Policy.KEEP_GOING if keep_going else Policy.STOP_ON_FAILURES
-    order = Order(
+    wanted = RedriveRequest(
         filters, asker(who), rate, most, force, policy, to, because=" ".join(because.split())[:BECAUSE_LENGTH_MAX]
     )
     if resume is not None:
-        return _resume(resume, order, as_json=as_json)
-    return _redrive(order, dry_run=dry_run, yes=yes, as_json=as_json)
+        return _resume(resume, wanted, as_json=as_json)
+    return _redrive(wanted, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-def _redrive(order: Order, *, dry_run: bool, yes: bool, as_json: bool) -> int:
-    """Look what the order would do, ask for consent, and follow it to its end; a dry run ends after the look."""
+def _redrive(wanted: RedriveRequest, *, dry_run: bool, yes: bool, as_json: bool) -> int:
+    """Look what the redrive would do, ask for consent, and follow it to its end; a dry run ends after the look."""
     if not dry_run:
         need_consent(yes=yes, as_json=as_json)
     settings = _found()
     seen = (
-        asyncio.run(_preview(settings, order, only_look=dry_run))
+        asyncio.run(_preview(settings, wanted, only_look=dry_run))
         if settings
-        else redrive_asking.preview(_console(), order)
+        else redrive_asking.preview(_console(), wanted)
     )
     _say_left_out(seen.left_out)
     going = len(seen.messages) if settings else seen.counts()[PreviewAnswer.APPLY]
     if dry_run or not going:
         status = _show(seen, None, as_json=as_json)
-        return EXIT_PROBLEM if order.filters.ids and not dry_run else status
+        return EXIT_PROBLEM if wanted.filters.ids and not dry_run else status
     if not yes and not agreed(preview_shown(seen), f"Redrive {going:,} letters?"):
         say("nothing was done")
         return EXIT_PROBLEM
     redrive_id = (
-        asyncio.run(_start(settings, order, seen)) if settings else redrive_asking.start(_console(), order, going)
+        asyncio.run(_start(settings, wanted, seen)) if settings else redrive_asking.start(_console(), wanted, going)
     )
     if redrive_id is None:
         raise RatchetError("nothing would be applied any more; nothing was ordered")
@@ -191,13 +191,13 @@ def _say_left_out(left_out: Sequence[LeftOut]) -> None:
         say(f"ratchet: letter {one.id} is left out: {one.why}")
 
 
-def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
+def _resume(redrive_id: int, wanted: RedriveRequest, *, as_json: bool) -> int:
     """Let a redrive go on and follow it; what it does was shown when it was ordered."""
-    if order != Order(LetterFilter(), order.requested_by, because=order.because):
+    if wanted != RedriveRequest(LetterFilter(), wanted.requested_by, because=wanted.because):
         raise SettingsError("--resume goes on with a redrive as it was ordered; it takes no filter and no rate")
     settings = _found()
     if settings:
-        asyncio.run(_resumed(settings, redrive_id, order.requested_by))
+        asyncio.run(_resumed(settings, redrive_id, wanted.requested_by))
     else:
         _console().post(f"/redrives/{redrive_id}/resume")
     now = _followed(settings, redrive_id)

@@ -1,13 +1,13 @@
 """Redrives as stored instructions: what the command line and the console do with dead letters.
 
 Every function takes one asyncpg connection (of a pool or not) that is in no transaction, and leaves it so. What carries
-an order out is the relay (`producers.relay.redrive`); here it is written, looked at and stopped.
+a job out is the relay (`producers.relay.redrive`); here it is written, looked at and stopped.
 
     page = await list_letters(connection, LetterFilter(reason=Reason.ORPHAN), limit=50)
     groups = await group_letters(connection, LetterFilter(status=LetterStatus.OPEN))
-    seen = await preview(connection, settings, Order(LetterFilter(reason=Reason.ORPHAN)))
+    seen = await preview(connection, settings, RedriveRequest(LetterFilter(reason=Reason.ORPHAN)))
     for one in seen.messages: one.id, one.would, one.why
-    begun = await start(connection, settings, Order(LetterFilter(...), requested_by="alice", rate_per_second=50))
+    begun = await start(connection, settings, RedriveRequest(LetterFilter(...), "alice", rate_per_second=50))
     if begun.redrive_id is not None:                     # None: nothing is to be published
         now = await progress(connection, begun.redrive_id)   # poll; now.ended, now.status, now.published, now.selected
         await stop(connection, begun.redrive_id, "alice")    # the relay ends it after the batch in hand
@@ -46,12 +46,12 @@ __all__ = [
     "LetterFilter",
     "LetterGroup",
     "LetterPage",
-    "Order",
     "Policy",
     "Prediction",
     "Preview",
     "PreviewAnswer",
     "RedriveProgress",
+    "RedriveRequest",
     "RedriveStatus",
     "Started",
     "choose",
@@ -90,7 +90,7 @@ class RedriveStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RedriveRequest:
     """What is to be redriven, and how. `rate_per_second` of None is the configured one.
 
     `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
@@ -138,7 +138,7 @@ class LetterGroup:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An order as it was stored; `redrive_id` is None where nothing is to be published, so nothing was stored."""
+    """A job as it was stored; `redrive_id` is None where nothing is to be published, so nothing was stored."""
 
     redrive_id: int | None
     preview: Preview
@@ -217,41 +217,43 @@ async def group_letters(connection: Connection, filters: LetterFilter) -> tuple[
     return tuple(LetterGroup(**row) for row in rows)
 
 
-async def preview(connection: Connection, settings: Settings, order: Order) -> Preview:
+async def preview(connection: Connection, settings: Settings, wanted: RedriveRequest) -> Preview:
     """Say for each open letter that fits what a redrive would do now; nothing is written and nothing is locked."""
-    _check(order, settings.redrive, settings.kafka.topics)
+    _check(wanted, settings.redrive, settings.kafka.topics)
     return await foresee(
-        connection, settings, Choice(order.filters, order.messages_max, order.force, order.target_topic)
+        connection, settings, Choice(wanted.filters, wanted.messages_max, wanted.force, wanted.target_topic)
     )
 
 
-async def start(connection: Connection, settings: Settings, order: Order, seen: Preview | None = None) -> Started:
-    """Store the order for the relay, with what is foreseen for each letter: `seen`, or else a preview made now."""
-    seen = seen or await preview(connection, settings, order)
-    if order.only_applied:
+async def start(
+    connection: Connection, settings: Settings, wanted: RedriveRequest, seen: Preview | None = None
+) -> Started:
+    """Store the job for the relay, with what is foreseen for each letter: `seen`, or else a preview made now."""
+    seen = seen or await preview(connection, settings, wanted)
+    if wanted.only_applied:
         seen = replace(seen, messages=tuple(one for one in seen.messages if one.would is PreviewAnswer.APPLY))
     if not seen.messages:
         return Started(None, seen)
     bounds = settings.redrive
     async with connection.transaction():
         redrive_id = await connection.fetchval(
-            statement("ops", "order_redrive"),
-            order.requested_by,
-            json.dumps(order.filters.document()),
-            order.target_topic,
-            order.rate_per_second or bounds.rate_per_second,
-            order.messages_max,
-            order.policy,
+            statement("ops", "insert_redrive"),
+            wanted.requested_by,
+            json.dumps(wanted.filters.document()),
+            wanted.target_topic,
+            wanted.rate_per_second or bounds.rate_per_second,
+            wanted.messages_max,
+            wanted.policy,
             bounds.failure_ratio_max,
             bounds.failures_min,
-            order.force,
+            wanted.force,
             seen.matched,
             [one.id for one in seen.messages],
             [one.would for one in seen.messages],
         )
-        chosen = json.dumps(order.filters.document())
+        chosen = json.dumps(wanted.filters.document())
         target = f"redrive {redrive_id}, {len(seen.messages)} of {seen.matched} dead letters, filter {chosen}"
-        await note_action(connection, _operator(order), "redrive.start", target, order.because)
+        await note_action(connection, _operator(wanted), "redrive.start", target, wanted.because)
     return Started(redrive_id, seen)
 
 
@@ -325,24 +327,23 @@ async def choose(connection: Connection, filters: LetterFilter) -> list[dict[str
     return await fetch(connection, "choose_letters", *filters.arguments(), filters.limit)
 
 
-def _check(order: Order, bounds: RedriveSettings, topics: Topics) -> None:
-    """Raise SettingsError for an order that can't be meant."""
-    rate = order.rate_per_second
+def _check(wanted: RedriveRequest, bounds: RedriveSettings, topics: Topics) -> None:
+    """Raise SettingsError for a request that can't be meant."""
+    rate = wanted.rate_per_second
     if rate is not None and not 0 < rate <= bounds.rate_per_second_max:
         raise SettingsError(
             f"the rate must be above 0 and at most {bounds.rate_per_second_max:g} a second, not {rate:g}"
         )
-    if order.messages_max is not None and order.messages_max < 1:
-        raise SettingsError(f"the most to publish must be 1 at least, not {order.messages_max}")
-    if order.target_topic is not None and topics.consumed_topic(order.target_topic) is None:
-        raise SettingsError(
-            f"{order.target_topic} is none of the topics that Ratchet reads: {', '.join(sorted(topics.consumed_names))}"
-        )
-    _named(order.requested_by)
+    if wanted.messages_max is not None and wanted.messages_max < 1:
+        raise SettingsError(f"the most to publish must be 1 at least, not {wanted.messages_max}")
+    if wanted.target_topic is not None and topics.consumed_topic(wanted.target_topic) is None:
+        known = ", ".join(sorted(topics.consumed_names))
+        raise SettingsError(f"{wanted.target_topic} is none of the topics that Ratchet reads: {known}")
+    _named(wanted.requested_by)
 
 
-def _operator(order: Order) -> Operator:
-    return Operator(_named(order.requested_by), order.origin)
+def _operator(wanted: RedriveRequest) -> Operator:
+    return Operator(_named(wanted.requested_by), wanted.origin)
 
 
 def _named(who: str) -> str:

@@ -15,7 +15,7 @@ from ops.console.choosing import FIELDS, choose, place, whole_number
 from ops.console.openapi import describe
 from ops.console.pages.notes import subject_of
 from ops.console.pages.recall import recall_of
-from ops.console.pages.redrives import check_typed, order_of
+from ops.console.pages.redrives import check_typed, request_of
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter, moment
 from ops.documents import letter_document, plain, raw_document, redrive_document
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ops.console.bearer import Call, Handler
     from ops.console.parts import Parts
-    from ops.redrives import Order
+    from ops.redrives import RedriveRequest
     from runtime.postgres import Connection
 
     Found = TypeVar("Found")
@@ -202,29 +202,29 @@ async def one_redrive(call: Call) -> Mapping[str, Any]:
     return asdict(await call.parts.reader.find(lambda connection: redrives.progress(connection, redrive_id)))
 
 
-def _order(call: Call) -> Order:
+def _wanted(call: Call) -> RedriveRequest:
     given = {name: "on" if value is True else str(value) for name, value in call.body.items() if value is not False}
     chosen = choose(given)
     if chosen.problem:
         raise SettingsError(chosen.problem)
-    return replace(order_of(given, chosen, call.operator), only_applied=True, target_topic=given.get("to"))
+    return replace(request_of(given, chosen, call.operator), only_applied=True, target_topic=given.get("to"))
 
 
 async def preview(call: Call) -> Mapping[str, Any]:
     """Return what a redrive would do now; nothing is written."""
-    order, settings = _order(call), call.parts.settings
-    seen = await call.parts.actions.run(lambda connection: redrives.preview(connection, settings, order))
+    wanted, settings = _wanted(call), call.parts.settings
+    seen = await call.parts.actions.run(lambda connection: redrives.preview(connection, settings, wanted))
     return redrive_document(seen, None)
 
 
 async def start(call: Call) -> Mapping[str, Any]:
     """Order a redrive of what would be applied; of a thousand and more only with their number in `typed`."""
-    order, settings = _order(call), call.parts.settings
+    wanted, settings = _wanted(call), call.parts.settings
 
     async def write(connection: Connection) -> Mapping[str, Any]:
-        seen = await redrives.preview(connection, settings, order)
+        seen = await redrives.preview(connection, settings, wanted)
         check_typed(seen.counts()[PreviewAnswer.APPLY], str(call.body.get("typed", "")))
-        begun = await redrives.start(connection, settings, order, seen)
+        begun = await redrives.start(connection, settings, wanted, seen)
         return redrive_document(seen, None) | {"redrive": begun.redrive_id, "redrive_id": begun.redrive_id}
 
     return await call.parts.actions.run(write)

@@ -1,10 +1,10 @@
-"""The lane of redrives: publishes dead letters once more, as an order in `redrives` says.
+"""The lane of redrives: publishes dead letters once more, as a job in `redrives` says.
 
 A letter is marked `redriven` first, together with its audit row (`publishing`), then published, then the audit row says
 `published`. Not the other way round: a letter that fails anew within milliseconds would be taken for a repetition of
 the one still open (bury_record.sql), and the mark that follows would lose it. What a crash leaves as `publishing` is
-published again before anything new, so each letter is in Kafka once at least; the ledger swallows what comes twice. An
-order that is stopped meanwhile publishes nothing more: such letters are open again and wait for its resumption.
+published again before anything new, so each letter is in Kafka once at least; the ledger swallows what comes twice. A
+job that is stopped meanwhile publishes nothing more: such letters are open again and wait for its resumption.
 
 The record is the original: key, value and headers byte for byte, and `ratchet-redrive-count` in place of an older one.
 Its time is the time of sending, or the topic's retention might delete it unread. A letter that is not open when its
@@ -90,7 +90,7 @@ class RedriveMark:
 
 
 class RedriveLane:
-    """Letters on their way back, one order at a time, the oldest first; see `producers.relay.lanes.Lane`.
+    """Letters on their way back, one job at a time, the oldest first; see `producers.relay.lanes.Lane`.
 
     Every write is fenced by the lease's token.
     """
@@ -118,18 +118,16 @@ class RedriveLane:
         """Take the next letters as the rate allows and mark them `redriven`; None where there are none now."""
         if behind is not None:
             return None
-        order = await connection.fetchrow(statement("producers", "read_redrive"))
-        if order is None:
+        job = await connection.fetchrow(statement("producers", "read_redrive"))
+        if job is None:
             self._limiter = None
             return None
-        if ending := await self._ending(connection, order):
-            await self._end(connection, order["id"], *ending)
+        if ending := await self._ending(connection, job):
+            await self._end(connection, job["id"], *ending)
             return None
-        if doubtful := await self._read(
-            connection, "read_redrive_doubtful", order["id"], self._relay.batch_records_max
-        ):
-            return self._batch(order, {row["id"]: self._record(row, order) for row in doubtful}, more=True)
-        return await self._claim(connection, order)
+        if doubtful := await self._read(connection, "read_redrive_doubtful", job["id"], self._relay.batch_records_max):
+            return self._batch(job, {row["id"]: self._record(row, job) for row in doubtful}, more=True)
+        return await self._claim(connection, job)
 
     def reduced(self, record: RelayedRecord, error: Exception) -> RelayedRecord | None:  # noqa: ARG002 - see `Lane`
         """Return None: a letter goes back as it came or not at all; see `Lane`."""
@@ -157,52 +155,50 @@ class RedriveLane:
     async def _read(
         self, connection: Connection, name: str, redrive_id: int, rows_max: int, *more: int
     ) -> Sequence[Row]:
-        """Read letters of an order, bounded in rows and in bytes."""
+        """Read letters of a job, bounded in rows and in bytes."""
         bounds = rows_max, self._relay.batch_bytes_max, *more
         return await connection.fetch(statement("producers", name), redrive_id, *bounds)
 
-    async def _claim(self, connection: Connection, order: Row) -> Batch | None:
-        limiter = self._limiter_of(order)
+    async def _claim(self, connection: Connection, job: Row) -> Batch | None:
+        limiter = self._limiter_of(job)
         allowed = limiter.allowed(self._monotonic())
         if not allowed:
             return None
         rows_max = min(allowed, self._relay.batch_records_max)
         async with connection.transaction():
             await guard(connection, self._lease)
-            await connection.execute(statement("producers", "start_redrive"), order["id"])
-            rows = await self._read(connection, "read_redrive_next", order["id"], rows_max, RECORD_BYTES_MAX)
-            found = sort_out(rows, order["target_topic"], self._topics)
+            await connection.execute(statement("producers", "start_redrive"), job["id"])
+            rows = await self._read(connection, "read_redrive_next", job["id"], rows_max, RECORD_BYTES_MAX)
+            found = sort_out(rows, job["target_topic"], self._topics)
             if found.skipped:
                 skipped = list(found.skipped), list(found.skipped.values())
-                await connection.execute(statement("producers", "skip_redrive_messages"), order["id"], *skipped)
+                await connection.execute(statement("producers", "skip_redrive_messages"), job["id"], *skipped)
             if found.going:
-                await connection.execute(
-                    statement("producers", "claim_redrive_messages"), order["id"], list(found.going)
-                )
+                await connection.execute(statement("producers", "claim_redrive_messages"), job["id"], list(found.going))
         if not rows:
-            await self._end(connection, order["id"], "done", None)
+            await self._end(connection, job["id"], "done", None)
         if not found.going:
             return None
         limiter.take(len(found.going))
-        return self._batch(order, found.going, more=allowed > rows_max)
+        return self._batch(job, found.going, more=allowed > rows_max)
 
-    def _limiter_of(self, order: Row) -> RateLimiter:
-        """Return the order's bucket; it begins empty whenever a relay begins with an order."""
-        rate = min(order["rate_per_second"], self._settings.rate_per_second_max)
-        if self._limiter is None or self._limiter[0] != order["id"]:
-            self._limiter = order["id"], RateLimiter(rate, self._settings.burst_seconds, self._monotonic())
+    def _limiter_of(self, job: Row) -> RateLimiter:
+        """Return the job's bucket; it begins empty whenever a relay begins with a job."""
+        rate = min(job["rate_per_second"], self._settings.rate_per_second_max)
+        if self._limiter is None or self._limiter[0] != job["id"]:
+            self._limiter = job["id"], RateLimiter(rate, self._settings.burst_seconds, self._monotonic())
             self._checked_at = -float("inf")
         return self._limiter[1]
 
-    async def _ending(self, connection: Connection, order: Row) -> tuple[str, str] | None:
-        """Tell how the order must end before it is through, if it must: (status, reason)."""
-        if order["stop_requested_by"] is not None:
-            return "stopped", f"stopped by {order['stop_requested_by']}"
+    async def _ending(self, connection: Connection, job: Row) -> tuple[str, str] | None:
+        """Tell how the job must end before it is through, if it must: (status, reason)."""
+        if job["stop_requested_by"] is not None:
+            return "stopped", f"stopped by {job['stop_requested_by']}"
         now = self._monotonic()
         if now - self._checked_at < self._settings.failure_check_seconds:
             return None
         self._checked_at = now
-        counted = await connection.fetchrow(statement("producers", "count_redrive_failures"), order["id"])
+        counted = await connection.fetchrow(statement("producers", "count_redrive_failures"), job["id"])
         return too_many(counted) if counted is not None else None
 
     async def _end(self, connection: Connection, redrive_id: int, status: str, reason: str | None) -> None:
@@ -214,16 +210,16 @@ class RedriveLane:
         self._limiter = None
         _log.info("redrive_ended", redrive_id=redrive_id, status=status, reason=reason)
 
-    def _batch(self, order: Row, going: dict[int, RelayedRecord], *, more: bool) -> Batch:
-        return Batch(len(going), list(going.values()), RedriveMark(order["id"], list(going)), more)
+    def _batch(self, job: Row, going: dict[int, RelayedRecord], *, more: bool) -> Batch:
+        return Batch(len(going), list(going.values()), RedriveMark(job["id"], list(going)), more)
 
-    def _record(self, row: Row, order: Row) -> RelayedRecord:
+    def _record(self, row: Row, job: Row) -> RelayedRecord:
         """Return the record of a letter that was taken before: it could go then."""
-        return redriven_of(row, row["topic"] if self._topics.consumed_topic(row["topic"]) else order["target_topic"])
+        return redriven_of(row, row["topic"] if self._topics.consumed_topic(row["topic"]) else job["target_topic"])
 
 
 def too_many(counted: Row) -> tuple[str, str] | None:
-    """Tell whether more letters came back against the prediction than the order allows: (status, reason). Pure."""
+    """Tell whether more letters came back against the prediction than the job allows: (status, reason). Pure."""
     failed = counted["failed"] - counted["failed_before"]
     published = counted["published"] - counted["published_before"]
     if counted["policy"] != "stop_on_failures" or failed < counted["failures_min"]:

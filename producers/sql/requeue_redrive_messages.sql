@@ -1,4 +1,4 @@
--- Letters of an order that ends before they were known to be in Kafka are open again, and wait for its resumption.
+-- Letters of a job that ends before they were known to be in Kafka are open again, and wait for its resumption.
 -- $1 redrive
 with returned as (
     update redrive_messages set status = 'queued', claimed_at = null

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from relay_rows import relaying
 
 from ops import redrives
-from ops.redrives import Order
+from ops.redrives import RedriveRequest
 from runtime.settings import KafkaSettings, PostgresSettings, RedriveSettings, RelaySettings, Settings
 from schemas.topics import DLQ
 
@@ -58,11 +58,13 @@ class RedriveHarness:
         return await self.letters()
 
     async def preview(self, **order: Any) -> Preview:
-        return await redrives.preview(self.connection, self.settings, Order(**order))
+        return await redrives.preview(self.connection, self.settings, RedriveRequest(**order))
 
     async def order(self, **order: Any) -> int:
         """Order a redrive that has something to publish."""
-        started = await redrives.start(self.connection, self.settings, Order(**{"rate_per_second": FAST} | order))
+        started = await redrives.start(
+            self.connection, self.settings, RedriveRequest(**{"rate_per_second": FAST} | order)
+        )
         assert started.redrive_id is not None
         return started.redrive_id
 

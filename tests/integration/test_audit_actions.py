@@ -148,7 +148,7 @@ async def test_nobody_writes_the_chain_by_hand(application: Any) -> None:
 async def test_redrives_and_discards_are_written_down_with_what_they_do(application: Any) -> None:
     letter_id = await add_letter(application, "conflict")
     other = await add_letter(application, "unexpected")
-    order = redrives.Order(
+    order = redrives.RedriveRequest(
         LetterFilter(reason=Reason.CONFLICT), "ada", origin="console, 192.0.2.1", because="mended in 4711"
     )
     started = await redrives.start(application, Settings(), order)

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from ops import redrives
-from ops.redrives import LetterFilter, Order
+from ops.redrives import LetterFilter, RedriveRequest
 from schemas.dead_letter import Reason
 from tests.integration import console_harness
 from tests.integration.chromium import chromium
@@ -156,7 +156,7 @@ async def test_every_page_fits_a_phone_and_names_its_parts(
     browser: Browser, console: Console, letters: list[int], owner: Any, scheme: Any
 ) -> None:
     await add_letter(owner, "unexpected")
-    begun = await redrives.start(owner, console.settings, Order(LetterFilter(reason=Reason.UNEXPECTED)))
+    begun = await redrives.start(owner, console.settings, RedriveRequest(LetterFilter(reason=Reason.UNEXPECTED)))
     paths = ("/", "/payments", f"/payments/{PAYMENT_ID}", "/dead-letters", f"/dead-letters/{letters[0]}", "/redrives",
              f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1", "/parked", "/ledger", "/actions",
              "/people")  # fmt: skip

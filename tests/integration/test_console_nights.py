@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops import redrives
-from ops.redrives import LetterFilter, Order
+from ops.redrives import LetterFilter, RedriveRequest
 from schemas.dead_letter import Reason
 from tests.integration import console_harness
 from tests.integration.chromium import chromium
@@ -174,7 +174,7 @@ class TestTasksOfANight:
 
     async def test_who_redrove_what_yesterday(self, night: Night, owner: Any, console: Console) -> None:
         await add_letter(owner, "unexpected")
-        order = Order(LetterFilter(reason=Reason.UNEXPECTED), requested_by="grace", because="provider mended")
+        order = RedriveRequest(LetterFilter(reason=Reason.UNEXPECTED), requested_by="grace", because="provider mended")
         begun = await redrives.start(owner, console.settings, order)
         await owner.execute(
             "update operator_actions set acted_at = acted_at - interval '1 day' where who = 'grace'"
@@ -222,7 +222,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 async def paths(owner: Any, console: Console, letters: list[int]) -> list[str]:
     """Return every page, each with something on it."""
     await add_letter(owner, "unexpected")
-    begun = await redrives.start(owner, console.settings, Order(LetterFilter(reason=Reason.UNEXPECTED)))
+    begun = await redrives.start(owner, console.settings, RedriveRequest(LetterFilter(reason=Reason.UNEXPECTED)))
     recall = await owner.fetchval(RECALL)
     return ["/", "/?span=day", "/payments", "/payments?provider=stripe", f"/payments/{PAYMENT_ID}", "/dead-letters",
             "/dead-letters?reason=undecodable", f"/dead-letters/{letters[0]}", "/redrives", "/redrives/new",

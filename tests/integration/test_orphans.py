@@ -17,7 +17,7 @@ from consumer.sweeper import sweep, wake_all
 from consumer.transaction import BatchWriter
 from consumer.verdict import decide
 from ops import redrives
-from ops.redrives import LetterFilter, Order
+from ops.redrives import LetterFilter, RedriveRequest
 from runtime.sql import statement
 from schemas.record import Attributes
 
@@ -261,13 +261,15 @@ async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: Batc
     applied, waiting = (row["id"] for row in (await harness.tables()).letters)
     async with harness.pool.acquire() as connection:
         asked = LetterFilter(ids=(applied, waiting, 99))
-        seen = await redrives.preview(connection, harness.settings, Order(asked, "ann"))
+        seen = await redrives.preview(connection, harness.settings, RedriveRequest(asked, "ann"))
         assert [one.id for one in seen.messages] == [waiting]
         assert [(one.id, one.why) for one in seen.left_out] == [
             (applied, "it was applied already, when its payment came after all"),
             (99, "there is no such dead letter"),
         ]
-        started = await redrives.start(connection, harness.settings, Order(LetterFilter(ids=(applied,)), "ann"))
+        started = await redrives.start(
+            connection, harness.settings, RedriveRequest(LetterFilter(ids=(applied,)), "ann")
+        )
         assert started.redrive_id is None
         given_up = await redrives.discard(connection, LetterFilter(ids=(applied,)), who="ann", because="tidy")
         assert (given_up.ids, [one.id for one in given_up.left_out]) == ((), [applied])

@@ -14,7 +14,7 @@ from relay_rows import reading, relaying
 
 from consumer.planner import Planner
 from ops import redrives
-from ops.redrives import LetterFilter, Order, RedriveStatus
+from ops.redrives import LetterFilter, RedriveRequest, RedriveStatus
 from producers.relay import outbox_depth
 from producers.relay.redrive import RedriveLane
 from runtime.lease import PostgresLeases
@@ -99,7 +99,7 @@ async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
 
     seen = await table.preview()
     assert (seen.messages, len(seen.left_out)) == ((), 7), "run again it does nothing"
-    assert (await redrives.start(table.connection, table.settings, Order())).redrive_id is None
+    assert (await redrives.start(table.connection, table.settings, RedriveRequest())).redrive_id is None
 
 
 async def _count(table: RedriveHarness, name: str, count: int) -> bool:

@@ -23,7 +23,7 @@ from ops.console.backlog import BacklogReader
 from ops.console.reader import Reader
 from ops.database import connected
 from ops.dlq_rebuild import rebuild
-from ops.redrives import Order
+from ops.redrives import RedriveRequest
 from producers import relay
 from producers.ingress import app
 from runtime.health import Probe
@@ -94,7 +94,7 @@ async def test_everything_runs_under_a_company_s_names_and_nothing_touches_the_d
         assert reported["__dlq.errors.group"] == topics.group.encode()
 
         async with connected(ingress.settings) as connection:
-            order = Order(requested_by="alice", rate_per_second=1000.0)
+            order = RedriveRequest(requested_by="alice", rate_per_second=1000.0)
             started = await redrives.start(connection, ingress.settings, order)
             assert [one.would.value for one in started.preview.messages] == ["illegal"]
         await letters.until(lambda found: len(found) == 2, WAIT_SECONDS)

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from ops.console.choosing import IDS_MAX, choose, rate, whole_number
-from ops.console.pages.redrives import order_of
+from ops.console.pages.redrives import request_of
 from ops.dlq_filters import LetterFilter
 from ops.operators import Operator
 from ops.redrives import Policy
@@ -83,11 +83,11 @@ def test_numbers_that_are_none(text: str) -> None:
         whole_number({"max": text}, "max")
 
 
-def test_an_order() -> None:
+def test_a_request() -> None:
     form = {"reason": "orphan", "rate": "50", "max": "3", "force": "on", "keep_going": "on"}
-    order = order_of(form, choose(form), Operator("anna", "console, 127.0.0.1"))
-    assert (order.filters, order.rate_per_second, order.messages_max) == (LetterFilter(Reason.ORPHAN), 50, 3)
-    assert (order.force, order.policy, order.requested_by) == (True, Policy.KEEP_GOING, "anna")
-    assert order.origin == "console, 127.0.0.1"
-    plain = order_of({}, choose({}), Operator("me", ""))
+    wanted = request_of(form, choose(form), Operator("anna", "console, 127.0.0.1"))
+    assert (wanted.filters, wanted.rate_per_second, wanted.messages_max) == (LetterFilter(Reason.ORPHAN), 50, 3)
+    assert (wanted.force, wanted.policy, wanted.requested_by) == (True, Policy.KEEP_GOING, "anna")
+    assert wanted.origin == "console, 127.0.0.1"
+    plain = request_of({}, choose({}), Operator("me", ""))
     assert (plain.force, plain.policy, plain.rate_per_second) == (False, Policy.STOP_ON_FAILURES, None)

@@ -12,7 +12,7 @@ from ops.console.pages.letters import WORDS
 from ops.console.sparkline import bar
 from ops.console.visits import action, checked, page
 from ops.operators import BECAUSE_LENGTH_MAX
-from ops.redrives import Order, Policy, PreviewAnswer
+from ops.redrives import Policy, PreviewAnswer, RedriveRequest
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ async def show_all(visit: Visit) -> Response:
     return visit.render("redrives.html", found=await visit.parts.reader.run(look))
 
 
-def order_of(source: Mapping[str, str], chosen: Chosen, operator: Operator) -> Order:
+def request_of(source: Mapping[str, str], chosen: Chosen, operator: Operator) -> RedriveRequest:
     """Return the redrive that a form orders. Raises SettingsError for values that can't be read."""
-    return Order(
+    return RedriveRequest(
         filters=chosen.filters,
         requested_by=operator.who,
         origin=operator.origin,
@@ -79,7 +79,7 @@ async def prepare(visit: Visit) -> Response:
     problem, seen = chosen.problem, None
     if query.get("preview") and not problem:
         try:
-            seen = await _foresee(visit, order_of(query, chosen, visit.operator))
+            seen = await _foresee(visit, request_of(query, chosen, visit.operator))
         except SettingsError as error:
             problem = str(error)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
@@ -96,9 +96,9 @@ async def prepare(visit: Visit) -> Response:
     )
 
 
-async def _foresee(visit: Visit, order: Order) -> Preview:
+async def _foresee(visit: Visit, wanted: RedriveRequest) -> Preview:
     async def look(connection: Connection) -> Preview:
-        return await redrives.preview(connection, visit.parts.settings, order)
+        return await redrives.preview(connection, visit.parts.settings, wanted)
 
     return await visit.parts.actions.run(look)
 
@@ -126,12 +126,12 @@ async def start(visit: Visit) -> Response:
     chosen = choose(visit.form)
     if chosen.problem:
         raise SettingsError(chosen.problem)
-    order = replace(order_of(visit.form, chosen, visit.operator), only_applied=True)
+    wanted = replace(request_of(visit.form, chosen, visit.operator), only_applied=True)
 
     async def write(connection: Connection) -> Started:
-        seen = await redrives.preview(connection, visit.parts.settings, order)
+        seen = await redrives.preview(connection, visit.parts.settings, wanted)
         check_typed(seen.counts()[PreviewAnswer.APPLY], visit.form.get("typed", ""))
-        return await redrives.start(connection, visit.parts.settings, order, seen)
+        return await redrives.start(connection, visit.parts.settings, wanted, seen)
 
     begun = await visit.parts.actions.run(write)
     if begun.redrive_id is None:
