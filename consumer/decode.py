@@ -211,9 +211,9 @@ def _decode_webhook(record: Record, endpoints: DecodingTerms) -> Event:
 
 
 def _of_one_merchant(meaning: Meaning) -> Meaning:
-    """Return what a capture or refund says, with its order as a name where it doesn't tell whose that order is.
+    """Return what a capture or refund says, with its order as a reference where it doesn't tell whose that order is.
 
-    The endpoint is one merchant's, so an order is one payment. Names of the payment's own come first.
+    The endpoint is one merchant's, so an order is one payment. References of the payment's own come first.
     """
     order = meaning.order
     if order is None or meaning.sole or meaning.merchant_account:
@@ -231,43 +231,43 @@ def _hint(event: Event) -> Event:
 
 
 def _decode_intent(record: Record, endpoints: DecodingTerms) -> Event:
-    sent, order = intents.read(record.value or b"")
+    sent, command = intents.read(record.value or b"")
     headers = record.present()
     event_id, trace = intents.need_event_id(sent, identity_of(headers)[1]), trace_of(headers)
     source, kind = f"intents/{sent.client}", f"intent.{sent.command}"
-    if not isinstance(order, Intent):
-        asked = _asked(sent, order, _asked_at_of(record, headers))
+    if not isinstance(command, Intent):
+        asked = _asked(sent, command, _asked_at_of(record, headers))
         refs = (Ref(RefKind.ID, str(sent.id)),)
         meaning = Meaning(refs=refs, amount=asked.amount, asker=sent.client, asked=asked)
-        content = intents.content_of(sent, order, event_id)
+        content = intents.content_of(sent, command, event_id)
         return Event(record, source, event_id, kind, "ratchet", "", meaning, content, traceparent=trace)
-    if not endpoints.may_own(sent.client, order.provider, order.account):
-        place = source_of(order.provider, order.account)
+    if not endpoints.may_own(sent.client, command.provider, command.account):
+        place = source_of(command.provider, command.account)
         raise UninterpretableError(Reason.CONFLICT, f"client {sent.client} may not name payments of {place}")
-    live = endpoints.is_live(order.provider, order.account) if order.livemode is None else order.livemode
+    live = endpoints.is_live(command.provider, command.account) if command.livemode is None else command.livemode
     return Event(
         record,
         source,
         event_id,
         kind,
-        order.provider,
-        order.account,
-        _intent_meaning(sent, order),
+        command.provider,
+        command.account,
+        _intent_meaning(sent, command),
         traceparent=trace,
         livemode=live,
     )
 
 
-def _asked(sent: IntentRecord, order: CommandBody, asked_at: float | None) -> CommandAsked:
+def _asked(sent: IntentRecord, command: CommandBody, asked_at: float | None) -> CommandAsked:
     """Return what a command asks for."""
-    money = order if isinstance(order, Capture | Refund) else None
+    money = command if isinstance(command, Capture | Refund) else None
     return CommandAsked(
         sent.command.value,
         amount=money.amount if money else None,
         currency=money.currency if money else None,
-        attempt_id=order.attempt_id if isinstance(order, Capture | Cancel | Refund) else None,
-        reason=order.reason if isinstance(order, Cancel | Refund) else None,
-        metadata=json.dumps(order.metadata) if order.metadata else None,
+        attempt_id=command.attempt_id if isinstance(command, Capture | Cancel | Refund) else None,
+        reason=command.reason if isinstance(command, Cancel | Refund) else None,
+        metadata=json.dumps(command.metadata) if command.metadata else None,
         asked_at=asked_at,
     )
 

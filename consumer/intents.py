@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from schemas.dead_letter import Reason
 from schemas.defects import defects_of, shown, twice_named
 from schemas.errors import UninterpretableError
-from schemas.intents import ORDERS, Command, CommandBody, IntentRecord
+from schemas.intents import COMMAND_BODIES, Command, CommandBody, IntentRecord
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,15 +28,15 @@ def read(value: bytes) -> tuple[IntentRecord, CommandBody]:
         _refuse(error, IntentRecord, ())
     if sent.id.int == 0:
         raise refused("intent: id: the nil UUID names no payment; make one a payment")
-    body = ORDERS[sent.command]
+    body = COMMAND_BODIES[sent.command]
     try:
-        order = body.model_validate(sent.body)
+        command = body.model_validate(sent.body)
     except ValidationError as error:
         _refuse(error, body, ("body",))
     if name := twice_named(value):
         defect = f"{shown((name,))} stands twice in one object"
         raise refused(f"intent: {defect}; write it once, for readers disagree on which counts")
-    return sent, order
+    return sent, command
 
 
 def need_event_id(sent: IntentRecord, event_id: str | None) -> str:
@@ -54,12 +54,12 @@ def need_event_id(sent: IntentRecord, event_id: str | None) -> str:
     )
 
 
-def content_of(sent: IntentRecord, order: CommandBody, event_id: str) -> bytes:
+def content_of(sent: IntentRecord, command: CommandBody, event_id: str) -> bytes:
     """Return a digest of what a command asks for, under its id: however its copies spell the JSON, it is the same.
 
     Two commands under one id differ in it, and so do two equal commands under two.
     """
-    body = order.model_dump(mode="json", exclude_unset=True)
+    body = command.model_dump(mode="json", exclude_unset=True)
     return hashlib.sha256(msgspec.json.encode([event_id, sent.id, sent.command, body], order="sorted")).digest()
 
 

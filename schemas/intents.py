@@ -136,7 +136,7 @@ class Refund(CommandBody):
     attempt_id: UUID | None = None
 
 
-ORDERS: Final[dict[Command, type[CommandBody]]] = {
+COMMAND_BODIES: Final[dict[Command, type[CommandBody]]] = {
     Command.CREATE: Intent,
     Command.CAPTURE: Capture,
     Command.CANCEL: Cancel,

@@ -10,7 +10,7 @@ from schemas import metadata
 from schemas.changes import Change, State
 from schemas.commands import CommandRecord
 from schemas.events import ALL as EVENTS
-from schemas.intents import ORDERS, Command, IntentRecord
+from schemas.intents import COMMAND_BODIES, Command, IntentRecord
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,16 +25,16 @@ DEFS: Final = "#/$defs/{model}"
 def definitions(ref_template: str) -> Json:
     """Return the models of all records by name; `ref_template` is where references to `{model}` lead."""
     read: tuple[type[BaseModel], ...] = (Change, State, CommandRecord)
-    written: tuple[type[BaseModel], ...] = (IntentRecord, *ORDERS.values(), *dict.fromkeys(EVENTS.values()))
+    written: tuple[type[BaseModel], ...] = (IntentRecord, *COMMAND_BODIES.values(), *dict.fromkeys(EVENTS.values()))
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in read]
     wanted += [(model, "validation") for model in written]
     _, found = models_json_schema(wanted, ref_template=ref_template)
     models: Json = found["$defs"] | {"Metadata": metadata.json_schema()}
-    for model in ORDERS.values():
+    for model in COMMAND_BODIES.values():
         models[model.__name__]["properties"]["metadata"] = {"$ref": ref_template.format(model="Metadata")}
     shape = models[IntentRecord.__name__]
-    names = {command: f"{command.value.title()}Record" for command in ORDERS}
-    models |= {names[command]: _command(shape, command, ref_template) for command in ORDERS}
+    names = {command: f"{command.value.title()}Record" for command in COMMAND_BODIES}
+    models |= {names[command]: _command(shape, command, ref_template) for command in COMMAND_BODIES}
     models[IntentRecord.__name__] = {
         "title": shape["title"],
         "description": shape["description"],
@@ -46,7 +46,7 @@ def definitions(ref_template: str) -> Json:
 
 def _command(shape: Json, command: Command, ref_template: str) -> Json:
     """Return a record of one command, with its body: a shape of its own, so that generators make a type of it."""
-    body = ORDERS[command].__name__
+    body = COMMAND_BODIES[command].__name__
     own: Json = {
         "command": {"const": command.value, "title": "Command", "type": "string"},
         "body": {"$ref": ref_template.format(model=body)},

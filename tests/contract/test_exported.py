@@ -24,7 +24,7 @@ from producers.relay.records import change_of, command_of, letter_of, state_of
 from providers.core.contract import Notification, Trust
 from schemas import header_shapes, topics
 from schemas.dead_letter import Reason
-from schemas.intents import ORDERS, Command
+from schemas.intents import COMMAND_BODIES, Command
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def test_records_of_the_ingress_fit(trace: str | None, event_id: str | None) -> 
 @pytest.mark.parametrize(("command", "body"), [(command, body) for command in Command for body in BODIES[command]])
 def test_records_of_the_intents_fit(command: Command, body: dict[str, Any]) -> None:
     asking = Asking("shop", UUID(int=1), 1_700_000_000.0, TRACE)
-    checked = ORDERS[command].model_validate(body).model_dump(mode="json", exclude_unset=True)
+    checked = COMMAND_BODIES[command].model_validate(body).model_dump(mode="json", exclude_unset=True)
     record = record_of(asking, command, PAYMENT, checked, event_id="e", key="k", topic=INTENTS.name)
     value = json.loads(record.value)
     assert complaints("intent-record", value) == []
@@ -285,7 +285,7 @@ def test_each_command_is_a_shape_of_its_own_of_which_generators_make_a_type() ->
     shapes = [one["$ref"].rpartition("/")[2] for one in found["$defs"]["IntentRecord"]["oneOf"]]
     reported = {shape: found["$defs"][shape]["properties"] for shape in shapes}
     bodies = {of["command"]["const"]: of["body"]["$ref"].rpartition("/")[2] for of in reported.values()}
-    assert bodies == {command.value: body.__name__ for command, body in ORDERS.items()}
+    assert bodies == {command.value: body.__name__ for command, body in COMMAND_BODIES.items()}
     assert "allOf" not in json.dumps(found)
 
 

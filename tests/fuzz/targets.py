@@ -28,7 +28,7 @@ from ops.output import PlainConsole
 from producers.ingress import sources
 from producers.ingress.answers import head_of
 from producers.ingress.http import framing
-from producers.ingress.intents import keys, orders, queued, references, routes
+from producers.ingress.intents import bodies, keys, queued, references, routes
 from producers.ingress.intents.queued import Asking
 from providers.core.contract import REASONS, Trust
 from providers.core.forms import read_form
@@ -263,8 +263,8 @@ def intents(data: bytes) -> None:
     if parts.choice not in {command.value for command in Command}:
         return
     command = Command(parts.choice)
-    ordered = orders.read(command, PAYMENT, parts.body, 10)
-    if isinstance(ordered, orders.Declined):
+    ordered = bodies.read(command, PAYMENT, parts.body, 10)
+    if isinstance(ordered, bodies.Declined):
         return
     asking = Asking("shop", PAYMENT, 1_790_000_000.0)
     body = ordered.body.model_dump(mode="json", exclude_unset=True)

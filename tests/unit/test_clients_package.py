@@ -17,7 +17,7 @@ from ratchet_client.read import change_of, decoded
 from ratchet_client.running import Payment, Run
 from ratchet_client.types import Capture, CaptureRecord, MoneyMoved, Status
 from schemas.events import EVENTS
-from schemas.intents import ORDERS, Command, IntentRecord
+from schemas.intents import COMMAND_BODIES, Command, IntentRecord
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +63,7 @@ def test_records_are_as_the_consumer_takes_them() -> None:
     record = command(asked, command_id="c-1")
     assert (record.topic, record.headers) == ("intents", {"ce_id": "c-1"})
     known = IntentRecord.model_validate(record.value)
-    assert ORDERS[Command.CAPTURE].model_validate(known.body).model_dump(exclude_unset=True) == {"amount": 5}
+    assert COMMAND_BODIES[Command.CAPTURE].model_validate(known.body).model_dump(exclude_unset=True) == {"amount": 5}
 
 
 def test_a_field_and_a_value_that_are_new_are_read() -> None:

@@ -10,7 +10,7 @@ from producers.ingress.access_log import line_of
 from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
-from producers.ingress.intents import keys, orders, references, routes
+from producers.ingress.intents import bodies, keys, references, routes
 from producers.ingress.intents.answers import CHALLENGE, Declined, of_declined, of_model, of_refusal, of_stored
 from producers.ingress.intents.clients import Clients
 from producers.ingress.intents.idempotency import UNKNOWN
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from producers.ingress.access_log import AccessLine
+    from producers.ingress.intents.bodies import ParsedCommand
     from producers.ingress.intents.idempotency import IdempotencyRecords
-    from producers.ingress.intents.orders import Ordered
     from producers.ingress.intents.payment_view import PaymentView
     from producers.ingress.rate_limits import RateLimits
     from runtime.clock import Clock
@@ -151,27 +151,27 @@ class Intents:
         line.bytes = len(body)
         if body and not _is_json(headers):
             return NOT_JSON
-        ordered = orders.read(command, path.payment_id, body, self._bounds.defects_max)
-        if not isinstance(ordered, Declined):
-            ordered = self._in_scope(client, ordered)
-        if isinstance(ordered, Declined):
-            return ordered
-        line.provider = ordered.body.provider if isinstance(ordered.body, Intent) else None
+        parsed = bodies.read(command, path.payment_id, body, self._bounds.defects_max)
+        if not isinstance(parsed, Declined):
+            parsed = self._in_scope(client, parsed)
+        if isinstance(parsed, Declined):
+            return parsed
+        line.provider = parsed.body.provider if isinstance(parsed.body, Intent) else None
         asking = Asking(client, key, self._clock.now(), telemetry.outgoing(first(headers, "traceparent")))
-        return await self._answer_once(asking, ordered, line)
+        return await self._answer_once(asking, parsed, line)
 
-    def _in_scope(self, client: str, ordered: Ordered) -> Ordered | Declined:
+    def _in_scope(self, client: str, parsed: ParsedCommand) -> ParsedCommand | Declined:
         """Check and fill in what an intent names; a command names nothing but the payment."""
-        if not isinstance(ordered.body, Intent):
-            return ordered
-        intent = orders.need_endpoint(ordered.body, client, self._scopes)
-        return intent if isinstance(intent, Declined) else replace(ordered, body=intent)
+        if not isinstance(parsed.body, Intent):
+            return parsed
+        intent = bodies.need_endpoint(parsed.body, client, self._scopes)
+        return intent if isinstance(intent, Declined) else replace(parsed, body=intent)
 
-    async def _answer_once(self, asking: Asking, ordered: Ordered, line: AccessLine) -> Answer | Declined:
+    async def _answer_once(self, asking: Asking, parsed: ParsedCommand, line: AccessLine) -> Answer | Declined:
         if not await self._in_flight.enter():
             return FULL
         try:
-            stored = await self._records.make(asking, ordered)
+            stored = await self._records.make(asking, parsed)
         finally:
             self._in_flight.leave()
         if isinstance(stored, Declined):

@@ -25,7 +25,7 @@ from schemas.payment import Status, new_payment_id
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from producers.ingress.intents.orders import Ordered
+    from producers.ingress.intents.bodies import ParsedCommand
     from producers.ingress.intents.references import PaymentReference
     from producers.ingress.publishing.records import Outgoing
     from producers.ingress.transactions import Transactions
@@ -54,16 +54,16 @@ class IdempotencyRecords:
         self._topic = topic
         self._bounds = bounds
 
-    async def make(self, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
+    async def make(self, asking: Asking, parsed: ParsedCommand) -> StoredAnswer | Declined:
         """Record, answer and queue; the same request again gets the same answer.
 
         A reference that another payment took while this one was being recorded is looked up again, once.
         """
         try:
             try:
-                return await self._transactions.run(lambda connection: self._answer(connection, asking, ordered))
+                return await self._transactions.run(lambda connection: self._answer(connection, asking, parsed))
             except asyncpg.UniqueViolationError:
-                return await self._transactions.run(lambda connection: self._answer(connection, asking, ordered))
+                return await self._transactions.run(lambda connection: self._answer(connection, asking, parsed))
         except (asyncpg.UniqueViolationError, asyncpg.LockNotAvailableError):
             return IN_PROGRESS
 
@@ -84,20 +84,20 @@ class IdempotencyRecords:
         )
         return [Moment(**row) for row in rows]
 
-    async def _answer(self, connection: Connection, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
+    async def _answer(self, connection: Connection, asking: Asking, parsed: ParsedCommand) -> StoredAnswer | Declined:
         # Processes of an older release take the same lock, so that its name stays.
         await _lock(connection, f"intent-claim:{asking.client}:{asking.idempotency_key}")
         key = (asking.client, asking.idempotency_key)
         found = await connection.fetchrow(statement("producers", "find_idempotency_record"), *key)
         if found is not None:
-            same = found["fingerprint"] == ordered.fingerprint
+            same = found["fingerprint"] == parsed.fingerprint
             return StoredAnswer(found["payment_id"], found["answer"], replayed=True) if same else MISMATCH
-        if isinstance(ordered.body, Intent):
-            return await self._create(connection, asking, ordered, ordered.body)
-        return await self._command(connection, asking, ordered)
+        if isinstance(parsed.body, Intent):
+            return await self._create(connection, asking, parsed, parsed.body)
+        return await self._command(connection, asking, parsed)
 
     async def _create(
-        self, connection: Connection, asking: Asking, ordered: Ordered, intent: Intent
+        self, connection: Connection, asking: Asking, parsed: ParsedCommand, intent: Intent
     ) -> StoredAnswer | Declined:
         if taken := await self._taken(connection, asking.client, intent):
             return taken
@@ -111,7 +111,7 @@ class IdempotencyRecords:
         noted = msgspec.json.encode(intent.metadata).decode() if intent.metadata else None
         columns = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted, None)
         stored = StoredAnswer(payment_id, body_of(answer))
-        await self._write(connection, asking, ordered, stored, record, columns)
+        await self._write(connection, asking, parsed, stored, record, columns)
         return stored
 
     async def _taken(self, connection: Connection, client: str, intent: Intent) -> Declined | None:
@@ -129,42 +129,42 @@ class IdempotencyRecords:
         own = taken["client"] == client
         return Declined(problems.REFERENCE_TAKEN, members={"payment_id": str(taken["payment_id"])} if own else {})
 
-    async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> StoredAnswer | Declined:
-        assert ordered.payment_id is not None
-        await _lock(connection, f"intent-payment:{ordered.payment_id}")
-        view = await self._view(connection, asking.client, ordered.payment_id)
+    async def _command(self, connection: Connection, asking: Asking, parsed: ParsedCommand) -> StoredAnswer | Declined:
+        assert parsed.payment_id is not None
+        await _lock(connection, f"intent-payment:{parsed.payment_id}")
+        view = await self._view(connection, asking.client, parsed.payment_id)
         if view is None:
             return UNKNOWN
         bounds = self._bounds.asked_seconds, self._bounds.command_grace_seconds
         asked = await connection.fetch(statement("producers", "read_asked"), view.id, *bounds)
-        found = bind(view, view.adopted(), (Request(*row) for row in asked), _wish(ordered))
+        found = bind(view, view.adopted(), (Request(*row) for row in asked), _wish(parsed))
         if isinstance(found, Bound):
-            return await self._ask(connection, asking, ordered, view, found)
+            return await self._ask(connection, asking, parsed, view, found)
         if isinstance(found, Forbidden):
             members = {"state": view.status, **found.members}
             return Declined(problems.STATE_FORBIDS, found.detail, members)
         return _undetermined(found)
 
     async def _ask(
-        self, connection: Connection, asking: Asking, ordered: Ordered, view: PaymentView, bound: Bound
+        self, connection: Connection, asking: Asking, parsed: ParsedCommand, view: PaymentView, bound: Bound
     ) -> StoredAnswer:
         amount = bound.amount
         answer = Asked(
             id=view.id,
             status=Status(view.status),
-            command=ordered.command.value,
+            command=parsed.command.value,
             currency=view.currency,
             amount=amount,
         )
-        body = ordered.body.model_dump(mode="json", exclude_none=True)
+        body = parsed.body.model_dump(mode="json", exclude_none=True)
         body |= {} if amount is None else {"amount": amount, "currency": view.currency}
         body |= {} if bound.attempt.id == view.id else {"attempt_id": str(bound.attempt.id)}
         event_id = str(new_payment_id(int(asking.received_at * 1000)))
         place = {"key": view.record_key, "topic": self._topic}
-        record = record_of(asking, ordered.command, view.id, body, event_id=event_id, **place)
+        record = record_of(asking, parsed.command, view.id, body, event_id=event_id, **place)
         stored = StoredAnswer(view.id, body_of(answer))
-        figures = (*(None,) * 7, amount, bound.attempt.seen(ordered.command), None, bound.attempt.id)
-        await self._write(connection, asking, ordered, stored, record, figures)
+        figures = (*(None,) * 7, amount, bound.attempt.seen(parsed.command), None, bound.attempt.id)
+        await self._write(connection, asking, parsed, stored, record, figures)
         return stored
 
     async def _view(self, connection: Connection, client: str, payment_id: UUID) -> PaymentView | None:
@@ -186,7 +186,7 @@ class IdempotencyRecords:
         self,
         connection: Connection,
         asking: Asking,
-        ordered: Ordered,
+        parsed: ParsedCommand,
         stored: StoredAnswer,
         record: Outgoing,
         columns: tuple[Any, ...],
@@ -197,8 +197,8 @@ class IdempotencyRecords:
             statement("producers", "insert_idempotency_record"),
             asking.client,
             asking.idempotency_key,
-            ordered.fingerprint,
-            ordered.command.value,
+            parsed.fingerprint,
+            parsed.command.value,
             stored.payment_id,
             (headers["ce_id"] or b"").decode(),
             record.key.decode(),
@@ -220,12 +220,12 @@ async def _lock(connection: Connection, name: str) -> None:
     await connection.execute(statement("producers", "lock_name"), name)
 
 
-def _wish(ordered: Ordered) -> Wish:
+def _wish(parsed: ParsedCommand) -> Wish:
     """Return what a command asks for."""
-    body = ordered.body
+    body = parsed.body
     if isinstance(body, Capture | Refund):
-        return Wish(ordered.command, body.amount, body.currency, body.attempt_id)
-    return Wish(ordered.command, attempt_id=body.attempt_id if isinstance(body, Cancel) else None)
+        return Wish(parsed.command, body.amount, body.currency, body.attempt_id)
+    return Wish(parsed.command, attempt_id=body.attempt_id if isinstance(body, Cancel) else None)
 
 
 def _undetermined(found: Undetermined) -> Declined:

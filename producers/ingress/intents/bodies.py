@@ -1,4 +1,4 @@
-"""Bodies of requests as orders: parsed, validated and fingerprinted; pure."""
+"""Bodies of requests as commands: parsed, validated and fingerprinted; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import providers
 from producers.ingress.intents.answers import Declined
 from schemas.defects import defects_of
-from schemas.intents import ORDERS, Command, CommandBody, Intent
+from schemas.intents import COMMAND_BODIES, Command, CommandBody, Intent
 from schemas.problems import INVALID_BODY
 from schemas.record import source_of
 
@@ -26,8 +26,8 @@ POINTER_LENGTH_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
-    """A valid order of a client. `fingerprint` tells it from another one under the same Idempotency-Key."""
+class ParsedCommand:
+    """A valid command of a client. `fingerprint` tells it from another one under the same Idempotency-Key."""
 
     command: Command
     payment_id: UUID | None
@@ -60,17 +60,17 @@ def need_endpoint(intent: Intent, client: str, scopes: Scopes) -> Intent | Decli
     return intent.model_copy(update={"merchant_account": merchant_account, "livemode": livemode})
 
 
-def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: int) -> Ordered | Declined:
+def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: int) -> ParsedCommand | Declined:
     """Read a command's body, or say what is wrong with it, by JSON pointer. No body is an empty object."""
     document = _parse(body) if body else {}
     if isinstance(document, Declined):
         return document
     try:
-        order = ORDERS[command].model_validate(document)
+        asked = COMMAND_BODIES[command].model_validate(document)
     except ValidationError as error:
-        found = defects_of(error, ORDERS[command])[:defects_max]
+        found = defects_of(error, COMMAND_BODIES[command])[:defects_max]
         return _invalid([(_pointer(one.place), one.detail) for one in found])
-    return Ordered(command, payment_id, order, _fingerprint(command, payment_id, document))
+    return ParsedCommand(command, payment_id, asked, _fingerprint(command, payment_id, document))
 
 
 def _parse(body: bytes) -> dict[str, Any] | Declined:

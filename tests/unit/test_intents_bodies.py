@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from producers.ingress.intents.answers import Declined
-from producers.ingress.intents.orders import Ordered, need_endpoint, read
+from producers.ingress.intents.bodies import ParsedCommand, need_endpoint, read
 from runtime.settings import ClientSettings, ProviderSettings
 from runtime.settings.scopes import Scopes
 from schemas import metadata
@@ -24,10 +24,10 @@ ID = UUID(int=7)
 INTENT: dict[str, Any] = {"amount": 100, "currency": "EUR", "provider": "stripe"}
 
 
-def ordered(document: Any, command: Command = Command.CREATE, payment_id: UUID | None = None) -> Ordered:
+def parsed(document: Any, command: Command = Command.CREATE, payment_id: UUID | None = None) -> ParsedCommand:
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
     found = read(command, payment_id, raw, 20)
-    assert isinstance(found, Ordered), found
+    assert isinstance(found, ParsedCommand), found
     return found
 
 
@@ -40,14 +40,14 @@ def declined(document: Any, command: Command = Command.CREATE) -> list[dict[str,
 
 
 def test_an_intent_is_read() -> None:
-    intent = ordered({**INTENT, "account": "ACME"}).body
+    intent = parsed({**INTENT, "account": "ACME"}).body
     assert isinstance(intent, Intent)
     assert (intent.amount, intent.account, intent.capture) == (100, "acme", "manual")
 
 
 @pytest.mark.parametrize("command", [Command.CAPTURE, Command.CANCEL, Command.REFUND])
 def test_no_body_is_an_empty_one(command: Command) -> None:
-    assert ordered(b"", command, ID).fingerprint == ordered(b" {} ", command, ID).fingerprint
+    assert parsed(b"", command, ID).fingerprint == parsed(b" {} ", command, ID).fingerprint
 
 
 def test_defects_are_named_by_pointer_and_bounded() -> None:
@@ -85,7 +85,7 @@ SCOPES = Scopes(
 
 
 def scoped(client: str, **fields: Any) -> Any:
-    body = ordered({**INTENT, **fields}).body
+    body = parsed({**INTENT, **fields}).body
     assert isinstance(body, Intent)
     return need_endpoint(body, client, SCOPES)
 
@@ -129,7 +129,7 @@ def test_amounts_that_are_none(amount: Any) -> None:
 
 
 def test_a_whole_number_may_be_written_with_a_point() -> None:
-    body = ordered({**INTENT, "amount": 100.0}).body
+    body = parsed({**INTENT, "amount": 100.0}).body
     assert isinstance(body, Intent)
     assert (body.amount, type(body.amount)) == (100, int)
 
@@ -174,25 +174,25 @@ def test_what_is_deep_and_still_json_is_metadata_that_is_not(depth: int) -> None
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(body: bytes) -> None:
     for command in Command:
-        assert isinstance(read(command, ID, body, 20), Ordered | Declined)
+        assert isinstance(read(command, ID, body, 20), ParsedCommand | Declined)
 
 
 def test_a_fingerprint_tells_requests_apart() -> None:
-    same = [ordered(INTENT), ordered(dict(reversed(INTENT.items()))), ordered(json.dumps(INTENT, indent=2).encode())]
-    same += [ordered(json.dumps(INTENT).replace("100", how).encode()) for how in ("100.0", "1e2", "1.00E+2", "100.000")]
-    nested = [ordered(json.dumps({**INTENT, "metadata": {"a": [1]}}).replace("[1]", how).encode())
+    same = [parsed(INTENT), parsed(dict(reversed(INTENT.items()))), parsed(json.dumps(INTENT, indent=2).encode())]
+    same += [parsed(json.dumps(INTENT).replace("100", how).encode()) for how in ("100.0", "1e2", "1.00E+2", "100.000")]
+    nested = [parsed(json.dumps({**INTENT, "metadata": {"a": [1]}}).replace("[1]", how).encode())
               for how in ("[1]", "[1.0]", "[10e-1]")]  # fmt: skip
     assert len({one.fingerprint for one in same}) == len({one.fingerprint for one in nested}) == 1
     others = [
-        ordered({**INTENT, "metadata": {"a": [True]}}),
-        ordered({**INTENT, "metadata": {"a": ["1"]}}),
-        ordered({**INTENT, "metadata": {"a": [1.5]}}),
+        parsed({**INTENT, "metadata": {"a": [True]}}),
+        parsed({**INTENT, "metadata": {"a": ["1"]}}),
+        parsed({**INTENT, "metadata": {"a": [1.5]}}),
         nested[0],
-        ordered({**INTENT, "amount": 101}),
-        ordered({**INTENT, "metadata": {"a": 1}}),
-        *(ordered({}, command, ID) for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND)),
-        ordered({}, Command.CAPTURE, UUID(int=8)),
-        ordered({"amount": 1}, Command.CAPTURE, ID),
+        parsed({**INTENT, "amount": 101}),
+        parsed({**INTENT, "metadata": {"a": 1}}),
+        *(parsed({}, command, ID) for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND)),
+        parsed({}, Command.CAPTURE, UUID(int=8)),
+        parsed({"amount": 1}, Command.CAPTURE, ID),
     ]
     assert len({one.fingerprint for one in (*same, *others)}) == 1 + len(others)
 
