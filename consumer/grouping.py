@@ -46,7 +46,7 @@ class Grouping:
         for intent_id, attempts in self._adopted.items():
             if (intent := known.payments.get(intent_id)) is not None:
                 intent.projection = project(_whole(intent, attempts))
-                intent.marks = tuple(mark for mark in intent.marks if mark not in intent.projection.flags)
+                intent.group_flags = tuple(flag for flag in intent.group_flags if flag not in intent.projection.flags)
 
     def whole(self, payment: Payment) -> Payment:
         """Return an intent's payment with the facts of its attempts beside its own; any other as it is."""
@@ -110,7 +110,7 @@ class Grouping:
                 group.setdefault(survivor.id, Member())
         intents = [one for one in (survivor.intent_id, other.intent_id) if one not in (None, survivor.id)]
         survivor.intent_id = min(intents, key=self._promise_of, default=None)
-        other.intent_id, other.marks = None, ()
+        other.intent_id, other.group_flags = None, ()
 
     def _promise_of(self, intent_id: UUID) -> tuple[int, UUID]:
         """Return the order of promises: the earlier first."""
@@ -161,25 +161,25 @@ class Grouping:
         self._show(promise, adopted, own, tuple(sorted(flags)))
 
     def _set(self, attempt: Payment, intent_id: UUID | None, flag: str | None) -> None:
-        marks = (flag,) if flag else ()
-        if (attempt.intent_id, attempt.marks) == (intent_id, marks):
+        flags = (flag,) if flag else ()
+        if (attempt.intent_id, attempt.group_flags) == (intent_id, flags):
             return
         kind = "payment.flagged"
         if attempt.intent_id != intent_id:
             kind = "attempt.adopted" if intent_id else "attempt.released"
-        attempt.intent_id, attempt.marks = intent_id, marks
+        attempt.intent_id, attempt.group_flags = intent_id, flags
         self._entries.add_change(attempt, kind, attempt.projection)
 
-    def _show(self, intent: Payment, adopted: list[Payment], own: list[Payment], marks: tuple[str, ...]) -> None:
+    def _show(self, intent: Payment, adopted: list[Payment], own: list[Payment], flags: tuple[str, ...]) -> None:
         """Let an intent's row show what its own facts and those of its attempts come to."""
         old = intent.projection
         shown = project(_whole(intent, adopted))
         provider_ref = intent.provider_ref
         if provider_ref is None or any(one.provider_ref == provider_ref for one in own):
             provider_ref = next((one.provider_ref for one in adopted if one.provider_ref), None)
-        if (old, intent.marks, intent.provider_ref) == (shown, marks, provider_ref):
+        if (old, intent.group_flags, intent.provider_ref) == (shown, flags, provider_ref):
             return
-        intent.projection, intent.marks, intent.provider_ref = shown, marks, provider_ref
+        intent.projection, intent.group_flags, intent.provider_ref = shown, flags, provider_ref
         self._entries.add_change(intent, "intent.attempts", old)
 
 

@@ -138,7 +138,7 @@ _PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
 }
 """How the columns that are no texts are written: ids, amounts, the version, the transaction, the mode; the hash."""
 _MEMBER_ARRAYS: Final[dict[int, Callable[[Any], str]]] = dict.fromkeys((2, 5, 6, 7), plain_array)
-MARKS: Final = frozenset({Flag.PAID_AGAIN, Flag.OTHER_CURRENCY, Flag.CONTRADICTION})
+GROUP_FLAGS: Final = frozenset({Flag.PAID_AGAIN, Flag.OTHER_CURRENCY, Flag.CONTRADICTION})
 """The flags that a payment's group gives it; contradiction and other currency may also be of its own."""
 LIVEMODE: Final = 3
 """The place of the mode in a reference's key."""
@@ -189,7 +189,7 @@ def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
 
 def flags_of(payment: Payment) -> list[str]:
     """Return what of a payment does not add up, by itself and in its group, sorted."""
-    return sorted({*payment.projection.flags, *payment.marks})
+    return sorted({*payment.projection.flags, *payment.group_flags})
 
 
 def payment_of(row: asyncpg.Record) -> Payment:
@@ -214,7 +214,7 @@ def payment_of(row: asyncpg.Record) -> Payment:
         merchant_account=row["merchant_account"],
         livemode=row["livemode"],
         intent_id=row["intent_id"],
-        marks=tuple(flag for flag in row["flags"] if flag in MARKS and flag not in shown.flags),
+        group_flags=tuple(flag for flag in row["flags"] if flag in GROUP_FLAGS and flag not in shown.flags),
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from consumer.facts_json import load_joined, load_reported
 from consumer.fold import facts_of, newer, project, united
-from consumer.rows import MARKS
+from consumer.rows import GROUP_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,8 +74,8 @@ def _named(facts: Facts) -> str:
 def _wrong_columns(head: Mapping[str, Any], wanted: Projection) -> str | None:
     """Name the columns that are not what the facts come to.
 
-    Flags that a group gives a payment (MARKS) may stand beside its own. A payment that was merged shows what it came to
-    by then, an intent with attempts that are the other's by now.
+    Flags that a group gives a payment (GROUP_FLAGS) may stand beside its own. A payment that was merged shows what it
+    came to by then, an intent with attempts that are the other's by now.
     """
     if head["merged_into"] is not None and head["client"] is not None:
         return None
@@ -85,6 +85,6 @@ def _wrong_columns(head: Mapping[str, Any], wanted: Projection) -> str | None:
         if name != "flags" and head[name] != getattr(wanted, name)
     ]
     own, shown = set(wanted.flags), set(head["flags"])
-    if not own <= shown or not shown - own <= MARKS:
+    if not own <= shown or not shown - own <= GROUP_FLAGS:
         wrong.append(f"flags are {sorted(shown)}, the facts raise {sorted(own)}")
     return "; ".join(wrong) or None

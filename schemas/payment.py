@@ -102,8 +102,8 @@ class Payment(msgspec.Struct):
     """One payment as the consumer holds it under its row lock.
 
     `facts` are its own; `projection` is what they come to, of an intent together with those of the attempts that it has
-    adopted. `intent_id` is, of an attempt, the intent's payment that has adopted it. `marks` are the flags that its
-    group gives it, beside those that its facts raise.
+    adopted. `intent_id` is, of an attempt, the intent's payment that has adopted it. `group_flags` are the flags that
+    its group gives it, beside those that its facts raise.
     """
 
     id: UUID
@@ -123,7 +123,7 @@ class Payment(msgspec.Struct):
     merchant_account: str = ""
     livemode: bool = True
     intent_id: UUID | None = None
-    marks: tuple[str, ...] = ()
+    group_flags: tuple[str, ...] = ()
 
     @property
     def shown(self) -> tuple[str | None, ...]:

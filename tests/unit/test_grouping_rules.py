@@ -94,12 +94,16 @@ def worked_out(
 
 
 def test_an_intent_begins_with_what_its_attempts_show_and_the_marks_that_no_fact_raises() -> None:
-    one = promised(1, 100, marks=(Flag.OVER_CAPTURED, Flag.PAID_AGAIN))
+    one = promised(1, 100, group_flags=(Flag.OVER_CAPTURED, Flag.PAID_AGAIN))
     tries = [pay(3, captured("b", 80, authorization="h"), authorized("h", 70), intent_id=one.id)]
     tries.append(pay(2, captured("a", 20), intent_id=one.id))
     stranger = paid(4, 5, intent_id=UUID(int=9))
     grouping = Batch([one, *tries, stranger], {KEY: {}}).grouping
-    assert (one.projection.captured, one.projection.flags, one.marks) == (100, (Flag.OVER_CAPTURED,), ("paid_again",))
+    assert (one.projection.captured, one.projection.flags, one.group_flags) == (
+        100,
+        (Flag.OVER_CAPTURED,),
+        ("paid_again",),
+    )
     assert grouping.attempts_of(one) == [tries[1], tries[0]]
     assert grouping.attempts_of(stranger) == grouping.attempts_of(tries[0]) == []
     whole = grouping.whole(one)
@@ -289,11 +293,11 @@ def test_one_payment_of_two_intents_is_the_earlier_promise_s(
         KEY: {UUID(int=21): Member(1), UUID(int=20): Member(2), UUID(int=22): MEMBER},
         (*SCOPE, RefKind.REFERENCE, "ORD-2"): {UUID(int=20): Member(3)},
     }
-    other, survivor = pay(2, marks=("paid_again",)), pay(3)
+    other, survivor = pay(2, group_flags=("paid_again",)), pay(3)
     survivor.intent_id, other.intent_id = (None if one is None else UUID(int=one) for one in (own, others))
     Batch(groups=groups).grouping.merge(other, survivor)
     assert survivor.intent_id == (None if kept is None else UUID(int=kept))
-    assert (other.intent_id, other.marks) == (None, ())
+    assert (other.intent_id, other.group_flags) == (None, ())
 
 
 # --- what a group comes to ---------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ def test_only_groups_in_which_something_moved_are_worked_out_in_the_order_of_the
 def test_an_attempt_that_fits_is_adopted_and_the_intent_shows_it() -> None:
     one, piece = promised(1), paid(2, 100)
     assert worked_out([one], [piece]) == [(2, "attempt.adopted"), (1, "intent.attempts")]
-    assert (piece.intent_id, piece.marks, one.marks) == (one.id, (), ())
+    assert (piece.intent_id, piece.group_flags, one.group_flags) == (one.id, (), ())
     assert (one.projection.captured, one.provider_ref, one.version, piece.version) == (100, "p2", 1, 1)
     assert worked_out([one], [piece]) == []
 
@@ -321,9 +325,9 @@ def test_an_attempt_that_fits_no_more_is_released_and_flagged() -> None:
     one, first, second = promised(1, provider_ref="p3"), paid(2, 100), paid(3, 100, intent_id=UUID(int=1))
     rows = [(2, "attempt.adopted"), (3, "attempt.released"), (1, "intent.attempts")]
     assert worked_out([one], [first, second]) == rows
-    assert (first.intent_id, first.marks) == (one.id, ())
-    assert (second.intent_id, second.marks) == (None, (Flag.PAID_AGAIN,))
-    assert (one.marks, one.provider_ref) == ((Flag.PAID_AGAIN,), "p2")
+    assert (first.intent_id, first.group_flags) == (one.id, ())
+    assert (second.intent_id, second.group_flags) == (None, (Flag.PAID_AGAIN,))
+    assert (one.group_flags, one.provider_ref) == ((Flag.PAID_AGAIN,), "p2")
 
 
 def test_a_flag_that_comes_and_goes_has_a_row_of_its_own() -> None:
@@ -333,15 +337,15 @@ def test_a_flag_that_comes_and_goes_has_a_row_of_its_own() -> None:
     again.facts |= of(refund("r", "succeeded", 101))
     again.projection = project(again.facts)
     assert worked_out([one], [first, again]) == [(3, "payment.flagged"), (1, "intent.attempts")]
-    assert (again.marks, one.marks, again.intent_id) == ((), (), None)
+    assert (again.group_flags, one.group_flags, again.intent_id) == ((), (), None)
 
 
 def test_an_intent_has_each_flag_of_its_attempts_once_in_order() -> None:
     one = promised(1)
     pieces = [paid(2, 100), paid(3, 100), paid(4, 100), paid(5, 7, currency="USD")]
     worked_out([one], pieces)
-    assert one.marks == (Flag.OTHER_CURRENCY, Flag.PAID_AGAIN)
-    assert [piece.marks for piece in pieces] == [(), ("paid_again",), ("paid_again",), ("other_currency",)]
+    assert one.group_flags == (Flag.OTHER_CURRENCY, Flag.PAID_AGAIN)
+    assert [piece.group_flags for piece in pieces] == [(), ("paid_again",), ("paid_again",), ("other_currency",)]
 
 
 def test_a_payment_that_turned_out_to_be_another_counts_as_that_one_once() -> None:
@@ -375,7 +379,7 @@ def test_what_an_earlier_promise_does_not_take_goes_to_the_newest_later_one_that
     rows = worked_out([first, second, third], [piece])
     assert piece.intent_id == third.id
     assert [kind for number, kind in rows if number == 2] == ["attempt.adopted"]
-    assert (first.marks, second.projection.captured, third.projection.captured) == ((), 0, 80)
+    assert (first.group_flags, second.projection.captured, third.projection.captured) == ((), 0, 80)
 
 
 def test_each_attempt_that_a_promise_does_not_take_is_handed_on() -> None:
@@ -400,7 +404,7 @@ def test_what_no_later_promise_takes_stays_with_its_own() -> None:
     first, second = promised(7, 50), promised(6, 100, merchant_account="B")
     piece = paid(2, 80, intent_id=first.id)
     assert (2, "attempt.released") in worked_out([first, second], [piece])
-    assert (piece.intent_id, piece.marks, first.marks) == (None, (Flag.PAID_AGAIN,), (Flag.PAID_AGAIN,))
+    assert (piece.intent_id, piece.group_flags, first.group_flags) == (None, (Flag.PAID_AGAIN,), (Flag.PAID_AGAIN,))
 
 
 # --- what an intent asks and shows -------------------------------------------------------------------------------
@@ -439,13 +443,13 @@ def test_an_intent_of_no_terms_asks_nothing(asked: int, *, adopted: bool) -> Non
 def test_an_intent_that_names_the_provider_s_payment_itself_adopts_none() -> None:
     one, empty, full = promised(1), pay(2, attempt("t", "failed", amount=0)), paid(3, 50)
     worked_out([one], [empty, full], groups=False)
-    assert [(piece.intent_id, piece.marks) for piece in (empty, full)] == [(None, ()), (None, (Flag.PAID_AGAIN,))]
+    assert [(piece.intent_id, piece.group_flags) for piece in (empty, full)] == [(None, ()), (None, (Flag.PAID_AGAIN,))]
 
 
 def test_an_attempt_in_another_currency_is_none_of_it() -> None:
     one, piece = promised(1), paid(2, 100, currency="USD")
     worked_out([one], [piece])
-    assert (piece.intent_id, piece.marks) == (None, (Flag.OTHER_CURRENCY,))
+    assert (piece.intent_id, piece.group_flags) == (None, (Flag.OTHER_CURRENCY,))
 
 
 @pytest.mark.parametrize(
