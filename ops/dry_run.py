@@ -68,7 +68,7 @@ class DryRun:
 
     async def play(self, found: Sequence[Mapping[str, Any]], letter_ids: Sequence[int]) -> None:
         """Play the dead letters that were found, oldest first; raise TrippedError where the fold trips over some."""
-        await self._play([self._understood(row) for row in found], letter_ids)
+        await self._play([self._decoded(row) for row in found], letter_ids)
 
     async def foretell(self, record: Record) -> Foretold:
         """Play a record that nobody has published; its place is made up as a letter's is."""
@@ -82,7 +82,7 @@ class DryRun:
             self.fates.setdefault(letter_id, Foretold("duplicate"))
         self._note(plan)
 
-    def _understood(self, row: Mapping[str, Any]) -> Item:
+    def _decoded(self, row: Mapping[str, Any]) -> Item:
         """Decode a letter as the consumer will, unless it is known to end the process or to trip the fold."""
         ours = self._endpoints.topics.consumed_topic(row["topic"]) is not None
         record = record_of(row, row["topic"] if ours else self._target_topic or row["topic"])
