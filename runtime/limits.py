@@ -111,10 +111,10 @@ async def check(storage: RedisStorage | LocalStorage, quota: Quota, who: tuple[s
     """Count a hit in a storage; raises what the storage raises."""
     allowed = await SlidingWindowCounterRateLimiter(storage).hit(quota.item, *who)
     counts = await storage.get_sliding_window(quota.item.key_for(*who), quota.window_seconds)
-    return verdict_of(quota, counts, allowed=allowed)
+    return result_of(quota, counts, allowed=allowed)
 
 
-def verdict_of(quota: Quota, counts: tuple[int, float, int, float], *, allowed: bool) -> LimitResult:
+def result_of(quota: Quota, counts: tuple[int, float, int, float], *, allowed: bool) -> LimitResult:
     """Return what the counts of a window come to, as `get_sliding_window` gives them.
 
     The library's own statistics take a window that has just begun for one that is just over. A refused hit gets the

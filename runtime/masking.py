@@ -16,7 +16,7 @@ MASK: Final = "[masked]"
 DEPTH_MAX: Final = 16
 """How deep a value may nest; what lies deeper is masked whole."""
 KEYS_CACHED_MAX: Final = 1024
-"""How many keys' verdicts are remembered: keys are few and come with every line."""
+"""How many keys' results are remembered: keys are few and come with every line."""
 TEXT_LENGTH_MAX: Final = 32 * 1024
 """Characters of one value; the rest is cut off."""
 

@@ -128,9 +128,9 @@ def _choose(parts: list[Balance], whole: Balance, asked: list[Request], wish: Wi
         return Undetermined("is needed: several attempts have room", tuple(part.id for part in roomy))
     if roomy:
         return _decide_on(roomy[0], whole, asked, wish)
-    verdict = decide(whole, asked, wish.command, wish.amount, wish.currency)
-    if isinstance(verdict, Forbidden):
-        return verdict
+    answer = decide(whole, asked, wish.command, wish.amount, wish.currency)
+    if isinstance(answer, Forbidden):
+        return answer
     if wish.command is Command.CANCEL:
         return Bound(None, whole)
     return Forbidden(f"the payment is {whole.status}, and none of its attempts has room")
@@ -173,8 +173,8 @@ def _has_room(part: Balance, whole: Balance, asked: list[Request], wish: Wish) -
 def _decide_on(part: Balance, whole: Balance, asked: Iterable[Request], wish: Wish) -> Bound | Forbidden:
     """Decide on a command for one part. What was asked for before any attempt was known counts for each of them."""
     own = [request for request in asked if request.attempt_id in (None, whole.id, part.id)]
-    verdict = decide(part, own, wish.command, wish.amount, wish.currency)
-    return verdict if isinstance(verdict, Forbidden) else Bound(verdict.amount, part)
+    answer = decide(part, own, wish.command, wish.amount, wish.currency)
+    return answer if isinstance(answer, Forbidden) else Bound(answer.amount, part)
 
 
 def decide(
