@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from consumer.resolve import RefKey
     from consumer.verdict import Dead, Waits
     from schemas.dead_letter import Reason
-    from schemas.facts import CommandAnswer, Receipt
+    from schemas.facts import CommandAnswer, DeliveryReport
     from schemas.payment import Payment
     from schemas.record import Record
     from schemas.sms import Template
@@ -173,7 +173,7 @@ class Plan:
     bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
     refetches: list[Refetching] = field(default_factory=list)
     messages: list[OwedMessage] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
+    delivery_reports: list[DeliveryReport] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)
     answers: list[CommandAnswer] = field(default_factory=list)

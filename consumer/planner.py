@@ -254,8 +254,8 @@ class Planner:
             versioned = self._move(event, target, verdict)
             self._plan.messages += messages_to(target.payment, shown if had_phone else None, verdict.news)
             self._note_debit(event, target.payment)
-        if event.meaning.receipt is not None:
-            self._plan.receipts.append(event.meaning.receipt)
+        if event.meaning.delivery_report is not None:
+            self._plan.delivery_reports.append(event.meaning.delivery_report)
         row = self._entries.add_event(
             event,
             payment,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from consumer.commands import CommandRow
     from consumer.plan import DedupeKey, Known, Letter, OwedMessage, Parking, Refetching
-    from schemas.facts import CommandAnswer, Receipt
+    from schemas.facts import CommandAnswer, DeliveryReport
 
 REDRIVE_COUNT_MAX = 2**31 - 1
 PAYMENT_REF_LENGTH_MAX = 255
@@ -235,10 +235,10 @@ def message_columns(messages: Iterable[OwedMessage]) -> list[list[Any]]:
     return columns(values, 5)
 
 
-def receipt_columns(receipts: Iterable[Receipt]) -> list[list[Any]]:
-    """Return receipts as the columns of note_receipts.sql; of several for one message the last word."""
+def report_columns(reports: Iterable[DeliveryReport]) -> list[list[Any]]:
+    """Return reports as the columns of note_delivery_reports.sql; of several for one message the last word."""
     values: dict[str, str] = {}
-    for one in receipts:
+    for one in reports:
         if values.get(one.message_id, "sent") == "sent":
             values[one.message_id] = one.status
     return columns(sorted(values.items()), 2)

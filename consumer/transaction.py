@@ -190,6 +190,6 @@ class BatchWriter:
         wanted = [one for one in plan.messages if self._sms.wants(one.client, one.template)]
         if wanted and self._sms.twilio.configured:
             await connection.execute(_sql("queue_messages"), *rows.message_columns(wanted))
-        if plan.receipts:
-            await connection.execute(_sql("lock_receipts"), sorted({one.message_id for one in plan.receipts}))
-            await connection.execute(_sql("note_receipts"), *rows.receipt_columns(plan.receipts))
+        if reports := plan.delivery_reports:
+            await connection.execute(_sql("lock_reported_messages"), sorted({one.message_id for one in reports}))
+            await connection.execute(_sql("note_delivery_reports"), *rows.report_columns(reports))

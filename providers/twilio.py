@@ -14,8 +14,8 @@ the scheme, host and port seen here are not the public ones.
 Because nothing separates names from values, `MessageStatussent=` has the signature of `MessageStatus=sent`. So the
 fields that are read must stand as themselves wherever the signed text holds their names, with one plain value each.
 
-Identity: `<MessageSid>:<MessageStatus>` (the MessageSid alone repeats for every status), kind = MessageStatus. Receipts
-may arrive in any order; they name no payment.
+Identity: `<MessageSid>:<MessageStatus>` (the MessageSid alone repeats for every status), kind = MessageStatus. Delivery
+reports may arrive in any order; they name no payment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from providers.core.meaning import undecodable
 from providers.core.proof import hmac_base64, live_secrets, need_match, same, to_bytes
 from providers.core.silent import silent_form
 from schemas.errors import SignatureRejected
-from schemas.facts import Meaning, Receipt
+from schemas.facts import DeliveryReport, Meaning
 
 _REPORTED: Final = frozenset({"sent", "delivered", "undelivered", "failed"})
 """The statuses that we keep; the others are steps on the way to `sent`."""
@@ -44,7 +44,7 @@ _PLAIN_VALUES: Final = {b"MessageSid": re.compile(rb"[A-Za-z0-9]+\Z"), b"Message
 
 
 def verify(request: SignedRequest) -> list[Notification]:
-    """Check `X-Twilio-Signature` over URL and form, or over URL and body hash; return the one receipt."""
+    """Check `X-Twilio-Signature` over URL and form, or over URL and body hash; return the one delivery report."""
     secrets = live_secrets(request)
     presented = need_signatures(request, "x-twilio-signature")
     algorithm = _algorithm(request.header("x-twilio-webhooks-signature-settings"))
@@ -55,7 +55,7 @@ def verify(request: SignedRequest) -> list[Notification]:
     need_match(presented, [hmac_base64(secret, message, algorithm) for secret in secrets for message in messages])
     if body_hash and not same(body_hash[1], hashlib.sha256(request.body).hexdigest()):
         raise SignatureRejected("bad_signature", "the body does not have the hash that the signed URL names")
-    return [_receipt(fields, signed, request.body)]
+    return [_delivery_report(fields, signed, request.body)]
 
 
 def _algorithm(settings: str | None) -> str:
@@ -77,7 +77,7 @@ def _spellings(url: str) -> tuple[str, ...]:
     return url, f"{scheme}://{host}{rest}", f"{scheme}://{host}:{_DEFAULT_PORTS[scheme]}{rest}"
 
 
-def _receipt(fields: Fields, signed: bytes, body: bytes) -> Notification:
+def _delivery_report(fields: Fields, signed: bytes, body: bytes) -> Notification:
     sid, status = (_plain(fields, signed, name) for name in _PLAIN_VALUES)
     return Notification(f"{sid}:{status}" if sid and status else None, status, None, body)
 
@@ -102,7 +102,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         raise undecodable(error.detail) from None
     if kind not in _REPORTED or len(sids) != 1:
         return meaning
-    return Meaning(receipt=Receipt(sids[0].decode("latin-1"), kind))
+    return Meaning(delivery_report=DeliveryReport(sids[0].decode("latin-1"), kind))
 
 
 PROVIDER: Final = Provider(

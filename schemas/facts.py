@@ -241,7 +241,7 @@ class Ownership(msgspec.Struct, frozen=True, gc=False):
     metadata: str | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True, gc=False):
+class DeliveryReport(msgspec.Struct, frozen=True, gc=False):
     """What became of a message to a customer, as the SMS provider tells it. `status` is the provider's word."""
 
     message_id: str
@@ -310,16 +310,15 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     promised, and says nothing of what is not. `provider_ref` is the provider's payment id or None. `amount` is the
     event's headline figure for the ledger. `currency` is upper-case ISO 4217 or None.
     `merchant_account` is the merchant account that the body names under its signature, "" where it names none;
-    `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
-    `occurred_at` (unix seconds) is shown, and never orders anything. `ownership` is set by intents alone,
-    `receipt` by providers of messages. `tie` is a condition of what the event belongs to. `undoable_days` says of money
-    that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
-    of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
-    `ask` is what else its provider must be asked about: the event tells that there is more, and not what.
-    `order` is the provider's order that the payment is of, where an order may be several merchants' and so several
-    payments; `sole` tells that the event proves it to be one payment. See `consumer.resolve`.
-    `asked` is what a command asks for. `answer` tells what became of one; like a command it adds no facts and waits for
-    its payment.
+    `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says). `occurred_at`
+    (unix seconds) is shown, and never orders anything. `ownership` is set by intents alone, `delivery_report` by
+    providers of messages. `tie` is a condition of what the event belongs to. `undoable_days` says of money that it took
+    for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client of a command: it
+    adds no facts, waits for its payment all the same, and is about that client's payments alone. `ask` is what else its
+    provider must be asked about: the event tells that there is more, and not what. `order` is the provider's order that
+    the payment is of, where an order may be several merchants' and so several payments; `sole` tells that the event
+    proves it to be one payment. See `consumer.resolve`. `asked` is what a command asks for. `answer` tells what became
+    of one; like a command it adds no facts and waits for its payment.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -333,7 +332,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     livemode: bool | None = None
     occurred_at: float | None = None
     ownership: Ownership | None = None
-    receipt: Receipt | None = None
+    delivery_report: DeliveryReport | None = None
     tie: Tie | None = None
     undoable_days: int = 0
     asker: str | None = None

@@ -109,10 +109,10 @@ class GuardedRows:
         self._timeout_seconds = connect_timeout_seconds
 
     async def finish_sent(self, lease: Lease, sid: str, *arguments: object) -> None:
-        """Record what was sent, not beside a receipt of it that is just coming in."""
+        """Record what was sent, not beside a delivery report of it that is just coming in."""
         async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
             await guard(connection, lease)
-            await connection.execute(statement("consumer", "lock_receipts"), [sid])
+            await connection.execute(statement("consumer", "lock_reported_messages"), [sid])
             await connection.execute(statement("consumer.dispatcher", "finish_sms"), *arguments, sid)
 
     async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Row | None:

@@ -363,6 +363,6 @@ async def test_a_last_word_of_the_very_message_stands(owner: asyncpg.Connection[
     assert (await messages(owner))[one][0] == "sent"
     await owner.execute(statement(DISPATCHER, "finish_sms"), other_one, 0, "sent", "SM2")
     assert (await messages(owner))[other_one][0] == last
-    receipts = statement("consumer", "note_receipts")
+    receipts = statement("consumer", "note_delivery_reports")
     await owner.execute(receipts, ["SM1", "SM2"], ["delivered", "sent"])
     assert [one[0] for _, one in sorted((await messages(owner)).items())] == ["delivered", last]

@@ -184,9 +184,9 @@ async def test_what_was_sent_is_not_noted_beside_a_receipt_that_comes_in(harness
     event = (None, "twilio", f"{sid}:delivered", "delivered", *ledger_row(None, None, 3)[4:])
     async with harness.job("sms") as job, harness.pool.acquire() as batch:
         async with batch.transaction():
-            await batch.execute(statement("consumer", "lock_receipts"), [sid])
+            await batch.execute(statement("consumer", "lock_reported_messages"), [sid])
             await batch.copy_records_to_table("payment_logs", records=[event], columns=LEDGER)
-            await batch.execute(statement("consumer", "note_receipts"), [sid], ["delivered"])
+            await batch.execute(statement("consumer", "note_delivery_reports"), [sid], ["delivered"])
             turn = asyncio.create_task(job.turn(lease))
             await until(lambda: waits_for_name(harness, turn), "the note waits")
         await turn
@@ -201,7 +201,7 @@ async def test_a_receipt_is_not_noted_beside_what_was_sent(harness: Office):
     receipt = Record(WEBHOOKS.name, 0, 0, 0, b"SM1", b"MessageSid=SM1&MessageStatus=delivered", headers)
     async with batch_harness(harness.dsn) as tables, harness.pool.acquire() as sender:
         async with sender.transaction():
-            await sender.execute(statement("consumer", "lock_receipts"), ["SM1"])
+            await sender.execute(statement("consumer", "lock_reported_messages"), ["SM1"])
             await sender.execute("update sms_transactions set status = 'sent', provider_sid = 'SM1'")
             batch = asyncio.create_task(tables.process([receipt]))
             await until(lambda: waits_for_name(harness, batch), "the batch waits")

@@ -294,12 +294,12 @@ async def test_rows_are_made_in_one_order(filled: str, written: Written) -> None
             await begun
 
 
-async def test_receipts_are_locked_in_one_order(filled: str) -> None:
+async def test_messages_are_locked_in_one_order(filled: str) -> None:
     taken = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
     async with sessions(filled, 3) as (holder, asker, observer):
         async with holder.transaction():
-            await holder.execute(statement("consumer", "lock_receipts"), ["SM2"])
-            begun = asyncio.create_task(asker.execute(statement("consumer", "lock_receipts"), ["SM2", "SM1"]))
+            await holder.execute(statement("consumer", "lock_reported_messages"), ["SM2"])
+            begun = asyncio.create_task(asker.execute(statement("consumer", "lock_reported_messages"), ["SM2", "SM1"]))
             await until_waiting(observer)
             assert not await observer.fetchval(taken, "SM1")
         await begun

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from consumer.plan import Letter, OwedMessage, Parking, Plan, Refetching
     from consumer.resolve import RefKey
     from consumer.verdict import Dead
-    from schemas.facts import Receipt
+    from schemas.facts import DeliveryReport
     from schemas.payment import Facts, Status
     from schemas.record import Record
 
@@ -123,7 +123,7 @@ class MemoryTables:
     bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
     refetches: list[Refetching] = field(default_factory=list)
     messages: list[OwedMessage] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
+    delivery_reports: list[DeliveryReport] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)
     open_commands: dict[UUID, dict[str, OpenCommand]] = field(default_factory=dict)
@@ -247,7 +247,7 @@ class MemoryTables:
         self.bodies |= {(source, digest): event_id for source, digest, event_id in plan.bodies}
         self.refetches += plan.refetches
         self.messages += plan.messages
-        self.receipts += plan.receipts
+        self.delivery_reports += plan.delivery_reports
         self.letters += plan.letters
         self._write_commands(plan)
         self.ledger += plan.rows

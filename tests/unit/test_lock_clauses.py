@@ -74,8 +74,8 @@ LOCKS: dict[str, tuple[Lock, ...]] = {
     "consumer/sql/note_recalled": (
         Lock("order by r.source, r.event_id for update of r", "two batches of the same events deadlock"),
     ),
-    "consumer/sql/lock_receipts": (
-        Lock("pg_advisory_xact_lock(hashtextextended(sid", "a receipt and what was sent miss each other"),
+    "consumer/sql/lock_reported_messages": (
+        Lock("pg_advisory_xact_lock(hashtextextended(sid", "a delivery report and what was sent miss each other"),
     ),
     "consumer/sql/lock_instance": (
         Lock(
@@ -126,7 +126,7 @@ LOCKS: dict[str, tuple[Lock, ...]] = {
 }  # fmt: skip
 LASTING = (
     "lock_refs", "lock_refs_only", "lock_letters", "lengthen_deadlines", "read_mark", "read_parking_clock",
-    "lock_receipts", "lock_name", "lock_for_rebase", "read_redrive_next", "lock_chains", "lock_outcome_cursor",
+    "lock_reported_messages", "lock_name", "lock_for_rebase", "read_redrive_next", "lock_chains", "lock_outcome_cursor",
     "lock_recall_orders", "guard_lease", "end_relay_term",
 )  # fmt: skip
 """Statements after which others act on what is locked: without a transaction around all of them they lock nothing."""

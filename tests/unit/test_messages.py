@@ -1,4 +1,4 @@
-"""Messages to customers: which are owed, and what receipts say of them."""
+"""Messages to customers: which are owed, and what delivery reports say of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from events import INTENT_ID, intent, record, stripe_charge, stripe_intent, stri
 from memory_tables import MemoryTables
 from msgspec.structs import replace
 
-from consumer.rows import receipt_columns
+from consumer.rows import report_columns
 from providers import interpret
 from schemas.errors import UninterpretableError
-from schemas.facts import Meaning, Receipt
+from schemas.facts import DeliveryReport, Meaning
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -81,7 +81,7 @@ def test_a_receipt_is_a_row_of_no_payment_and_a_word_on_its_message() -> None:
     tables.process([record("twilio", "SM1:delivered", "delivered", body)])
     (row,) = tables.ledger
     assert (row.payment_id, row.outcome) == (None, "noop")
-    assert tables.receipts == [Receipt("SM1", "delivered")]
+    assert tables.delivery_reports == [DeliveryReport("SM1", "delivered")]
 
 
 @pytest.mark.parametrize("kind", ["queued", "sending", "accepted"])
@@ -99,6 +99,11 @@ def test_a_form_of_too_many_fields_is_undecodable() -> None:
 
 
 def test_sms_delivered_before_sent() -> None:
-    reported = [Receipt("SM1", "delivered"), Receipt("SM1", "sent"), Receipt("SM2", "sent"), Receipt("SM2", "failed")]
-    assert receipt_columns(reported) == [["SM1", "SM2"], ["delivered", "failed"]]
-    assert receipt_columns([]) == [[], []]
+    reported = [
+        DeliveryReport("SM1", "delivered"),
+        DeliveryReport("SM1", "sent"),
+        DeliveryReport("SM2", "sent"),
+        DeliveryReport("SM2", "failed"),
+    ]
+    assert report_columns(reported) == [["SM1", "SM2"], ["delivered", "failed"]]
+    assert report_columns([]) == [[], []]

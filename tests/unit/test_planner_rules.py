@@ -23,11 +23,11 @@ from schemas.facts import (
     CommandAnswer,
     CommandAsked,
     CommandState,
+    DeliveryReport,
     Fact,
     FactKind,
     Meaning,
     Ownership,
-    Receipt,
     Ref,
     RefKind,
     Tie,
@@ -372,9 +372,9 @@ def test_a_payment_stands_under_the_reference_that_its_event_names() -> None:
     assert stands_under(plan) == {((ASKS, "", "", True, "reference", "ORD-1"), one.id): Member()}
 
 
-def test_a_receipt_is_noted() -> None:
-    receipt = Receipt("m", "delivered")
-    assert planned(event(1, receipt=receipt), event(2)).receipts == [receipt]
+def test_a_delivery_report_is_noted() -> None:
+    report = DeliveryReport("m", "delivered")
+    assert planned(event(1, delivery_report=report), event(2)).delivery_reports == [report]
 
 
 # --- payments that are one, and that can't be --------------------------------------------------------------------

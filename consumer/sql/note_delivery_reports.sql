@@ -1,4 +1,4 @@
--- A last word stands: a receipt that comes late takes nothing back.
+-- A last word stands: a delivery report that comes late takes nothing back.
 update sms_transactions m
 set status = n.status
 from unnest($1::text[], $2::text[]) as n (sid, status)
