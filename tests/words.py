@@ -8,8 +8,10 @@ comments, pages and templates.
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
+import tokenize
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
@@ -109,6 +111,44 @@ KEPT: Final = (
     Kept(r"twin_wait_seconds|twins_kept_(?:seconds|max)|twin_retries_(?:max|total)", _OUTSIDE + "settings, a metric"),
 )
 """What keeps a word of the list, and why; docs/glossary.md, "Names that stay", says what each means."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneMeaning:
+    """A word that plain English needs too, so that only names are looked at: they bear it in `places`, for one meaning.
+
+    `words` are its forms. `kept` is a regular expression of names that bear it elsewhere and stay: outsiders know them.
+    """
+
+    words: tuple[str, ...]
+    means: str
+    places: tuple[str, ...]
+    kept: str = ""
+
+
+ROOMS: Final = ("schemas/", "providers/", "runtime/", "producers/", "consumer/", "ops/")
+ONE_MEANING: Final = (
+    OneMeaning(
+        ("claim", "claimed", "claiming"),
+        "what a process takes of a table to work on it; what a token of OpenID Connect says of a person",
+        (
+            *("consumer/dispatcher/", "producers/relay/redrive.py", "producers/sql/claim_redrive_messages.sql"),
+            *("runtime/settings/dispatching.py", "ops/console/sso.py", "runtime/settings/sso.py"),
+        ),
+        r"intent_claims|body_claims|claimed_at|remove_body_claims\.sql",
+    ),
+    OneMeaning(("evidence",), "what a merchant sends a provider in a dispute", ("providers/",)),
+    OneMeaning(("proof",), "what shows that a request is genuine", ("providers/",), "PROOF_UNAVAILABLE"),
+    OneMeaning(
+        ("receipt",), "M-Pesa's, and Razorpay's, of a payment", ("providers/mpesa/", "providers/razorpay/"),
+        "RECEIPT_TIMEOUT|receipt_deadline_seconds",
+    ),
+    OneMeaning(
+        ("verdict",), "what becomes of an event",
+        ("consumer/", "ops/dry_run.py", "ops/publish_check.py", "ops/snapshot_reader.py", "runtime/metrics.py"),
+    ),
+)  # fmt: skip
+"""docs/decisions/0048 says which words are held by reading alone, and why."""
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -158,10 +198,37 @@ def used() -> dict[str, list[str]]:
     return dict(found)
 
 
+def names_in(path: str) -> set[str]:
+    """Return the names that a file of Python or SQL bears and its own; not what texts and comments say."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if path.endswith(".sql"):
+        names = set(re.findall(r"\w+", re.sub(r"--.*|'[^']*'", "", text)))
+    else:
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        names = {token.string for token in tokens if token.type == tokenize.NAME}
+    return names | {Path(path).name}
+
+
+def out_of_place(one: OneMeaning) -> list[str]:
+    """Return the names of the product that bear a word for another meaning than its own, as `path: name`."""
+    found = []
+    for path in files():
+        if not path.startswith(ROOMS) or not path.endswith((".py", ".sql")) or path.startswith(one.places):
+            continue
+        if not any(word in (ROOT / path).read_text(encoding="utf-8").lower() for word in one.words):
+            continue
+        bearing = [name for name in sorted(names_in(path)) if words_in(name) & {*one.words}]
+        found += [f"{path}: {name}" for name in bearing if not (one.kept and re.fullmatch(one.kept, name))]
+    return found
+
+
 def main() -> None:
     """Print each use of a word, and what to write instead."""
     for word, lines in sorted(used().items()):
         print(f"{word} (write {INSTEAD[word]!r}):", *lines, sep="\n  ")  # noqa: T201
+    for one in ONE_MEANING:
+        if names := out_of_place(one):
+            print(f"{one.words[0]} (means {one.means!r} alone):", *names, sep="\n  ")  # noqa: T201
 
 
 if __name__ == "__main__":
