@@ -126,7 +126,8 @@ def verify(  # noqa: PLR0913 - the signature is part of the public contract
 
     `headers` maps a name (no case) to a text or a list of texts; `url` is the public one as configured; `secrets` are
     all live ones; `now` is unix seconds; `config` is what a provider needs beside secrets. Raises SignatureRejected and
-    nothing else for whatever comes in, and LookupError for a provider that does not exist.
+    nothing else for whatever comes in; LookupError for a provider that does not exist, and SettingsError for one of an
+    installed package that can't be used.
     """
     found = find(provider)
     if found is None:
@@ -142,7 +143,7 @@ def verify(  # noqa: PLR0913 - the signature is part of the public contract
 
 
 def work(provider: str, headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:
-    """Return what a check will cost, in bytes to be hashed; headers have lower-case names."""
+    """Return what a check will cost, in bytes to be hashed; headers have lower-case names. See `Provider.work`."""
     found = find(provider)
     return body_bytes if found is None else found.work(headers, body_bytes)
 
@@ -192,7 +193,7 @@ def named_by_hint(provider: str, body: bytes) -> str | None:
 def all_named_by_hint(provider: str, body: bytes) -> tuple[tuple[str, str | None], ...]:
     """Return the ids to read again that an unsigned body names, each with what it belongs to, or None. Raises nothing.
 
-    What an id belongs to is known once money of that is known, and only to the provider's API.
+    Whether the second id belongs there, only the provider's API knows.
     """
     first, found = named_by_hint(provider, body), find(provider)
     try:

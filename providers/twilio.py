@@ -40,7 +40,7 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _AUTHORITY: Final = re.compile(r"(https?)://([^/?#:@\[\]]+)(?::[0-9]+)?(?=[/?#]|\Z)")
 _BODY_HASH: Final = re.compile(r"[?&]bodySHA256=([^&#]*)")
 _PLAIN_VALUES: Final = {b"MessageSid": re.compile(rb"[A-Za-z0-9]+\Z"), b"MessageStatus": re.compile(rb"[a-z_-]+\Z")}
-"""The fields that are read, and what a value looks like that did not swallow its neighbour's name."""
+"""The fields that are read, and the characters of a value that holds no part of a neighbouring field."""
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -69,7 +69,7 @@ def _algorithm(settings: str | None) -> str:
 
 
 def _spellings(url: str) -> tuple[str, ...]:
-    """Return the URL as it is, without its port, and with the default port where it has none."""
+    """Return the URL as it is, without its port, and with the default port of its scheme."""
     authority = _AUTHORITY.match(url)
     if authority is None:
         return (url,)
@@ -83,7 +83,10 @@ def _delivery_report(fields: Fields, signed: bytes, body: bytes) -> Notification
 
 
 def _plain(fields: Fields, signed: bytes, name: bytes) -> str | None:
-    """Return the field's one value, None where nothing speaks of it; raise `malformed_body` where a sign was moved."""
+    """Return the field's one value; None where the signed text does not hold the field's name.
+
+    Raises `malformed_body` where the name stands there in any other way than as one field with one plain value.
+    """
     values = set(values_of(fields, name))
     if not values and name not in signed:
         return None

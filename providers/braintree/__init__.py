@@ -1,4 +1,7 @@
-"""Braintree: what it signs (`signature`), its XML (`document`), what its events mean (`meaning`), and its `kinds`."""
+"""Braintree: what it signs (`signature`), its XML (`document`), what its events mean (`meaning`), and its `kinds`.
+
+`refetch` says how its API is asked.
+"""
 
 from typing import Final
 

@@ -45,10 +45,10 @@ def _texts_in(document: bytes) -> Texts:
 
 
 def _parser_for(reader: _Reader) -> expat.XMLParserType:
-    """Return a parser that tells a reader what it meets.
+    """Return a parser that calls the reader's handlers.
 
-    It knows the reader and the reader does not know it: they go at once when the reading ends. In a cycle each would
-    stay until Python looks for garbage, with 14 KiB of the parser's own that the collector does not count.
+    The parser refers to the reader and not the other way, so both are freed as soon as the reading ends. In a cycle
+    they would stay until the next garbage collection, with 14 KiB of the parser's that the collector does not count.
     """
     parser = expat.ParserCreate()
     parser.buffer_text = True

@@ -1,4 +1,4 @@
-"""Checkout.com: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""Checkout.com: what it signs and what its events mean (`meaning`), its `kinds`, and its API (`refetch`)."""
 
 from typing import Final
 

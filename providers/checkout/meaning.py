@@ -13,8 +13,8 @@ authorized. A dispute's amount leaves the account when evidence is required and 
 so whatever follows says that it had left, for an endpoint may get some kinds alone. Arbitration may undo what was won.
 Amounts are minor units of ISO 4217, but for CLP, which is written with two decimals. Whether a pending refund has the
 action id of the refund that follows is not documented, so it says nothing: counted beside that one, it would be money
-given back twice. The merchant's reference is `data.reference`; `data.entity_id`
-names the merchant. No field names the mode: the sandbox has endpoints of its own.
+given back twice. The merchant's reference is `data.reference`; `data.entity_id` names the merchant. No field names the
+mode: the sandbox has endpoints of its own.
 
 A payment that had succeeded may be returned by a bank ("Payment returned", 2022-04-29: "some alternative payment
 methods that support failure-after-success scenarios", as ACH): its captures come undone, none of which is named.

@@ -37,8 +37,8 @@ def minor_units(value: object, decimals: int, what: str) -> int:
 def in_iso_units(amount: int, currency: str, decimals: Mapping[str, int]) -> int:
     """Turn a provider's minor units into those of ISO 4217; `decimals` names the currencies where the two differ.
 
-    What ISO 4217 has no unit for is rounded: no fact is lost for a fraction that nobody can pay. Raises `undecodable`
-    where the result is out of range.
+    What ISO 4217 has no unit for is rounded (half to even): no fact is lost for a fraction that nobody can pay. Raises
+    `undecodable` where the result is out of range.
     """
     theirs = decimals.get(currency)
     if theirs is None:

@@ -1,4 +1,4 @@
-"""APIs that show an object under its id: one description from which question, answer and meaning follow.
+"""APIs that show an object under its id: one description, from which request, answer and meaning follow.
 
 Most read APIs are of this form. A reference names a payment by the payment's own id, and whatever else by an id behind
 a prefix (`refund:re_1`): which object that is, and where, an `ApiObject` says.
@@ -37,7 +37,8 @@ class ApiObject:
 
     `name` is what its answers are called (`refetch.<name>`). `ids` fits a whole id. `path` holds `{id}`, and
     `{merchant}` where the API wants the merchant's. `read` gets what stands in the answer at `within`. `prefix` stands
-    before the id in a reference. The object must have the id at `id_at`; where it is a list, each of the list must.
+    before the id in a reference. The object must have the id at `id_at`; where the answer is a list of objects
+    (`listed`), each of them must.
     `shows` is a field of the answer and what must stand in it. `payment_at` is where the object names its payment,
     whose id keys the event; without it the object's own does. `instead` is the prefix of the object that an id may be
     of where this one is not known by it: ids that look alike don't show what they are of. `parts` are the labels of the

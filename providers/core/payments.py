@@ -1,4 +1,4 @@
-"""What the providers' files say of payments alike: reading an event's object, and the facts that go together."""
+"""What providers' files share about payments: reading an event's object, and the facts of a payment's life."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_event(body: bytes) -> dict[str, Any]:
 
 
 def need_kind(given: object, kind: str) -> None:
-    """Raise `undecodable` unless the body names the very kind that the event came as."""
+    """Raise `undecodable` unless the body names the kind that the event came as; an empty kind is refused too."""
     if not kind or given != kind:
         raise undecodable("the body does not tell the kind it came as")
 
@@ -60,14 +60,14 @@ def unread_kind(kind: str, families: tuple[str, ...]) -> Meaning:
 
 
 def major_units(value: object, currency: str, what: str) -> int:
-    """Return an amount in minor units that is written in major ones, as text or number."""
+    """Turn an amount in major units, text or number, into minor ones; raise `undecodable` for what is not exact."""
     return minor_units(value, exponent(currency), what)
 
 
 def if_given(read: Callable[[], tuple[int, str]], *fields: object) -> tuple[int, str | None]:
     """Return a sum and its currency; 0 and None where one of their `fields` is absent or can't be read.
 
-    Such an event says what stands without a sum, or is refused by `summed`.
+    `summed` then refuses the event, or keeps of it what needs no sum.
     """
     try:
         return (0, None) if None in fields else read()
@@ -84,9 +84,9 @@ def amount_if_given(read: Callable[[], int], *fields: object) -> int | None:
 
 
 def summed(meaning: Meaning) -> Meaning:
-    """Return what an event says; one that tells no sum (no currency) says what stands without one.
+    """Return the meaning; without a currency there is no sum, so its facts lose their amounts and TERMS are dropped.
 
-    A try, an end, a dispute need none; raise `undecodable` where the sum is what is reported.
+    A try, an end, a dispute need no sum. Raises `undecodable` where a fact says nothing without one.
     """
     if meaning.currency is not None:
         return meaning
@@ -97,7 +97,7 @@ def summed(meaning: Meaning) -> Meaning:
 
 
 def _is_a_sum(fact: Fact) -> bool:
-    """Tell whether a fact says nothing without its amount; a dispute's money is all of the payment's then."""
+    """Tell whether a fact says nothing without its amount. A dispute without one is about all that was captured."""
     if fact.kind is FactKind.END:
         return fact.parent is not None
     return fact.state not in _SUMLESS.get(fact.kind, ()) and fact.kind not in _ALWAYS_SUMLESS
@@ -139,8 +139,8 @@ def iso_seconds(value: object) -> float | None:
 def micros(seconds: float | None) -> int:
     """Return a signed time as a version of facts: whole microseconds, 0 where there is none.
 
-    For children that begin anew or figures that may be lowered alone: a time orders states of one child, never
-    children.
+    Only for a child that may begin anew, or a figure that may be lowered: a time orders the states of one child, never
+    two children.
     """
     return 0 if seconds is None else int(seconds * 1_000_000)
 
@@ -226,7 +226,7 @@ def ended(payment: str, state: str) -> Fact:
 
 
 def order_ended(order: str, amount: int) -> Fact:
-    """Say that an order of several parts was not paid in full: Adyen and the like give back what its parts had taken.
+    """Say that an order of several parts was not paid in full: the provider gives back what its parts had taken.
 
     It reaches the parts that stand under the same intent, as long as they come to less than the order's amount.
     """

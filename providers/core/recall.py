@@ -1,6 +1,6 @@
-"""Asking a provider for what never came: the pure half, as a provider's room describes it.
+"""Asking a provider for webhooks that never came: the pure half, as a provider's file describes it.
 
-A provider that lists its events or its objects can be asked what happened in a span of time. Its room says how the list
+A provider that lists its events or its objects can be asked what happened in a span of time. Its file says how the list
 is asked (`request`), how an answer becomes events (`read`), how far back the list reaches and how late it may show
 something. An event of such a list is the same event as its webhook: it has the same id. An object's state is an event
 of ours, whose id is made of the object's id and of the digest of its state.
@@ -125,7 +125,7 @@ def listed_of(events: Iterable[bytes], notification_of: Callable[[bytes], Notifi
 
 
 def worth_recalling(catalogue: Catalogue, kind: str | None) -> bool:
-    """Tell whether an event of this kind is asked for: not one that is known to say nothing."""
+    """Tell whether a listed event of this kind is taken: every one but those that the catalogue says move nothing."""
     known = catalogue.kinds.get(kind or "")
     return known is None or known.decision != "nothing"
 
@@ -142,7 +142,7 @@ def instant(unix_seconds: float) -> str:
 
 
 def unix_seconds(value: object) -> float | None:
-    """Return unix seconds of a number or of a time in RFC 3339; None where it is neither."""
+    """Return unix seconds of a number or of a time in RFC 3339 (UTC where it has no zone); None where it is neither."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     try:

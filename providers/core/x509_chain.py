@@ -28,7 +28,7 @@ BUNDLE_CERTIFICATES_MAX: Final = 16
 
 RSA_BITS_MIN: Final = 2048
 _LOOKED_AT: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
-"""Extensions that may be critical. What a certificate may be used for beside signing says nothing against that."""
+"""Extensions that may be critical. Which extended uses a key has does not matter here."""
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension)
@@ -37,7 +37,10 @@ _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignat
 
 @lru_cache(maxsize=512)
 def read_certificates(pem: str) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a PEM text, the leaf first; raise `untrusted_cert` where there is none."""
+    """Return the certificates of a PEM text, the leaf first.
+
+    Raises `untrusted_cert` where there is none, or more than BUNDLE_CERTIFICATES_MAX.
+    """
     try:
         certificates = tuple(x509.load_pem_x509_certificates(pem.encode()))
     except _UNREADABLE as error:

@@ -3,8 +3,8 @@
 Sources: Flutterwave's developer documentation; for version 4 also secondary ones. There is no official vector and no
 SDK that verifies.
 
-Version 4: `flutterwave-signature: <base64 HMAC-SHA256>` over the raw body, key = the secret hash. Version 3, seen
-from the absence of that header: `verif-hash` is the secret hash itself. It tells that the sender knows the secret and
+Version 4: `flutterwave-signature: <base64 HMAC-SHA256>` over the raw body, key = the secret hash. Version 3, known by
+the absence of that header: `verif-hash` is the secret hash itself. It shows that the sender knows the secret and
 proves nothing about the body, whose amount anyone on the way may change: such a notification is a hint, and the
 transaction is read again at the API. Where a version 4 header stands it must fit: an empty or wrong one never falls
 back to version 3. A secret that is shown on every request must not be a key too: where `config` has `shown_secrets`,
@@ -110,7 +110,10 @@ _Data = dict[str, Any]
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
-    """Return what an event of either version says; kinds outside charges, refunds and orders say nothing."""
+    """Return what an event of either version says; kinds outside charges, chargebacks and refunds say nothing.
+
+    Raises `unknown_kind` for one of those families, and of orders, that nothing here reads.
+    """
     event = read_event(body)
     third = text_at(event, "event")
     need_kind(third or text_at(event, "type"), kind)
@@ -171,9 +174,9 @@ _CHARGE_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
 
 
 def _refund(data: _Data, _reference_name: str) -> Meaning:
-    """Read a refund; one that tells no currency has a sum in major units that nobody can read.
+    """Read a refund. Its sum is in major units, so without a currency it can't be read, and the fact has no amount.
 
-    One that is done and names a currency tells its sum.
+    Raises `undecodable` for one that is done and names a currency and no readable sum.
     """
     own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
     given, currency = _money(data, "amount_refunded")

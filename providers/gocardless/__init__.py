@@ -1,4 +1,4 @@
-"""GoCardless: what it signs and what its events mean (`meaning`), its `kinds` and its `recall`."""
+"""GoCardless: what it signs, what its events and its API's answers mean (`meaning`), its `kinds` and its `recall`."""
 
 from typing import Final
 

@@ -92,7 +92,10 @@ def _kind(event: Any) -> str | None:
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
-    """Return what one event says; mandates, subscriptions, payouts and the like say nothing about a payment."""
+    """Return what one event says; mandates, payouts and the like say nothing about a payment.
+
+    Of subscriptions and instalment schedules only the making of a payment is read.
+    """
     event = read_event(body)
     need_kind(_kind(event), kind)
     if kind in _PAYMENT_FACTS:
@@ -187,7 +190,7 @@ _REFUND_STATES: Final = {
 
 
 def _created(event: dict[str, Any]) -> Meaning:
-    """Read that a subscription or the like made a payment, which many others share its id with."""
+    """Read that a subscription or an instalment schedule made a payment, one of many under its id."""
     key, links = maybe_id(value_at(event, "links", "payment"), "links.payment"), event.get("links")
     if key is None:
         return Meaning()

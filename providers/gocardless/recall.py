@@ -2,7 +2,7 @@
 
 `GET /events` filters by `created_at`; `after` names the last event of the page before, and its events are those of the
 webhooks (gocardless-pro-python, `events_service`; developer.gocardless.com, Events). How often a webhook is tried again
-is published (8 times, support.gocardless.com, Webhook retries), and not for how long; three days are taken.
+is published (8 times, support.gocardless.com, Webhook retries), and not for how long; three days are assumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""M-Pesa (Daraja): unsigned callbacks that are hints (`callbacks`), and its API, which says what is so (`refetch`)."""
+"""M-Pesa (Daraja): unsigned callbacks that are hints (`callbacks`), and the API that answers for them (`refetch`).
+
+`status_query` is the API's question that is answered by another callback; `meaning` reads both, `kinds` lists them.
+"""
 
 from __future__ import annotations
 

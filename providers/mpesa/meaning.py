@@ -1,10 +1,10 @@
-"""What M-Pesa's callbacks report.
+"""What M-Pesa's callbacks and its API's answers mean.
 
-What the body says, for a reader that has reason to trust it; the facts of a hint are dropped. A payment is
-an STK push or a C2B confirmation, in Kenyan shillings. Money taken is keyed by the M-Pesa receipt, by which a reversal
-names it. A result code other than 0 is a try that failed (1019: expired), which a success that follows outranks. Of a
-reversal such a code says nothing: Safaricom's own sample of one has the code 21 and the words of a success. A
-validation request has the shape of a confirmation and looks just like it.
+Nobody signs a callback, so it is a hint: the consumer drops its facts, and only the API's answers move money. A payment
+is an STK push or a C2B confirmation, in Kenyan shillings. Money taken is keyed by the M-Pesa receipt, by which a
+reversal names it. A result code other than 0 is a try that failed (1019: expired), which a success that follows
+outranks. Of a reversal such a code says nothing: Safaricom's own sample of one has the code 21 and the words of a
+success. A validation request has the shape of a confirmation, and nothing in it says which it is.
 """
 
 from __future__ import annotations

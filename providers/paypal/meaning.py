@@ -116,7 +116,7 @@ def _authorization_event(fact_of: Callable[[Resource, str, int, str | None], Fac
 
 
 def _voided(resource: Resource, own: str, _amount: int, _order: str | None) -> Fact:
-    """Tell a void from the end of the authorization's time, which come under one kind."""
+    """Read a void: `expired` where the authorization's time was over by then, else `canceled`. One kind has both."""
     until = iso_seconds(resource.get("expiration_time") or resource.get("valid_until"))
     voided = iso_seconds(resource.get("update_time"))
     expired = until is not None and voided is not None and voided >= until
@@ -197,7 +197,7 @@ def _refund(state: str | None) -> Callable[[Resource], Meaning]:
 
 
 def _status(resource: Resource) -> str:
-    """Return a refund's status, which version 1 calls its state, in small letters; it is done where none is given."""
+    """Return a refund's status in capitals, COMPLETED where none is given; version 1 has `state`, in small letters."""
     given = next((one for one in (resource.get("status"), resource.get("state")) if isinstance(one, str) and one), None)
     return (given or "COMPLETED").upper()
 

@@ -53,7 +53,7 @@ def part_of(order: Resource, body: bytes, event_id: str) -> tuple[PayeePart, boo
 def _order_refs(order: str, part: PayeePart, *, several: bool) -> tuple[Ref, ...]:
     """Return what names the payment: of one payee the order; else its part by the payee's account and by its units.
 
-    A payee that has no account is nobody's to promise, so it stands under no reference of a merchant's.
+    Without the payee's account no client can promise that part, so no reference of the merchant's is given for it.
     """
     reference = reference_of(part.units[0]) if len(part.units) == 1 else None
     if not several:

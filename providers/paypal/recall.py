@@ -3,7 +3,7 @@
 `GET /v1/notifications/webhooks-events` takes `start_time`, `end_time` and `page_size`; the link `next` names the page
 after (PayPal's webhooks API, version 1.11). Of that link only the query is taken: where it leads is ours to say. The
 API wants an access token, got with the client's id and secret. How far the list goes back is published nowhere; PayPal
-shows events of the last 30 days on its dashboard. That webhooks are tried again for three days is taken, not read.
+shows events of the last 30 days on its dashboard. Webhooks are tried again for three days (see `signature`).
 """
 
 from __future__ import annotations

@@ -18,10 +18,9 @@ can find another body for it. The channel (TLS) is what keeps deliveries from st
 for three days under the same transmission time, so old ones are deduped, not dropped.
 
 Identity: `id`, `event_type`; a dispute that names several transactions is an event for each (`disputes`), an order of
-several payees one for each of them (`payees`). The payment
-is the order (`supplementary_data.related_ids.order_id`), else a dispute's
-`disputed_transactions[0].seller_transaction_id`, else the capture that a refund's link `up` names, else
-`resource.id`.
+several payees one for each of them (`payees`). The payment is the order (`supplementary_data.related_ids.order_id`),
+else a dispute's `disputed_transactions[0].seller_transaction_id`, else the capture that a refund's link `up` names,
+else `resource.id`.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ _THEIR_DECIMALS: Final = {code: 2 for code, decimals in DECIMALS.items() if deci
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
-    """Return what an event says; kinds outside charges and refunds (transfers, invoices, ...) say nothing."""
+    """Return what an event says; kinds outside charges, preauthorizations and refunds (transfers, ...) say nothing."""
     event = read_event(body)
     need_kind(event.get("event"), kind)
     if kind not in _READERS:

@@ -47,7 +47,7 @@ _HOLDS: Final = {
 
 
 def _meaning_of_hold(hold: dict[str, Any]) -> Meaning:
-    """Read a hold; what was captured of it, or that its card refused it, its transaction says."""
+    """Read a hold; how much was captured of it stands in its transaction, which is asked about next."""
     status = hold.get("status")
     if status == "failed":
         return in_mode(meaning_of_transaction(hold, lambda key, _amount: (attempt(key, "failed"),)), hold)

@@ -1,4 +1,7 @@
-"""Razorpay: what it signs and means (`meaning`), which kinds it publishes (`kinds`), what it lists (`recall`)."""
+"""Razorpay: what it signs and what its events mean (`meaning`), its `kinds`, what it lists (`recall`).
+
+`refetch` says how its API is asked.
+"""
 
 from typing import Final
 

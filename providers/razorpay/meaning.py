@@ -83,7 +83,7 @@ _Event = dict[str, Any]
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
-    """Return what an event says; kinds outside payments, orders, refunds and disputes say nothing."""
+    """Return what an event says; one that holds no payment, refund, dispute, link or invoice says nothing."""
     event = read_event(body)
     need_kind(event.get("event"), kind)
     reader = _READERS.get(kind)

@@ -1,4 +1,7 @@
-"""Shopify: an order is a payment, its transactions are its children."""
+"""Shopify: what it signs (`signature`), what its topics mean (`meaning`), its `kinds`, and its API (`refetch`).
+
+An order is a payment, its transactions are its children.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """What Shopify's topics mean: an order is a payment, and its transactions are its children.
 
-A payment is an order, and its transactions are the children, keyed by their own ids; a capture and a void
-name their authorization (`parent_id`), a sale is authorization and capture in one. A refund's transactions come in
-`refunds/create` and in `order_transactions/create` under the same ids. Amounts are major units, as text, in
-`currency`; an order shows its own in the shop's currency and in the customer's (`.._set.presentment_money`), which is
-that of its transactions. The topic is unsigned, so a body must have the shape of the topic that it came under.
+Transactions are keyed by their own ids; a capture and a void name their authorization (`parent_id`), a sale is
+authorization and capture in one. A refund's transactions come in `refunds/create` and in `order_transactions/create`
+under the same ids. Amounts are major units, as text, in `currency`; an order shows its own in the shop's currency and
+in the customer's (`.._set.presentment_money`), which is that of its transactions. The topic is unsigned, so a body must
+have the shape of the topic that it came under.
 
 What an order asks for may be lowered by an edit: `current_total_price`, in the version of `updated_at`; what was
 refunded is taken off it too, and is added again. That an order is paid says this much was taken in all, and lists no

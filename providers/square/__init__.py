@@ -1,4 +1,4 @@
-"""Square: what it signs and what its events mean (`meaning`), its `kinds` and its `recall`."""
+"""Square: what it signs and what its events mean (`meaning`), its `kinds`, its `recall` and its `refetch`."""
 
 from typing import Final
 

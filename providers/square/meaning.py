@@ -204,7 +204,7 @@ def _version(given: _Object) -> int:
 
 _VERSION_MAX: Final = 2**31 - 1
 _DISPUTE_FUNDS: Final = {"lost": "withdrawn", "won": "reinstated"}
-"""What became of a dispute's money by its end, in the round of its version: what is won gives back a loss before it."""
+"""What became of a dispute's money by its end, in the round of its version: a win gives back an earlier loss."""
 
 _DISPUTE_STATES: Final = {
     "INQUIRY_EVIDENCE_REQUIRED": "inquiry",

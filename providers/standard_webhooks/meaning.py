@@ -9,9 +9,8 @@ The specification leaves the payload open. A service that reports payments by it
 minor units and goes with `currency`; both are needed wherever money moves. `id` names the child that the
 event is about: the try of payment.requires_action, .processing and .failed, the capture, the refund, the dispute
 (`capture_id`, `refund_id` and `dispute_id` are taken too). It is needed for refund.* and dispute.*. Without it
-payment.captured and payment.refunded are cumulative: the whole sum so far. One sender does it one way for all of a
-payment's captures.
-`timestamp` is for display.
+payment.captured and payment.refunded are cumulative: the whole sum so far. A sender must keep to one way for all
+captures of a payment. `timestamp` is for display.
 
 Two public senders of the scheme have shapes of their own, recognized by their fields:
 
@@ -103,7 +102,10 @@ _ORDER_PAID: Final = "order.paid"
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
-    """Return what an event of the shape above says; kinds outside payment, refund and dispute say nothing."""
+    """Return what an event of one of the shapes above says; kinds outside payments, refunds and disputes say nothing.
+
+    Of orders only Polar's order.paid is read.
+    """
     if not kind.startswith(_PAYMENT_FAMILIES) and kind != _ORDER_PAID:
         if decode_or_raise(_ENVELOPE, body).type != kind:
             raise undecodable("the body's type is not the kind it came as")

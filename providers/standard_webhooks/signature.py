@@ -48,8 +48,8 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}\Z")
 def verify(request: SignedRequest) -> list[Notification]:
     """Check the signature list over `<id>.<timestamp>.` + raw body against every key; return the one event.
 
-    What costs least says no first: the header, the time, the keyed hashes, and only then the public keys, each of
-    which hashes the whole body anew for each signature.
+    The cheapest checks come first: the header, the time, the keyed hashes, and only then the public keys, each of which
+    hashes the whole body anew for each signature.
     """
     keys, public_keys = _keys(live_secrets(request))
     prefix = "svix" if "webhook-id" not in request.headers and "svix-id" in request.headers else "webhook"

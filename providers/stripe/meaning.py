@@ -1,7 +1,7 @@
 """What Stripe's events mean; payments are PaymentIntents, or bare charges in older integrations.
 
-Sources: Stripe's webhook documentation and `stripe-python` (`WebhookSignature`; event names and object fields of
-version 16.1). Amounts are minor units as Stripe writes them.
+Sources: Stripe's webhook documentation and `stripe-python` (event names and object fields of version 16.1). Amounts are
+minor units as Stripe writes them; a meaning has them in those of ISO 4217.
 
 A payment's key is the PaymentIntent's id, or the charge's id where there is no PaymentIntent. Stripe's figures for
 authorized, captured and refunded money are cumulative, so they stand under that key and the larger one wins:

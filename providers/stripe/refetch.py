@@ -120,7 +120,7 @@ WATCHES: Final = (
         source="support.stripe.com: 60 days at ACH, eight weeks at SEPA, 90 days in Canada",
     ),
 )
-"""Stripe tells all of these by events; what stays silent for longer than it may take was lost.
+"""Stripe reports the end of all these states by events; silence for longer than they may last means that one was lost.
 
 The pages are those of docs.stripe.com in November 2026.
 """

@@ -94,7 +94,10 @@ def read_invoice_payment(event: StripeEvent, paid: Thing) -> Meaning:
 
 
 def _tied(event: StripeEvent, thing: Thing, names: object, bill: tuple[object, object]) -> Meaning:
-    """Tie an invoice, of a subscription, to the payment that `names` tells; its own events say how much was paid."""
+    """Tie an invoice to the payment that `names` holds, whose own events say how much was paid.
+
+    `bill` is the invoice and its subscription; without an invoice or a payment the event says nothing.
+    """
     given = names if isinstance(names, dict) else {"charge": thing.charge, "payment_intent": thing.payment_intent}
     charge = id_of(given.get("charge"), "charge")
     payment = id_of(given.get("payment_intent"), "payment_intent") or charge

@@ -1,9 +1,9 @@
-"""What Stripe's thin events ask for: they name an object, and how it stands the API alone tells.
+"""What Stripe's thin events ask for: they name an object, and only the API has its state.
 
 "Thin events are lightweight, unversioned, and let you fetch the most up-to-date resource state"
 (docs.stripe.com/event-destinations/overview); Stripe recommends them for new integrations. Their kind is that of the
 event that holds the object, behind `v1.`, as the published ones have it (`v1.billing.meter.no_meter_found`), and
-`related_object` names the object. Whoever gets them needs `API_KEY`, or learns of no money.
+`related_object` names the object. An endpoint that gets them needs `API_KEY`: without it no money is learned of.
 """
 
 from __future__ import annotations
