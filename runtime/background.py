@@ -1,7 +1,7 @@
-"""Tasks that run beside others. One that runs as long as its process goes on after a failure, logged and counted.
+"""Tasks that run beside others. `keep_running` starts a task again after a failure, which it logs and counts.
 
-Nobody awaits such a task before the end, so an error that it does not expect (a full disk, first of all) would end it
-in silence, and what it looks after would stand still with green lights.
+Nobody awaits a task that runs as long as its process, so an error that it does not expect (a full disk, first of all)
+would end it in silence: what it looks after would stand still while the role reports itself healthy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine
 
 PAUSE_SECONDS: Final = 1.0
-"""The pause after a failure. Such a task looks after something once a second or less often."""
+"""The pause after a failure. Such tasks have something to do once a second at most."""
 
 CANCEL_AGAIN_SECONDS: Final = 1.0
 """How long a task that was cancelled may take to end before it is cancelled again."""
@@ -44,7 +44,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], pause_sec
 async def end_all(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel tasks and wait until all have ended.
 
-    One that does not end is cancelled again: Kafka's client can take a cancellation while it connects for a failed
+    One that does not end is cancelled again: Kafka's client can mistake a cancellation while it connects for a failed
     connection, and the task would go on for ever (seen with Python 3.13).
     """
     left = set(tasks)

@@ -1,4 +1,4 @@
-"""Notes which processes were ended on purpose, for the next start: such an end is no evidence against a record.
+"""Notes which processes were ended on purpose, so that the next start blames no record for their end.
 
 Whoever is about to kill a role writes its token into `RATCHET_HOME/run/<role>.ended`, one a line; a role that is asked
 to stop while Postgres is away writes its own.

@@ -74,7 +74,7 @@ def readyz(probe: Probe, *, verbose: bool) -> tuple[HTTPStatus, dict[str, object
 
 
 def metrics_page(probe: Probe) -> bytes:
-    """Return the process's metrics, with what the probe says now among them."""
+    """Return the process's metrics in Prometheus's text format, with the probe's present state among them."""
     metrics.ROLE_STUCK.labels(probe.role).set(probe.stuck() is not None)
     metrics.ROLE_READY.labels(probe.role).set(readyz(probe, verbose=False)[0] is HTTPStatus.OK)
     return metrics.page()
@@ -105,7 +105,7 @@ def _response(status: HTTPStatus, document: Document, *, with_body: bool) -> byt
 
 
 async def _respond(probe: Probe, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer one request and close; whoever sends rubbish or nothing gets closed on."""
+    """Answer one request and close; a head that is too long, or not there in time, is closed without an answer."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")

@@ -1,8 +1,8 @@
 """HTTP out: one bounded client a role for the services it asks.
 
 Every bound has a name in `HttpSettings`: connections, time-outs, the size of an answer. TLS is verified, redirects are
-not followed (a service that moves must be configured anew, or a redirect could lead into the own network), proxies and
-cookies of the environment are not used, and no compression is asked for, so the bound on bytes holds for memory too.
+not followed (one could lead into our own network; a service that moves must be configured anew), proxies and cookies of
+the environment are not used, and no compression is asked for, so the bound on bytes holds for memory too.
 """
 
 from __future__ import annotations

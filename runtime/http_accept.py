@@ -1,8 +1,8 @@
 """Accepts connections: a refused one costs an accept, a write and a close, and many of them hold up nobody else.
 
 An event loop makes a protocol and a transport for every connection that waits before it looks at anything else, a
-fraction of a millisecond each. Who opens connections by the thousand would hold up everybody's; so whoever has no place
-is answered and closed here, and the loop goes round after a few.
+fraction of a millisecond each. A sender that opens thousands of connections would hold up all others. So a connection
+that has no place is answered and closed here, and the loop goes round after ACCEPTS_A_TURN of them.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ class Ends:
     """Offsets of one partition: `begin` is its first record's.
 
     `high` is the high watermark, the next record's. `stable` is the last stable offset: the first one that belongs to
-    an open transaction, behind which nothing is given to who reads committed records; equal to `high` where none is
-    open. `held_since` is when that transaction's first record was made, in unix seconds, by its producer's clock.
+    an open transaction, from which on readers of committed records get nothing; equal to `high` where none is open.
+    `held_since` is when that transaction's first record was made, in unix seconds, by its producer's clock.
     """
 
     begin: int

@@ -59,7 +59,7 @@ class Leases(Protocol):
     """Gives, renews and takes back leases; raises what the driver raises when it can't be asked."""
 
     async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """Take the lease for so long, or return None while another's stands. It is nobody's own: not re-entrant."""
+        """Take the lease for so many seconds, or return None while one stands: the holder itself gets None too."""
         ...
 
     async def renew(self, lease: Lease, seconds: float) -> bool:
@@ -96,7 +96,7 @@ class PostgresLeases:
         await self._pool.execute(statement("runtime", "release_lease"), *lease.fence)
 
     async def wait(self, name: str, seconds: float, stop: asyncio.Event) -> None:  # noqa: ARG002 - see `Leases`
-        """Wait for the whole time: Postgres tells nobody."""
+        """Wait for the whole time: Postgres gives no signal of a release."""
         await wait_for_event(stop, seconds)
 
 
@@ -115,7 +115,7 @@ def holder_name() -> str:
 
 
 class Leader:
-    """Leads while it can: takes the lease, works under it, renews it, and tells the work when it is lost.
+    """Leads while it can: takes the lease, works under it, renews it, and cancels the work when it is lost.
 
     `seconds` is the lease's time; after a holder's sudden death another one leads `seconds * (1 + WATCH_PART)` later at
     the latest. `leading` tells whether this one holds the lease.

@@ -58,7 +58,7 @@ _EMAIL: Final = re.compile(
 _SETS_APART: Final = r"[\s._/+\u00ad\u00b7\u200b-\u200d\u2010-\u2015\u2022\u2027\u2060\u2219\ufeff-]"
 """What stands between a number's groups: blanks, also of forms (+) and without width, points, strokes and dashes."""
 _CARD: Final = re.compile(rf"(?<!\d)\d(?:{_SETS_APART}{{0,3}}\d){{12,}}")
-"""A run of digits is looked at from the start of a group alone: from inside one it holds fewer."""
+"""Runs begin at the start of a group of digits: one that began inside a group would hold fewer digits."""
 _GROUP: Final = re.compile(r"\d+")
 _CARD_DIGITS: Final = range(13, 20)
 _CARD_NUMBER_MIN: Final = 10**12

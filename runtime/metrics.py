@@ -188,7 +188,8 @@ RELAY_HALTED: Final = gauge(
 )
 OUTBOX_ROWS: Final = gauge(
     "ratchet_outbox_rows",
-    "Rows not relayed yet: changes, state, dead_letters, spool. Sampled by the relay that leads, absent elsewhere.",
+    "Rows not relayed yet: changes, state, commands, dead_letters, spool. Sampled by the relay that leads, absent"
+    " elsewhere.",
     "lane",
 )
 PARKED_EVENTS: Final = gauge(

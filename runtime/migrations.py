@@ -44,7 +44,7 @@ LOCK_TRY_SECONDS: Final = 0.3
 """How long a file waits for one lock: whoever comes after it waits behind it for as long. Then it gives back what it
 has and is tried again, so a reader that stays holds up the migration alone. Less than Postgres's deadlock_timeout."""
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 4.0
-"""The pause before the next one."""
+"""The first and the longest pause before the next try; the first is also that between tries for the advisory lock."""
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9]+(?:_[a-z0-9]+)+)\.sql")
 NOT_MIGRATIONS: Final = frozenset({"grants.sql", "schema.sql"})

@@ -1,6 +1,6 @@
 """Whether a session is our own from its first statement to its last, as advisory locks and prepared statements need it.
 
-A pooler in transaction mode lends a process of Postgres for one transaction. Leases and the fences of consumers would
+A pooler in transaction mode lends a process of Postgres for one transaction. The lock of a consumer's instance id would
 then be held by whoever has the process next, and a statement that one role prepared could be run by another one.
 """
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PROCESS: Final = "select pg_backend_pid()"
 SHARED: Final = (
     "a pooler in transaction mode (or statement mode) stands between us and Postgres: two sessions of ours share one "
-    "of its processes. Leases and fences are advisory locks, and statements are prepared, both of them a session's "
-    "own: set pool_mode = session in the pooler, or point RATCHET_POSTGRES__DSN at Postgres itself"
+    "of its processes. A consumer's instance id is an advisory lock, and statements are prepared, both of them a "
+    "session's own: set pool_mode = session in the pooler, or point RATCHET_POSTGRES__DSN at Postgres itself"
 )
 """Why, and what to do."""
 

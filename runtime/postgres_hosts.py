@@ -3,13 +3,13 @@
 The driver asks one host after the other under one time-out, so a first host that is frozen, or whose packets are lost,
 takes all of it, and the healthy primary behind it is never asked. Here the next host is asked as soon as one failed or
 was silent for `HEAD_START_SECONDS`, beside it, and the first that fits `target_session_attrs` is taken (as RFC 8305
-does with addresses). Where a session was had before is asked first: a primary that comes back after another was
-promoted may still believe that it is one.
+does with addresses). The host of the last session is asked first: a primary that comes back after another was promoted
+may still believe that it is one.
 
 A pooler may refuse the settings that a session asks for as it logs in (PgBouncer: `unsupported startup parameter`), or
-drop them (`ignore_startup_parameters`). So they are set again by a statement, and hold either way. It also repeats what
-the server reported of itself when it was first asked: a standby that was promoted since would be taken for one for
-ever. So whether a server takes writes is asked of the server, in the session that is to be used.
+drop them (`ignore_startup_parameters`). So they are set again by a statement, and hold either way. A pooler also
+repeats what the server reported of itself when it was first asked: a standby that was promoted since would be taken for
+one for ever. So whether a server takes writes is asked of the server, in the session that is to be used.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class RedisLink:
 
 
 def _open_client(settings: RedisSettings) -> Client:
-    """Return a client that has not connected yet; who is over `connections_max` waits within the time-out.
+    """Return a client that has not connected yet; a caller beyond `connections_max` waits within the time-out.
 
     No time-out for the socket beside that of `ask`: the library would wait with `asyncio.wait_for`, which before
     Python 3.12 loses a cancellation that comes together with the answer.

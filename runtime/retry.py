@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOUBLINGS_MAX: Final = 64
-"""After so many tries every pause is capped by any maximum; more are not counted up to."""
+"""From so many tries on every pause is the longest one, so further tries change nothing."""
 
 
 def delays(initial_seconds: float, max_seconds: float) -> Iterator[float]:

@@ -5,7 +5,7 @@ the span that publishes its events, and from there the `traceparent` header goes
 Kafka, into the ledger's row and on to `payments.changes`. A batch is one span of its own trace that *links* to the
 contexts of its records (OpenTelemetry's messaging conventions: a batch has many causes and no parent), and so is what
 the relay publishes. Without an endpoint no span is made, a `traceparent` is passed on as it came, and the cost is one
-look at a module's name a request or batch.
+comparison a request or batch.
 
 Attributes are names, counts and states: no body, reference, amount, phone number, path or exception text.
 """

@@ -193,7 +193,7 @@ class RedisSettings(Group):
     timeout_seconds: Seconds = 1.0
     """How long an answer may take, connecting included."""
     connections_max: Count = 16
-    """Connections of one process; who finds none free waits within the time-out."""
+    """Connections of one process; a caller that finds none free waits within the time-out."""
     breaker_seconds: Seconds = 1.0
     """How long Redis is left alone after a failure, and between the pings that look whether it is back."""
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = "ratchet:"
@@ -214,7 +214,7 @@ class StackSettings(Group):
     probe_timeout_seconds: Seconds = 2.0
     """How long a broker may take to answer when it is asked whether it is up."""
     watch_interval_seconds: Seconds = 0.25
-    """How often it is looked whether all brokers live, and the first pause before one is started again."""
+    """How often the brokers are checked, and the first pause before a dead one is started again."""
     revive_backoff_max_seconds: Seconds = 5.0
     """The longest pause before a dead broker is started again."""
     download_timeout_seconds: Count = 30

@@ -30,9 +30,9 @@ class DispatcherSettings(Group):
     lease_seconds: Seconds = 5.0
     """How long the dispatcher's lease holds without being renewed."""
     poll_interval_seconds: Seconds = 0.2
-    """How often it is looked for something to do."""
+    """How often each job looks for work."""
     report_interval_seconds: Seconds = 5.0
-    """How often it is counted what waits."""
+    """How often waiting work is counted."""
     claim_seconds: Seconds = 40.0
     """How long a task in hand is kept from being taken again; all calls of one try may take half of that."""
     breaker_failures_max: Count = 5
@@ -99,13 +99,13 @@ class RecallSettings(Group):
     spool_rows_max: Count = 20_000
     """While so many records wait in the spool, no page is read."""
     spool_wait_seconds: Seconds = 1.0
-    """How long it is waited before the spool is looked at again."""
+    """How long to wait before the spool is looked at again."""
     backoff_initial_seconds: Seconds = 2.0
     """The first pause after a failure."""
     backoff_max_seconds: Seconds = 900.0
     """The longest pause after a failure."""
     count_seconds: Seconds = 30.0
-    """How often it is noted which webhooks are lost."""
+    """How often lost webhooks are noted."""
     orders_open_max: Count = 4
     """Readings that people ask for and that may wait or run at once; one of a provider at most."""
     order_look_seconds: Seconds = 1.0

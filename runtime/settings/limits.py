@@ -10,7 +10,7 @@ from pydantic import Field
 from runtime.settings.base import ClientName, Count, Group
 
 Endpoint = Literal["create", "capture", "cancel", "refund", "payment", "timeline", "payments"]
-"""What a client may call, each with a window of its own: the commands, and the two things that can be read."""
+"""What a client may call, each with a window of its own: the four commands, and the three things that can be read."""
 
 
 class LimitSettings(Group):

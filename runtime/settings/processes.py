@@ -32,7 +32,7 @@ class RoleSettings(Group):
     parent_pid: Count | None = None
     """Set by `ratchet up`: the process without which the role ends."""
     parent_poll_seconds: Seconds = 1.0
-    """How often it is looked whether that process lives."""
+    """How often a role checks that this process lives."""
     lifeline_fd: Count | None = None
     """Set by `ratchet up`: the pipe at whose end the role ends."""
     token: UUID | None = None
@@ -53,7 +53,7 @@ class OpsSettings(Group):
     disk_free_bytes_min: Count = 1024 * 1024 * 1024
     """Less free space at `RATCHET_HOME`, in a broker's folder, or on Postgres' disk, is named as a problem."""
     postgres_disk_bytes: Count | None = None
-    """The size of the disk that Postgres lies on; unset: nobody tells it to us, and that disk is not watched."""
+    """The size of the disk that Postgres lies on; unset: that disk is not watched."""
     clock_skew_seconds_max: Seconds = 2.0
     """A larger difference between Postgres' clock and ours is named as a problem."""
     standby_lag_bytes_max: Count = 256 * 1024 * 1024
@@ -90,11 +90,11 @@ class SampleSettings(Group):
     start_seconds_max: Seconds = 60.0
     """How long brokers and ingress are waited for."""
     settle_seconds_max: Seconds = 180.0
-    """How long it is waited for that all of the sample is processed."""
+    """How long to wait until the whole sample is processed."""
     settle_interval_seconds: Seconds = 0.3
-    """How often that is looked at."""
+    """How often that is checked."""
     quiet_seconds_max: Seconds = 15.0
-    """With nothing on its way any more: how long it is waited for what is missing."""
+    """How long to wait for what is missing once nothing is on its way any more."""
 
 
 class LogSettings(Group):

@@ -111,7 +111,7 @@ class ConsumerSettings(Group):
     share_records_min: Count = 200
     """A fetch of so many records or more is divided into transactions side by side; a smaller one is one batch."""
     metadata_age_seconds_max: Seconds = 5.0
-    """How often it is asked which topics and partitions there are."""
+    """How often Kafka is asked which topics and partitions there are."""
     commit_interval_seconds: Seconds = 1.0
     """How often offsets are committed."""
     commit_timeout_seconds: Seconds = 5.0
@@ -174,7 +174,7 @@ class RelaySettings(Group):
     batch_bytes_max: Count = 16 * 1024 * 1024
     """Bytes that are read and published at once."""
     poll_interval_seconds: Seconds = 0.1
-    """How often it is looked for something new."""
+    """How often each output looks for something new."""
     lease_seconds: Seconds = 5.0
     """How long the relay's lease holds without being renewed."""
     backoff_initial_seconds: Seconds = 0.1
@@ -182,7 +182,7 @@ class RelaySettings(Group):
     backoff_max_seconds: Seconds = 2.0
     """The longest such pause."""
     cluster_check_seconds: Seconds = 5.0
-    """How often it is made sure that transaction ids are still those of the cluster that is known."""
+    """How often the relay checks that transaction ids are still those of the cluster that it knows."""
     refused_in_row_max: Count = 100
     """Records that Kafka takes in no form are passed by; so many in a row stop the output until the topic is mended."""
     pool_connections_max: Annotated[int, Field(ge=9)] = 9
@@ -215,9 +215,9 @@ class ConsoleSettings(Group):
     session_seconds: Count = 12 * 3600
     """How long a session lasts."""
     session_idle_seconds: Count = 30 * 60
-    """How long a session lasts unused; a page that reloads itself is no use."""
+    """How long a session lasts unused; a page that reloads itself does not count as use."""
     session_check_seconds: Seconds = 5.0
-    """How soon it is seen here that a session was ended elsewhere."""
+    """How soon a session that was ended elsewhere ends here too."""
     login_tries_max: Count = 5
     """Passwords that an address may try in one window, and a person who chooses another one as the current one."""
     login_window_seconds: Seconds = 60.0
@@ -243,11 +243,11 @@ class ConsoleSettings(Group):
     idle_look_seconds: Seconds = 10.0
     """How often it looks while nobody watches."""
     idle_after_seconds: Seconds = 60.0
-    """After how long without a visitor nobody watches."""
+    """How long after the last visit nobody counts as watching."""
     history_seconds: Seconds = 300.0
     """How much the board's charts remember."""
     count_max: Count = 100_000
-    """No queue is counted further."""
+    """Where the counting of a queue stops."""
     look_rows_max: Count = 200_000
     """Ledger rows that one look counts."""
     rows_max: Count = 50

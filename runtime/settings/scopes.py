@@ -38,7 +38,7 @@ DEFAULT_TERMS: Final = EndpointTerms()
 
 
 class Scopes:
-    """The endpoints of the settings, the clients that may name them, and the services that tell of their payments."""
+    """The endpoints of the settings, the clients that may name them, and the services that report their payments."""
 
     def __init__(
         self,

@@ -28,8 +28,8 @@ class SsoSettings(Group):
     role_claim: Annotated[str, Field(min_length=1, max_length=128)] = "groups"
     """The claim, a text or a list, whose values `roles` turns into roles."""
     roles: JsonObject[Literal["viewer", "operator", "admin"]] = Field(default_factory=dict)
-    """Which value gives which role, as in `{"ratchet-oncall": "operator"}`; the highest counts, and who has none stays
-    out.
+    """Which value gives which role, as in `{"ratchet-oncall": "operator"}`; the highest counts, and a person
+    without one is refused.
     """
     timeout_seconds: Seconds = 5.0
     """How long the provider may take to answer."""
@@ -38,7 +38,7 @@ class SsoSettings(Group):
     metadata_seconds: Seconds = 3600.0
     """How long the provider's description and keys are kept."""
     attempt_seconds: Count = 600
-    """Within what time a sign-in has to end."""
+    """How long a sign-in may take."""
     leeway_seconds: Count = 60
     """How far the provider's clock may differ from ours."""
 

@@ -15,7 +15,7 @@ class MetricsSettings(Group):
     sample_interval_seconds: Seconds = 5.0
     """How often they are asked for."""
     sample_rows_max: Count = 100_000
-    """No further is counted."""
+    """Where the counting of rows stops."""
 
 
 class TelemetrySettings(Group):

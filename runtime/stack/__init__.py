@@ -16,9 +16,9 @@ As the owner of the stack (one process a home; a second one gets a StackError):
 From any other process: `read_state(home)` (None: no stack runs; else `.endpoints`, `.owner.pid`),
 `await read_status(home)` (the same shape as `status`), `await request_stop(home)` (SIGTERM to the owner, and wait).
 
-State is `running`, `stopped`, `starting` or `unresponsive`. Each server runs under a reaper process which stops it when
-the owner is gone in whatever way: see `reaper.py`. Reading order: supervisor, guard, reaper, then kafka, postgres,
-redis.
+State is `running`, `stopped`, `starting`, `unresponsive`, or `absent` (a Redis that no package has for this machine).
+Each server runs under a reaper process which stops it when the owner is gone in whatever way: see `reaper.py`. Reading
+order: supervisor, guard, reaper, then kafka, postgres, redis.
 """
 
 from runtime.stack.service import read_state, read_status, request_stop, serve, watch
