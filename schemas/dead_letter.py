@@ -1,4 +1,4 @@
-"""Dead letters: why a record could not be processed, and the headers that say so on `payments.dlq`.
+"""Dead letters: why a record could not be processed, and the headers that report it on `payments.dlq`.
 
 Header families: `__dlq.errors.*` follows Kafka's KIP-1191, `kafka_dlt-original-*` follows Spring for Apache Kafka, so
 that tools which know either can read the letters.
@@ -18,7 +18,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     """No JSON, wrong shape, missing or impossible fields."""
     UNKNOWN_KIND = "unknown_kind"
-    """A kind of a payment family that nobody taught us."""
+    """A kind of a payment family that the provider's file does not know."""
     CONFLICT = "conflict"
     """It contradicts what is known: other facts under the same event id, or an invariant broken past its deadline."""
     ORPHAN = "orphan"
@@ -28,7 +28,7 @@ class Reason(StrEnum):
     UNEXPECTED = "unexpected"
     """Interpreting or folding it raised an error that nobody foresaw."""
     FATAL = "fatal"
-    """It ended the process that touched it, twice."""
+    """Process after process ended while it had this record in hand: `unclean_ends_max` of them, two by default."""
 
 
 class LetterStatus(StrEnum):

@@ -1,4 +1,4 @@
-"""The errors of every room.
+"""The tree of errors: what more than one part raises or catches. An error of one part stands beside its code.
 
 RatchetError
 ├── SettingsError             a setting is unknown, missing or malformed

@@ -38,7 +38,7 @@ METHOD_NOT_ALLOWED: Final = Problem("method-not-allowed", "The path does not tak
 RECEIPT_TIMEOUT: Final = Problem("receipt-timeout", "The request was not received in time", 408)
 """Head or body did not arrive before the receipt deadline; the connection is closed."""
 BODY_TOO_LARGE: Final = Problem("body-too-large", "The body is too large", 413)
-"""The body is over 1 MiB; the connection is closed."""
+"""The body is over its endpoint's bound (`body_bytes_max`); the connection is closed."""
 HEAD_TOO_LARGE: Final = Problem("head-too-large", "The request's head is too large", 431)
 """Request line and header fields are over the bound; the connection is closed."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEADER: Final = "traceparent"
 _PATTERN: Final = r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
-"""Version 00; the further fields of a later version are not ours to keep."""
+"""Four fields, of any version but ff; what has the further fields of a later version is not passed on."""
 _WELL_FORMED: Final = re.compile(_PATTERN)
 _WELL_FORMED_BYTES: Final = re.compile(_PATTERN.encode())
 
