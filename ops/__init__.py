@@ -1,5 +1,5 @@
-"""The composition roots: the command line, the supervisor of `ratchet up`, the sample's simulator, the reconciliation.
+"""What people run: the command line, the console, the supervisor of `ratchet up`, audit, redrives, sample and bench.
 
-This room may import every other one, and none imports it. Decisions belong below; here parts are put together, started,
-shown and stopped.
+This folder may import every other one, and none imports it. What a payment is and what an event does to it belongs
+below; here parts are put together, started, shown and stopped.
 """

@@ -101,7 +101,7 @@ async def _of_postgres(settings: Settings) -> list[Finding]:
 
 
 async def clock_finding(settings: OpsSettings, connection: Connection) -> Finding:
-    """Look how far this machine's clock and Postgres's are apart; what asking took may be either's."""
+    """Look how far this machine's clock and Postgres's are surely apart: the time that asking took proves nothing."""
     before = time.time()
     theirs = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
     return skew_finding(max(theirs - time.time(), before - theirs, 0.0), settings.clock_skew_seconds_max)

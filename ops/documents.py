@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ops.redrives import Preview, RedriveProgress
 
 PAYLOAD_BYTES_MAX: Final = 1024 * 1024
-"""How much of a payload is shown."""
+"""Bytes of a payload that are shown."""
 
 
 def major(amount: int | None, currency: str | None) -> str:

@@ -63,7 +63,7 @@ class Note:
 
 
 def check(subject: Subject, until: dt.datetime | None, now: dt.datetime) -> dt.datetime:
-    """Return until when it is silent; raise SettingsError for a note that can't be meant. Pure."""
+    """Return until when it silences the alert; raise SettingsError for a note that can't be meant. Pure."""
     if (subject.reason is None) is (subject.redrive_id is None):
         raise SettingsError("a note speaks of a redrive or of a group of dead letters: name one of them")
     if subject.redrive_id is not None and (subject.source or subject.event_type):

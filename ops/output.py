@@ -64,7 +64,7 @@ def emit(document: Mapping[str, Any], *, as_json: bool, show: Callable[[], Rende
 
 
 def say(line: str) -> None:
-    """Tell people what happens, on standard error."""
+    """Write one line for people to standard error, with control characters replaced."""
     sys.stderr.write(harmless(line) + "\n")
     sys.stderr.flush()
 

@@ -95,7 +95,7 @@ class RedriveRequest:
 
     `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
     letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, where they give a
-    reason. `only_applied` leaves where it is whatever would gain nothing.
+    reason. `only_applied` publishes only letters whose event would be applied.
     """
 
     filters: LetterFilter = field(default_factory=LetterFilter)

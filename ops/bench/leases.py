@@ -107,7 +107,7 @@ async def stampede(contenders: Sequence[LeaseContender], rounds: int) -> list[fl
 
 
 async def hand_over(contenders: Sequence[LeaseContender], rounds: int) -> list[float]:
-    """Let all wait while one after the other gives back; the time from the release to the next holder."""
+    """Let all wait while one after the other gives back; return the seconds from each release to the next holder."""
     waited: list[float] = []
     given: asyncio.Queue[tuple[LeaseContender, Lease]] = asyncio.Queue()
     first = await contenders[0].get("hand-over")
@@ -131,7 +131,7 @@ async def hand_over(contenders: Sequence[LeaseContender], rounds: int) -> list[f
 
 
 async def turns(contenders: Sequence[LeaseContender]) -> list[float]:
-    """Let each have it once."""
+    """Let each have the lease once; return the seconds that each waited."""
 
     async def turn(one: LeaseContender) -> float:
         began = time.perf_counter()

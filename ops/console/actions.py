@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Done = TypeVar("Done")
 
 AT_ONCE_MAX: Final = 2
-"""Dry runs and orders under way; whoever comes later waits, and the waiting counts in the time-out."""
+"""Dry runs and orders under way; a later one waits, and the waiting counts in its time-out."""
 
 
 class Actions:

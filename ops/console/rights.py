@@ -1,4 +1,4 @@
-"""What each route asks for at least: one table, which a route that it does not name can't do without; pure."""
+"""The least role of each route, in two tables: of pages, and of `/admin/v1`. A route in neither can't be made; pure."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
-"""People reach it over https alone: browsers need no second hint (RFC 6797)."""
+"""Sent where people reach the console over https: browsers then use nothing else for a year (RFC 6797)."""
 
 
 class Shield:
