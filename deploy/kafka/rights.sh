@@ -16,8 +16,8 @@ case $seals in
 "$prefix"*) echo "rights.sh: the relay may write to $seals: let SEAL_TOPIC begin with another word than $prefix" >&2; exit 2 ;;
 esac
 
-# The tool takes one set of principals, operations and names at a time, each a JVM that lives for a second: what would pay
-# later costs more than it gives.
+# The tool takes one set of principals, operations and names at a time, each a JVM that lives for a second: compiling for
+# a long life would cost more than it saves.
 export KAFKA_JVM_PERFORMANCE_OPTS="${KAFKA_JVM_PERFORMANCE_OPTS:--XX:TieredStopAtLevel=1 -XX:+UseSerialGC}"
 grant() { "$acls" --bootstrap-server "$broker" --command-config "$properties" --add "$@"; }
 topics="--topic $prefix --resource-pattern-type prefixed"
