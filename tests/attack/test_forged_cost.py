@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 CPU_SECONDS_MAX = 0.04
-"""Of one request, on a busy machine; it was 0.1 to 2.4."""
+"""CPU seconds of one request, on a busy machine. Without the bounds on what is parsed it is 0.1 to 2.4."""
 
 
 def check(forged: Forged) -> str:

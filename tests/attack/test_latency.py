@@ -33,7 +33,7 @@ P99_MS_MAX = 100
 """Time of the ingress' thread between a genuine webhook's connection and its answer; by the clock it is that on a
 machine which nobody else uses, and Kafka's answer."""
 TURN_MS_MAX = 50
-"""For so long at most nothing else is looked at."""
+"""The longest turn of the ingress' loop: nothing else is looked at meanwhile."""
 BURST_MS_MAX = 100
 """A genuine webhook's while one address opens thousands of connections, from when it is taken in."""
 BURST_WALL_MS_MAX = 600

@@ -28,7 +28,7 @@ FIELD_BYTES = 220
 BODY_COPIES = 2
 """A body is a buffer of the connection and the bytes made of it."""
 LARGE_BODY_COPIES = 3
-"""And a record's copy on its way to Kafka."""
+"""As BODY_COPIES, and the record's copy on its way to Kafka."""
 HEADROOM = 0.9
 """Of the limit; the rest is the allocator's, and the kernel's for the sockets."""
 

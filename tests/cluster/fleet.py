@@ -78,7 +78,7 @@ class Fleet:
         self.keeper = asyncio.create_task(self._keep())
 
     async def until_ready(self, seconds: float) -> None:
-        """Wait until one of each role is ready: a relay that does not lead is."""
+        """Wait until every process is ready; a relay that does not lead is ready too."""
         deadline = time.monotonic() + seconds
         for one in self.members.values():
             while (await asyncio.to_thread(one.ready))["status"] != 200:

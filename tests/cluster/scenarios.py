@@ -159,7 +159,7 @@ async def start_standby(given: Given) -> None:
 
 
 def kill_role(name: str) -> Deed:
-    """Kill one process; whoever supervises it starts it again after a second."""
+    """Kill one process of a role; the run's keeper starts it again after RESTART_SECONDS."""
 
     async def begin(given: Given) -> None:
         process = given.fleet.members[name].process

@@ -150,7 +150,7 @@ def percentile(values: list[float], share: float) -> float:
 def figures_of(
     ingresses: LoadedIngresses, watch: Watch, *, begun: float, ended: float, fault: float, heal: float
 ) -> Figures:
-    """Reckon the figures of what was posted between `begun` and `ended`."""
+    """Work out the figures of what was posted between `begun` and `ended`; all times are monotonic seconds."""
     pairs = [(taken, watch.seen_at[key]) for key, taken in ingresses.taken_at.items() if key in watch.seen_at]
     seen = sorted(at for _, at in pairs if begun <= at <= max(ended, heal))
     moments = [begun, *seen]
