@@ -47,8 +47,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     `hint` is an unsigned event of a record that is older than the ingress' own queue of hints, or that nobody marked as
     verified: it says nothing, and only `named`, what to read again at the provider's API, is looked at. `traceparent`
     names the trace that the event belongs to, where it has one. `recalled` tells that no webhook brought it, but the
-    provider's list. `livemode` is false of test money: as the event signs
-    it, else as the endpoint's setting says.
+    provider's list. `livemode` is false of test money: as the event signs it, else as the endpoint's setting says.
     """
 
     record: Record

@@ -32,7 +32,7 @@ Debit = tuple[str, str, str, int]
 """(provider, account, reference, days): a payment whose money a bank may take back by itself for so long."""
 
 Item = tuple["Record", "Event | Dead"]
-"""A record and what it was decoded to."""
+"""A record, and what decoding made of it."""
 
 BodyKey = tuple[str, bytes]
 """(source, SHA-256 of a body)."""

@@ -142,7 +142,7 @@ class Poller:
     async def _restart(self, partition: TopicPartition, wanted: int | None) -> None:
         """Go on at the partition's first record where what we `wanted` is not there, and say what that skips.
 
-        None is a partition of which the group has committed nothing.
+        `wanted` is None where the group has committed nothing of the partition.
         """
         try:
             begin = (await self._consumer.beginning_offsets([partition]))[partition]

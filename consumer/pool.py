@@ -18,11 +18,11 @@ class WorkerPool:
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
     def is_free(self, worker: int) -> bool:
-        """Tell whether this worker is."""
+        """Tell whether this worker is free."""
         return worker not in self.tasks
 
     def some_is_free(self) -> bool:
-        """Tell whether any worker is."""
+        """Tell whether any worker is free."""
         return len(self.tasks) < self.count
 
     def all_are_free(self) -> bool:

@@ -125,7 +125,7 @@ def _taken(entry: Any) -> Taken | None:
 
 
 def _is(entry: Any, message: SmsMessage) -> bool:
-    """Tell whether a listed message is ours: its text ends with our mark and it is not older than we are."""
+    """Tell whether a listed message is ours: its text ends with our mark, and it was not made before ours."""
     text = value_at(entry, "body")
     return isinstance(text, str) and text.rstrip().endswith(message.mark) and not _is_older(entry, message)
 

@@ -116,7 +116,7 @@ class GuardedRows:
             await connection.execute(statement("consumer.dispatcher", "finish_sms"), *arguments, sid)
 
     async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Row | None:
-        """Run one statement of this room; raise LeaseLostError, and write nothing, where the lease is another's."""
+        """Run a statement of the dispatcher; raise LeaseLostError, and write nothing, where the lease is another's."""
         async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
             await guard(connection, lease)
             return await connection.fetchrow(statement("consumer.dispatcher", name), *arguments)
