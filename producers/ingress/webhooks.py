@@ -148,7 +148,7 @@ class Webhooks:
     ) -> bytes | Answer:
         """Return the body, or the answer to one that is not read.
 
-        An address over its quota is answered before more is read than costs nothing to check.
+        Of an address over its quota a small body is read, which costs nothing to check; a larger one is refused unread.
         """
         spent = self._rates.spent(peer, headers.get("x-forwarded-for", ()))
         most = endpoint.body_bytes_max or self._bounds.bytes_max
@@ -210,7 +210,7 @@ class Webhooks:
         return Answer(202, b'{"accepted":%d}' % events, headers=fields)
 
     async def _unverified(self, refusal: Refusal, delivery: Delivery, line: AccessLine) -> Answer:
-        """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
+        """Refuse what is not verified; its sender's address has a quota of that. Our own outages don't count."""
         if refusal.problem not in {problems.SIGNATURE_REJECTED, problems.QUOTA_EXCEEDED}:
             return self._refused(refusal, line)
         result = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)

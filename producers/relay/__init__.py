@@ -13,6 +13,9 @@ written under its lock by one who has seen the row before: its `relay_xid` is no
 versions leave in order. Within a partition one Kafka batch is under way at a time, so a batch that fails is never
 overtaken by the next.
 
+`destination` publishes what a lane has read; `rate_limiter` is the redrives' own. `rebase` mends a restored database.
+`depth`, `sampling` and `holdups` count what waits, and show it.
+
 Read `role` (the process), then `lanes`, `redrive`, `loop` and `records`; `cluster` guards against a restored database,
 `cleaning` deletes expired idempotency records and old commands.
 """

@@ -7,8 +7,8 @@ cluster's system identifier with the one the cursors were made under, and every 
 halts when they do not fit.
 
 A restore of files (base backup, snapshot, standby) keeps identifier and ids: nothing to do but to begin a new epoch,
-which another timeline tells (and the consumer finds where Kafka's offsets are ahead). After pg_upgrade, which
-gives a new identifier and keeps the ids: `update relay_cursors set system_identifier = null`.
+which another timeline tells (and the consumer finds where Kafka's offsets are ahead). After pg_upgrade, which gives a
+new identifier and keeps the ids: `update relay_cursors set system_identifier = null`.
 """
 
 from __future__ import annotations

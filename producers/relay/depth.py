@@ -11,11 +11,10 @@ if TYPE_CHECKING:
 
 
 async def outbox_depth(connection: Connection) -> dict[str, int]:
-    """Count what is not published yet: `changes` and `state` (ledger rows with a version), and rows of the others.
+    """Count the rows that are not published yet: of `changes` and `state` those of the ledger that have a version.
 
-    The others are `dead_letters`, `commands` and `spool`.
-
-    At rest all are zero. Reads what the backlog holds, so it costs little when there is little.
+    The others are `dead_letters`, `commands` and `spool`. At rest all are zero. It reads what the
+    backlog holds, so it costs little when there is little.
     """
     row = await connection.fetchrow(statement("producers", "count_outbox"))
     return {name: int(count) for name, count in (row or {}).items()}

@@ -4,9 +4,9 @@
 the same is halted and publishes nothing, its term is ended here, and those that write wait for the tables. In one
 transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet published get 2 (transaction
 ids of a cluster begin at 3, so both are final and every new row comes after them), the cursors stand between the two
-(that of `payments.state` before both: the topic is filled anew),
-and the payments' newest relay_xid is lowered, so that new rows take their own transaction's id. Within relay_xid 2 the
-order is that of ids, which is the order of versions of a payment. A new epoch begins.
+(that of `payments.state` before both: the topic is filled anew), and the payments' newest relay_xid is lowered, so that
+new rows take their own transaction's id. Within relay_xid 2 the order is that of ids, which is the order of versions of
+a payment. A new epoch begins.
 
 A row counts as published if it is not above the old cursor and was recorded before that cursor last moved: rows written
 between the restore and this step look old by their id, and only their time tells them apart. What is taken for
