@@ -13,10 +13,12 @@ import asyncpg
 import pytest
 from consumer_harness import BatchHarness, answer, batch_harness, records, until_waiting, webhook
 from running_intents import INTENT, KEYS, Api, open_api, record_of
+from waiting import until
 
 from producers.relay.cleaning import clean_idempotency_records
 from runtime.lease import PostgresLeases
 from runtime.settings import IntentsSettings
+from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.topics import EVENTS
 
@@ -411,6 +413,69 @@ async def test_two_refunds_that_do_not_fit_together_are_one(patient_api: Api, ha
     assert (await api.post(path, {"amount": 41})).status == 409
     assert (await api.post(path)).json["amount"] == 40
     assert (await api.post(path)).status == 409
+
+
+async def merged(api: Api, harness: BatchHarness, *, captured: int = 0) -> tuple[str, str]:
+    """Return a payment's two ids: that of the client's intent, and that under which a webhook had opened it before."""
+    await tell(harness, "payment.authorized", "pay-twice", 0, amount=100)
+    if captured:
+        await tell(harness, "payment.captured", "pay-twice", 1, amount=captured)
+    webhooks = await harness.pool.fetchval("select id from payments")
+    own = (await api.create(provider_ref="pay-twice")).json["id"]
+    return own, str(webhooks)
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "captured", "status"),
+    [
+        ("refunds", {"amount": 60}, 100, "captured"),
+        ("capture", {"amount": 60}, 0, "authorized"),
+        ("cancel", None, 0, "authorized"),
+    ],
+)
+async def test_a_merged_payment_has_one_lock_under_both_its_ids(  # noqa: PLR0917 - fixtures, and a case
+    patient_api: Api, harness: BatchHarness, what: str, body: Any, captured: int, status: str
+) -> None:
+    """Both look before either has written its claim, as above."""
+    ids = await merged(patient_api, harness, captured=captured)
+    await process(harness)
+    async with harness.pool.acquire() as holder, holder.transaction():
+        await holder.execute("lock table intent_claims in share row exclusive mode")
+        asked = [asyncio.create_task(patient_api.post(f"/payment-intents/{one}/{what}", body)) for one in ids]
+        await until_waiting(holder, 2)
+    replies = await asyncio.gather(*asked)
+    assert sorted(reply.status for reply in replies) == [202, 409]
+    assert [reply.json["state"] for reply in replies if reply.status == 409] == [status]
+
+
+async def waits_further(observer: Any, name: str) -> bool:
+    """Tell whether the session that holds this name's lock waits for another lock."""
+    found = await observer.fetchval(
+        """select exists (
+            select from pg_locks as held join pg_locks as wanted on wanted.pid = held.pid and not wanted.granted
+            where held.locktype = 'advisory' and held.granted
+                and (held.classid::bigint << 32) | held.objid::bigint = hashtextextended($1, 0)
+        )""",
+        name,
+    )
+    return bool(found)
+
+
+async def test_a_payment_that_is_merged_while_its_lock_is_waited_for_is_locked_as_what_it_is_then(
+    patient_api: Api, harness: BatchHarness
+) -> None:
+    own, webhooks = await merged(patient_api, harness, captured=100)
+    async with harness.pool.acquire() as holder, harness.pool.acquire() as writer, writer.transaction():
+        async with holder.transaction():
+            await holder.execute(statement("producers", "lock_name"), f"intent-payment:{webhooks}")
+            first = asyncio.create_task(patient_api.post(f"/payment-intents/{webhooks}/refunds", {"amount": 60}))
+            await until_waiting(writer)
+            await process(harness)
+            await writer.execute("lock table intent_claims in share row exclusive mode")
+            second = asyncio.create_task(patient_api.post(f"/payment-intents/{own}/refunds", {"amount": 60}))
+            await until_waiting(writer, 2)
+        await until(lambda: waits_further(writer, f"intent-payment:{webhooks}"))
+    assert [(await one).status for one in (second, first)] == [202, 409]
 
 
 async def test_what_is_canceled_is_not_captured(api: Api, harness: BatchHarness) -> None:

@@ -131,8 +131,7 @@ class IdempotencyRecords:
 
     async def _command(self, connection: Connection, asking: Asking, parsed: ParsedCommand) -> StoredAnswer | Declined:
         assert parsed.payment_id is not None
-        await _lock(connection, f"intent-payment:{parsed.payment_id}")
-        view = await self._view(connection, asking.client, parsed.payment_id)
+        view = await self._locked_view(connection, asking.client, parsed.payment_id)
         if view is None:
             return UNKNOWN
         bounds = self._bounds.asked_seconds, self._bounds.command_grace_seconds
@@ -166,6 +165,19 @@ class IdempotencyRecords:
         figures = (*(None,) * 7, amount, bound.attempt.seen(parsed.command), None, bound.attempt.id)
         await self._write(connection, asking, parsed, stored, record, figures)
         return stored
+
+    async def _locked_view(self, connection: Connection, client: str, payment_id: UUID) -> PaymentView | None:
+        """Return the client's payment under its lock, which is one for all ids that lead to it.
+
+        The id asked for is locked first, then the payment that it turned out to be: no client's payment merges into
+        another, so that is the last. Whoever holds the last lock waits for no other, so no two wait for each other.
+        """
+        await _lock(connection, f"intent-payment:{payment_id}")
+        view = await self._view(connection, client, payment_id)
+        if view is None or view.id == payment_id:
+            return view
+        await _lock(connection, f"intent-payment:{view.id}")
+        return await self._view(connection, client, view.id)
 
     async def _view(self, connection: Connection, client: str, payment_id: UUID) -> PaymentView | None:
         grace = self._bounds.command_grace_seconds
