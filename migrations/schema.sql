@@ -293,7 +293,7 @@ CREATE TABLE public.commands (
     CONSTRAINT commands_reason_check CHECK ((length(reason) <= 255)),
     CONSTRAINT commands_reference_check CHECK ((length(reference) <= 255)),
     CONSTRAINT commands_refusal_check CHECK ((length(refusal) <= 255)),
-    CONSTRAINT commands_refusal_is_of_a_refused CHECK (((refusal IS NULL) OR (state = 'refused'::text))),
+    CONSTRAINT commands_refusal_is_of_a_refused CHECK (((refusal IS NULL) OR (NOT (state IS DISTINCT FROM 'refused'::text)))),
     CONSTRAINT commands_relay_xid_check CHECK ((relay_xid > 0)),
     CONSTRAINT commands_seen_check CHECK ((seen >= 0)),
     CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'refused'::text, 'done'::text]))),
@@ -620,7 +620,7 @@ CREATE TABLE public.intent_claims (
     CONSTRAINT intent_claims_record_key_check CHECK (((length(record_key) >= 1) AND (length(record_key) <= 255))),
     CONSTRAINT intent_claims_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
     CONSTRAINT intent_claims_refusal_check CHECK ((length(refusal) <= 255)),
-    CONSTRAINT intent_claims_refusal_is_of_a_refused CHECK (((refusal IS NULL) OR (state = 'refused'::text))),
+    CONSTRAINT intent_claims_refusal_is_of_a_refused CHECK (((refusal IS NULL) OR (NOT (state IS DISTINCT FROM 'refused'::text)))),
     CONSTRAINT intent_claims_seen_check CHECK ((seen >= 0)),
     CONSTRAINT intent_claims_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'refused'::text, 'done'::text])))
 );

@@ -235,7 +235,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "payments_flagged_at_check": ("flagged_at = now()",),
     "commands_expire_after_they_were_asked": ("expires_at = asked_at",),
     "commands_of_money_have_an_amount": ("amount = null", "command = 'cancel'"),
-    "commands_refusal_is_of_a_refused": ("refusal = 'x', state = 'done'",),
+    "commands_refusal_is_of_a_refused": ("refusal = 'x', state = 'done'", "refusal = 'x', state = null"),
     "console_sessions_check": ("used_at = began_at - interval '1 microsecond'",),
     "console_sessions_role": ("operator_id = 1, role = 'admin'",),
     "consumer_marks_check": ("probing_offset = start_offset - 1",),
@@ -256,6 +256,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "intent_claims_lasts_a_day": ("expires_at = created_at + interval '23 hours'",),
     "intent_claims_refusal_is_of_a_refused": (
         "refusal = 'x', state = 'done', command = 'refund', provider = null, account = null",
+        "refusal = 'x', state = null, command = 'refund', provider = null, account = null",
     ),
     "redrive_messages_claimed": ("status = 'publishing'", "claimed_at = now()",
                                  "status = 'published', published_at = now()"),
@@ -474,6 +475,41 @@ async def test_what_does_not_go_together_is_refused(filled: asyncpg.Connection[A
         if await refusing(filled, f"update {found[name]} set {change}") != name
     ]
     assert taken == []
+
+
+NULL_IS_NOTHING = {
+    "consumer_marks_check": "nothing is probed",
+    "consumer_marks_check1": "nothing is read with care",
+    "payments_check": "it was merged into nothing",
+    "payments_check2": "it is an attempt of nothing",
+}
+"""Rules over several columns that a null passes, and what it says there."""
+SAMPLES = {
+    "text": "'x'", "bigint": "1", "integer": "1", "smallint": "1", "boolean": "true", "uuid": f"'{P}'",
+    "timestamp with time zone": "now()", "jsonb": "'{}'", "bytea": "''", "text[]": "'{}'", "bytea[]": "'{}'",
+    "double precision": "1",
+}  # fmt: skip
+
+
+async def test_a_null_passes_no_rule_unseen(filled: asyncpg.Connection[Any]) -> None:
+    """A check that is neither true nor false lets a row in: each is asked with and without what may be null."""
+    rules = await filled.fetch(
+        """select conname, pg_get_expr(conbin, conrelid) as rule,
+            (select array_agg(array[quote_ident(attname), format_type(atttypid, null), (not attnotnull)::text])
+                from pg_attribute where attrelid = conrelid and attnum = any(conkey)) as columns
+        from pg_constraint
+        where connamespace = 'public'::regnamespace and contype = 'c' and cardinality(conkey) > 1"""
+    )
+    passed = set[str]()
+    for name, rule, columns in rules:
+        values = [
+            f"(select {SAMPLES[kind]}::{kind}{f' union all select null::{kind}' if may_be_null == 'true' else ''})"
+            f" as c{place} ({column})"
+            for place, (column, kind, may_be_null) in enumerate(columns)
+        ]
+        if await filled.fetchval(f"select bool_or(({rule}) is null) from {' cross join '.join(values)}"):
+            passed.add(name)
+    assert passed == NULL_IS_NOTHING.keys()
 
 
 async def test_each_column_takes_what_it_is_for_and_nothing_else(filled: asyncpg.Connection[Any]) -> None:
