@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
 Result = TypeVar("Result")
 
@@ -55,10 +55,16 @@ class Commits:
         """How many COMMITs have outlasted their time and are not answered yet."""
         return sum(state.commits for state in self._left.values())
 
-    def close(self) -> None:
-        """Cancel what was left."""
+    async def close(self, end_sessions: Callable[[], Awaitable[None]]) -> None:
+        """Cancel what was left, end its sessions, and wait for it to be gone, for `seconds` at most.
+
+        What is cancelled says so to its server first, and one that does not answer lets go of it with the session only.
+        """
         for task in self._left:
             task.cancel()
+        await end_sessions()
+        if self._left:
+            await asyncio.wait(self._left, timeout=self._seconds)
 
     def _leave(self, task: asyncio.Task[Any], state: CommitState) -> None:
         if task.done():

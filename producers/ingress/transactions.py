@@ -43,8 +43,7 @@ class Transactions:
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
-        self._commits.close()
-        await self._pool.close()
+        await self._commits.close(self._pool.close)
 
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]], state: CommitState) -> Result:
         pool = await self._pool.get()

@@ -24,7 +24,6 @@ LEFT: Final = {
     "producers/ingress/http/protocol.py _end_write_deadline": "a timer, no task",
     "producers/ingress/publishing/deadlines.py expire": "the task whose own block it interrupts",
     "producers/ingress/commits.py _leave": "the caller's time is over; `_ended` looks at what came of it",
-    "producers/ingress/commits.py close": "what hangs is dropped: the pool ends their sessions at once",
     "runtime/kafka.py _abandon": "the client's own task, which may hang with its broker; its connections are closed",
     "runtime/postgres_hosts.py first_of": "a connection that opens late is closed by its callback",
 }

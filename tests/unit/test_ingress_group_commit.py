@@ -113,7 +113,8 @@ async def test_who_gives_up_before_its_group_is_not_written_and_disturbs_nobody(
     for task in (tasks[0], late[0]):
         task.cancel()
     table.open.set()
-    answers = await asyncio.gather(*tasks, *late, return_exceptions=True)
+    async with asyncio.timeout(3):
+        answers = await asyncio.gather(*tasks, *late, return_exceptions=True)
     assert [type(answer) for answer in answers] == [
         asyncio.CancelledError,
         type(None),

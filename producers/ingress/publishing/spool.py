@@ -81,8 +81,7 @@ class Spool:
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
         await self._groups.close()
-        self._commits.close()
-        await self._pool.close()
+        await self._commits.close(self._pool.close)
 
     async def _copy(self, rows: Sequence[Row]) -> None:
         """Write the rows in one COPY, which is a transaction of its own.
