@@ -62,6 +62,27 @@ def test_whoever_is_waited_for_has_a_health_check() -> None:
                 assert "test" in SERVICES[other]["healthcheck"], other
 
 
+def volumes_of_images() -> dict[str, set[str]]:
+    """Return the volumes that the brokers' images declare, as the stand-ins do, by the variables that name them."""
+    declared = {}
+    for name in ("kafka", "postgres", "redis"):
+        lines = (DEPLOY / "stand-ins" / name / "Containerfile").read_text().splitlines()
+        (volume,) = [line.removeprefix("VOLUME ") for line in lines if line.startswith("VOLUME ")]
+        declared[f"{name.upper()}_IMAGE"] = set(json.loads(volume)) if volume.startswith("[") else {volume}
+    return declared
+
+
+def test_no_container_leaves_a_volume_without_a_name() -> None:
+    """An image's volume that nothing is mounted on gets one, and `down` and `up` again leave it and make the next."""
+    for name, service in SERVICES.items():
+        mounted = {one.split(":")[1] for one in service.get("volumes", ())} | {
+            one.partition(":")[0] for one in service.get("tmpfs", ())
+        }
+        for variable, paths in volumes_of_images().items():
+            if f"${{{variable}:-" in service["image"]:
+                assert paths <= mounted, name
+
+
 OF_COMPOSE = {"RATCHET_IMAGE", "RATCHET_DOOR", "RATCHET_CONSOLE_DOOR"}
 """Variables of the file itself; all others are settings."""
 
