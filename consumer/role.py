@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
@@ -33,12 +33,12 @@ from runtime.kafka import ensure_topics, ping
 from runtime.kafka_ends import EndsReader
 from runtime.kafka_records import bound_fetches, tolerate_odd_headers
 from runtime.kafka_security import client_arguments
-from runtime.lease import Leader, holder_name, wait_for_event
+from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
+from runtime.opening import close_pool, open_when_there
 from runtime.postgres import classify, open_pool
 from runtime.postgres_looks import commits_wait, keep_looking
 from runtime.refusals import PASSING
-from runtime.retry import delays
 from runtime.settings.scopes import scopes_of
 from runtime.topic_binding import bound
 from schemas.errors import RatchetError, SchemaMismatchError, SharedSessionsError, UnavailableError
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from runtime.health import Probe
+    from runtime.opening import Part
     from runtime.postgres import Pool
     from runtime.settings import Settings
 
 log = structlog.get_logger()
-Part = TypeVar("Part")
 
 LAG_INTERVAL_SECONDS = 2.0
 LAG_TIMEOUT_SECONDS = 5.0
@@ -70,7 +70,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         pool = await _patiently(lambda: _open_pool(settings), settings, stop, probe)
         if pool is None:
             return
-        stack.push_async_callback(_close_pool, pool, settings.consumer.drain_seconds)
+        stack.push_async_callback(close_pool, pool, settings.consumer.drain_seconds)
         lock = _instance_lock(pool, settings)
         if lock is not None:
             if await _patiently(lock.take, settings, stop, probe) is None:
@@ -150,14 +150,6 @@ async def _open_pool(settings: Settings) -> Pool:
         raise
 
 
-async def _close_pool(pool: Pool, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
-
-
 def make_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
     """Make the client of one member of the group, or of another one; it is not started yet."""
     tolerate_odd_headers()
@@ -201,21 +193,23 @@ async def _patiently(
     """
     waiting: str | None = None
     probe.unready = lambda: waiting
-    for pause in delays(settings.consumer.backoff_initial_seconds, settings.consumer.backoff_max_seconds):
-        try:
-            part = await open_part()
-        except UnavailableError as error:
-            waiting = f"starting: {error}"
+
+    def note(error: Exception | None, _: int) -> None:
+        nonlocal waiting
+        waiting = error and f"starting: {error}"
+        if error is not None:
             log.warning(_waiting_event(error), detail=str(error))
-        else:
-            waiting = None
-            return part
-        if await wait_for_event(stop, pause):
-            return None
-    return None
+
+    return await open_when_there(
+        open_part,
+        stop,
+        note,
+        initial_seconds=settings.consumer.backoff_initial_seconds,
+        max_seconds=settings.consumer.backoff_max_seconds,
+    )
 
 
-def _waiting_event(error: UnavailableError) -> str:
+def _waiting_event(error: Exception) -> str:
     """Return the log event that says for what the start waits: Postgres may answer and be unfit."""
     if isinstance(error, SchemaMismatchError):
         return "schema_differs_at_start"

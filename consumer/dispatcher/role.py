@@ -23,14 +23,13 @@ from runtime.background import keep_running, run_side_by_side
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
-from runtime.lease import Leader, holder_name, wait_for_event
+from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
+from runtime.opening import close_pool, open_when_there
 from runtime.postgres import OUTAGE_ERRORS, open_pool
 from runtime.postgres_looks import keep_looking
-from runtime.retry import pause_seconds
 from runtime.sql import statement
 from runtime.topic_binding import bound
-from schemas.errors import UnavailableError
 from schemas.record import source_of
 
 if TYPE_CHECKING:
@@ -61,12 +60,24 @@ class WorkersHealth:
     workers: dict[str, Health] = field(default_factory=dict)
     waiting: str | None = None
 
+    def note(self, error: Exception | None, failures: int) -> None:
+        """Say why the role does not start, to the log and to the probe."""
+        self.waiting = error and f"Postgres can't be used: {type(error).__name__}: {error}"
+        if error is not None:
+            log.warning("dispatcher_waits", error=self.waiting, failures_in_row=failures)
+
 
 async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     """Dispatch until `stop`: then finish what is in hand, give the lease back and return. Waits out a Postgres away."""
     watch = WorkersHealth()
     watch_health(probe, watch, settings)
-    pool = await _open_when_there(settings, stop, watch)
+    pool = await open_when_there(
+        lambda: _open(settings),
+        stop,
+        watch.note,
+        initial_seconds=settings.dispatcher.backoff_initial_seconds,
+        max_seconds=settings.dispatcher.backoff_max_seconds,
+    )
     if pool is None:
         return
     try:
@@ -89,7 +100,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
                 looks.cancel()
                 await asyncio.gather(reporter, looks, return_exceptions=True)
     finally:
-        await _close(pool, settings.postgres.connect_timeout_seconds)
+        await close_pool(pool, settings.postgres.connect_timeout_seconds)
 
 
 def open_jobs(
@@ -138,24 +149,11 @@ async def dispatch(
         metrics.RECALL_BEHIND_SECONDS.clear()
 
 
-async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: WorkersHealth) -> Pool | None:
-    """Open the role's own pool, waiting out outages; None when `stop` came first."""
-    limits, failures = settings.dispatcher, 0
+async def _open(settings: Settings) -> Pool:
+    """Open the role's own pool."""
     connections = settings.refetch.workers + settings.sms.workers + EXTRA_CONNECTIONS
-    while not stop.is_set():
-        try:
-            pool = await open_pool(settings.postgres, role="dispatcher", connections=connections)
-            await bound(pool, settings.kafka.topic_prefix)
-        except (UnavailableError, *OUTAGE_ERRORS) as error:
-            failures += 1
-            watch.waiting = f"Postgres can't be used: {type(error).__name__}: {error}"
-            log.warning("dispatcher_waits", error=watch.waiting, failures_in_row=failures)
-            pause = pause_seconds(failures, limits.backoff_initial_seconds, limits.backoff_max_seconds)
-            await wait_for_event(stop, pause)
-        else:
-            watch.waiting = None
-            return pool
-    return None
+    pool = await open_pool(settings.postgres, role="dispatcher", connections=connections)
+    return await bound(pool, settings.kafka.topic_prefix)
 
 
 def watch_health(probe: Probe, watch: WorkersHealth, settings: Settings) -> None:
@@ -195,12 +193,3 @@ async def _report(
                 reported = row["without_key"]
                 log.error("refetch_without_key", sources=reported, advice="set RATCHET_PROVIDERS__<NAME>__API_KEY")
         await asyncio.sleep(settings.dispatcher.report_interval_seconds)
-
-
-async def _close(pool: Pool, within_seconds: float) -> None:
-    """Close the pool; a Postgres that does not answer is left alone."""
-    try:
-        async with asyncio.timeout(within_seconds):
-            await pool.close()
-    except OUTAGE_ERRORS:
-        pool.terminate()

@@ -16,15 +16,16 @@ from producers.relay.sampling import keep_sampling
 from runtime import metrics
 from runtime.background import keep_running, run_side_by_side
 from runtime.kafka import ensure_topics
-from runtime.lease import Leader, holder_name, wait_for_event
+from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
-from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.opening import close_pool, open_when_there
+from runtime.postgres import open_pool
 from runtime.postgres_looks import keep_looking
-from runtime.retry import pause_seconds
 from runtime.topic_binding import bound
-from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.health import Probe
     from runtime.lease import Lease
     from runtime.postgres import Pool
@@ -50,7 +51,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     health = {name: LaneHealth() for name in (*(lane.name for lane in lanes), NAME)}
     waiting: dict[str, str] = {}
     watch_health(probe, health, waiting, settings.role.stalled_after_seconds)
-    pool = await _open_when_there(settings, stop, waiting)
+    pool = await open_when_there(
+        lambda: _open(settings),
+        stop,
+        _noting(waiting),
+        initial_seconds=settings.relay.backoff_initial_seconds,
+        max_seconds=settings.relay.backoff_max_seconds,
+    )
     if pool is None:
         return
     try:
@@ -69,7 +76,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
                 looks.cancel()
                 await asyncio.gather(reporter, looks, return_exceptions=True)
     finally:
-        await _close(pool, settings.postgres.connect_timeout_seconds)
+        await close_pool(pool, settings.postgres.connect_timeout_seconds)
 
 
 async def _carry(  # noqa: PLR0913, PLR0917 - all that a term is given
@@ -97,26 +104,25 @@ async def _carry(  # noqa: PLR0913, PLR0917 - all that a term is given
             lane_health.rest()
 
 
-async def _open_when_there(settings: Settings, stop: asyncio.Event, waiting: dict[str, str]) -> Pool | None:
-    """Make sure of the topics and open the relay's own pool, waiting out outages; None when `stop` came first."""
-    relay, failures = settings.relay, 0
-    while not stop.is_set():
-        try:
-            await ensure_topics(settings.kafka)
-            pool = await open_pool(
-                settings.postgres, role="relay", connections=relay.pool_connections_max, parameters=PLANNER
-            )
-            await bound(pool, settings.kafka.topic_prefix)
-        except (UnavailableError, *OUTAGE_ERRORS) as error:
-            failures += 1
-            waiting["starting"] = f"starting: {type(error).__name__}: {error}"
-            _log.warning("relay_waits", error=waiting["starting"], failures_in_row=failures)
-            pause = pause_seconds(failures, relay.backoff_initial_seconds, relay.backoff_max_seconds)
-            await wait_for_event(stop, pause)
-        else:
+async def _open(settings: Settings) -> Pool:
+    """Make sure of the topics and open the relay's own pool."""
+    await ensure_topics(settings.kafka)
+    connections = settings.relay.pool_connections_max
+    pool = await open_pool(settings.postgres, role="relay", connections=connections, parameters=PLANNER)
+    return await bound(pool, settings.kafka.topic_prefix)
+
+
+def _noting(waiting: dict[str, str]) -> Callable[[Exception | None, int], None]:
+    """Return what says why the relay does not start, to the log and to the probe."""
+
+    def note(error: Exception | None, failures: int) -> None:
+        if error is None:
             waiting.clear()
-            return pool
-    return None
+            return
+        waiting["starting"] = f"starting: {type(error).__name__}: {error}"
+        _log.warning("relay_waits", error=waiting["starting"], failures_in_row=failures)
+
+    return note
 
 
 def watch_health(
@@ -148,12 +154,3 @@ async def _report(probe: Probe, health: dict[str, LaneHealth], leader: Leader, i
         probe.facts["leading"] = leader.leading
         probe.facts["published"] = {name: lane.records for name, lane in health.items()}
         await asyncio.sleep(interval_seconds)
-
-
-async def _close(pool: Pool, within_seconds: float) -> None:
-    """Close the pool; a Postgres that does not answer is left alone."""
-    try:
-        async with asyncio.timeout(within_seconds):
-            await pool.close()
-    except OUTAGE_ERRORS:
-        pool.terminate()
