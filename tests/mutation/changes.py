@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final
 
 from mutants.planted import ROOT
+from mutants.small_change import SmallChange
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/adoption.py": ("tests/unit/test_grouping.py",),
@@ -57,26 +58,19 @@ FOR_TYPES: Final = "if TYPE_CHECKING:"
 
 
 @dataclass(frozen=True)
-class Change:
-    """One change of one line: the `nth` of its operator there, from 0."""
+class CodeChange(SmallChange):
+    """One change of a module, by an operator: it counts among those of its operator on such a line."""
 
-    module: str
     operator: str
-    line: int
-    before: str
-    after: str
-    nth: int
-    text: str
-    """The module's text with it."""
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        return self.module, self.operator.removeprefix("core/"), self.before, self.nth
+        return self.path, self.operator.removeprefix("core/"), self.before, self.nth
 
     @property
     def digest(self) -> str:
         """Return what its outcome depends on: the changed module and the tests."""
-        return self.digest_with(*TARGETS[self.module])
+        return self.digest_with(*TARGETS[self.path])
 
     def digest_with(self, *tests: str) -> str:
         """Return the digest of the changed module and of some files of tests."""
@@ -84,7 +78,7 @@ class Change:
 
 
 @cache
-def changes_of(module: str) -> tuple[Change, ...]:
+def changes_of(module: str) -> tuple[CodeChange, ...]:
     """Make all changes of a module; those that Python does not read, or reads as it did before, are none."""
     from cosmic_ray.ast import get_ast
     from cosmic_ray.mutating import MutationVisitor
@@ -93,7 +87,7 @@ def changes_of(module: str) -> tuple[Change, ...]:
     source = (ROOT / module).read_text()
     same, parsed = ast.dump(without_notes(source)), pickle.dumps(get_ast(source))
     seen: Counter[tuple[str, str]] = Counter()
-    found: list[Change] = []
+    found: list[CodeChange] = []
     for name in OPERATORS:
         operator = get_operator(name)()
         occurrence = 0
@@ -111,7 +105,7 @@ def changes_of(module: str) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _change(module: str, name: str, source: str, text: str, same: str) -> Change | None:
+def _change(module: str, name: str, source: str, text: str, same: str) -> CodeChange | None:
     try:
         if ast.dump(without_notes(text)) == same:
             return None
@@ -125,7 +119,7 @@ def _change(module: str, name: str, source: str, text: str, same: str) -> Change
     before, after = (" ".join(" ".join(lines[first:]).split()) for lines in (old, new))
     if before == FOR_TYPES or (before.startswith("class ") and "frozen=" in before):
         return None
-    return Change(module, name, first + 1, before, after, 0, text)
+    return CodeChange(module, first + 1, before, after, 0, text, name)
 
 
 def without_notes(source: str) -> ast.Module:

@@ -21,7 +21,7 @@ from mutants.planted import ROOT
 from mutants.results import GREEN, write_between
 from mutants.trial import FAILED, FAILURES, PASSED, Trial, copied
 
-from mutation.changes import TARGETS, UNREAD, Change, changes_of
+from mutation.changes import TARGETS, UNREAD, CodeChange, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,25 +75,25 @@ def noticers() -> dict[str, dict[str, str]]:
     return found
 
 
-def keep(change: Change, verdict: str, noticed_by: str = "") -> None:
+def keep(change: CodeChange, verdict: str, noticed_by: str = "") -> None:
     KEPT.parent.mkdir(exist_ok=True)
     with KEPT.open("a") as file:
-        output = {"module": change.module, "line": change.line, "after": change.after, "noticed_by": noticed_by}
+        output = {"module": change.path, "line": change.line, "after": change.after, "noticed_by": noticed_by}
         digest = change.digest_with(noticed_by.partition("::")[0]) if noticed_by else change.digest
         file.write(json.dumps({"digest": digest, "verdict": verdict, **output}) + "\n")
 
 
-def verdict_of(change: Change, verdicts: dict[str, str]) -> str | None:
+def verdict_of(change: CodeChange, verdicts: dict[str, str]) -> str | None:
     """Return what became of a change, None where that is not known of today's tests.
 
     What one file noticed stays noticed while that file is the same; nothing but all of them tells that none notices.
     """
-    if any(verdicts.get(change.digest_with(name)) == NOTICED for name in TARGETS[change.module]):
+    if any(verdicts.get(change.digest_with(name)) == NOTICED for name in TARGETS[change.path]):
         return NOTICED
     return verdicts.get(change.digest)
 
 
-def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, str]) -> None:
+def work_through(changes: Sequence[CodeChange], seconds: float, verdicts: dict[str, str]) -> None:
     """Try the changes of which no outcome is kept, until the time is over; add the outcomes to `verdicts`."""
     due = [change for change in changes if verdict_of(change, verdicts) is None]
     if not due:
@@ -101,7 +101,7 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
     until = time.monotonic() + seconds
     noticed = noticers()
     with copied() as copy:
-        for module, theirs in groupby(due, key=lambda change: change.module):
+        for module, theirs in groupby(due, key=lambda change: change.path):
             with Trial(copy, SECONDS_MAX, ours=OURS[module.partition("/")[0]]) as trial:
                 trial.need_own_imports()
                 need_green(trial, module, verdicts)
@@ -110,14 +110,12 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
 
 
 def work_through_module(
-    trial: Trial, due: Sequence[Change], until: float, verdicts: dict[str, str], noticed: dict[str, str]
+    trial: Trial, due: Sequence[CodeChange], until: float, verdicts: dict[str, str], noticed: dict[str, str]
 ) -> bool:
     """Try changes of one module until the time is over; tell whether all were tried."""
     for number, change in enumerate(due, 1):
         if time.monotonic() > until:
-            sys.stdout.write(
-                f"{change.module}: {len(due) - number + 1} changes are left: go on with the same command\n"
-            )
+            sys.stdout.write(f"{change.path}: {len(due) - number + 1} changes are left: go on with the same command\n")
             return False
         began = time.monotonic()
         verdict, noticed_by = tried(trial, change, noticed)
@@ -125,7 +123,7 @@ def work_through_module(
         if noticed_by:
             noticed[change.after] = noticed_by
         verdicts[change.digest] = verdict
-        output = f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
+        output = f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.path}:{change.line}"
         sys.stdout.write(f"{output}  {change.before}  ->  {change.after}\n")
         sys.stdout.flush()
     return True
@@ -133,7 +131,7 @@ def work_through_module(
 
 def need_green(trial: Trial, module: str, verdicts: dict[str, str]) -> None:
     """Run the tests of a module without a change, unless that was done; raise SystemExit where they fail."""
-    plain = Change(module, "", 0, "", "", 0, (ROOT / module).read_text())
+    plain = CodeChange(module, 0, "", "", 0, (ROOT / module).read_text(), "")
     if verdicts.get(plain.digest) == GREEN:
         return
     status, output = trial.run(TARGETS[module], None)
@@ -142,22 +140,22 @@ def need_green(trial: Trial, module: str, verdicts: dict[str, str]) -> None:
     keep(plain, GREEN)
 
 
-def first_of(noticed: dict[str, str], change: Change) -> list[str]:
+def first_of(noticed: dict[str, str], change: CodeChange) -> list[str]:
     """Return the tests that run first: that which noticed the change before, then those that noticed most others."""
     own = noticed.get(change.after)
     others = [name for name, _ in Counter(noticed.values()).most_common(FIRST_MAX)]
     return list(dict.fromkeys([own, *others] if own else others))
 
 
-def tried(trial: Trial, change: Change, noticed: dict[str, str]) -> tuple[str, str]:
+def tried(trial: Trial, change: CodeChange, noticed: dict[str, str]) -> tuple[str, str]:
     """Run the tests with a change, file by file; return what came of it, and the test that noticed it, if any."""
     options = [option for name in first_of(noticed, change) for option in ("--first", name)]
     files = [noticed[change.after].partition("::")[0]] if change.after in noticed else []
-    module = change.module.removesuffix(".py").replace("/", ".")
+    module = change.path.removesuffix(".py").replace("/", ".")
     try:
-        trial._write({change.module: change.text})
-        for file in dict.fromkeys([*files, *TARGETS[change.module]]):
-            if file not in TARGETS[change.module]:
+        trial._write({change.path: change.text})
+        for file in dict.fromkeys([*files, *TARGETS[change.path]]):
+            if file not in TARGETS[change.path]:
                 continue
             arguments = ("-x", "-p", "mutation.plain_first", "--unread", module, *options)
             status, reported = trial.run([file], SECONDS_MAX, *arguments)
@@ -168,22 +166,22 @@ def tried(trial: Trial, change: Change, noticed: dict[str, str]) -> tuple[str, s
                 verdict = SLOW if status is None else NOTICED if status == FAILED else "broken"
                 return verdict, failed[1] if failed and verdict == NOTICED else ""
     finally:
-        trial._write({change.module: (ROOT / change.module).read_text()})
+        trial._write({change.path: (ROOT / change.path).read_text()})
     return SURVIVED, ""
 
 
-def table(changes: Iterable[Change], verdicts: dict[str, str], why: dict[Any, str]) -> str:
+def table(changes: Iterable[CodeChange], verdicts: dict[str, str], why: dict[Any, str]) -> str:
     """Return what came of it as Markdown."""
     rows: dict[str, Counter[str]] = {}
     left: list[str] = []
     equal: list[str] = []
     for change in changes:
-        row = rows.setdefault(change.module, Counter())
+        row = rows.setdefault(change.path, Counter())
         verdict = verdict_of(change, verdicts) or "not run"
         row["changes"] += 1
         if verdict == SURVIVED:
             verdict = "equal" if change.key in why else "not noticed"
-            shown = f"`{change.module}:{change.line}`: `{change.before}` as `{change.after}`"
+            shown = f"`{change.path}:{change.line}`: `{change.before}` as `{change.after}`"
             (equal if change.key in why else left).append(f"- {shown}" + (f": {why.get(change.key, '')}".rstrip(": ")))
         row["noticed" if verdict in {NOTICED, SLOW, "broken"} else verdict] += 1
     columns = ("changes", "noticed", "equal", "not noticed", "not run")
@@ -222,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = {change.key for change in changes}
     stale = [key for key in why if key not in known and (not options.modules or key[0] in options.modules)]
     for one in left:
-        place = f"{one.module}:{one.line} {one.key[1]} nth={one.nth}"
+        place = f"{one.path}:{one.line} {one.key[1]} nth={one.nth}"
         sys.stdout.write(f"not noticed: {place}: {one.before} -> {one.after}\n")
     if not options.modules:
         sys.stdout.write(f"held: {', '.join(held())}; not read yet, and not held: {', '.join(UNREAD) or 'none'}\n")

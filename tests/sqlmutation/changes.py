@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mutants.planted import ROOT
+from mutants.small_change import SmallChange
 
 from sqlmutation.words import differing
 
@@ -34,16 +35,8 @@ READ: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Change:
-    """One change of a statement: the `nth`, from 0, of those that look the same."""
-
-    path: str
-    line: int
-    before: str
-    after: str
-    nth: int
-    text: str
-    """The statement with it."""
+class StatementChange(SmallChange):
+    """One change of a statement."""
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -78,7 +71,7 @@ def printed(path: str) -> str:
 
 
 @cache
-def changes_of(path: str) -> tuple[Change, ...]:
+def changes_of(path: str) -> tuple[StatementChange, ...]:
     """Make all changes of a statement, each text once; some are none that Postgres would prepare."""
     from pglast import parse_sql
     from pglast.stream import RawStream
@@ -100,7 +93,7 @@ def changes_of(path: str) -> tuple[Change, ...]:
             texts.add(text)
             before, after = differing(plain, text)
             nth, seen[before, after] = seen[before, after], seen[before, after] + 1
-            found.append(Change(path, line_of(edit.at, source) or line, before, after, nth, text))
+            found.append(StatementChange(path, line_of(edit.at, source) or line, before, after, nth, text))
     return tuple(found)
 
 

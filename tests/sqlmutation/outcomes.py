@@ -13,7 +13,7 @@ from mutants.planted import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlmutation.changes import Change
+    from sqlmutation.changes import StatementChange
 
 KEPT: Final = ROOT / ".ratchet" / "mutation-sql.jsonl"
 EQUAL: Final = Path(__file__).with_name("equal.toml")
@@ -46,7 +46,7 @@ class Outcomes:
         self._found: list[dict[str, Any]] = [json.loads(line) for line in lines]
         self._of = {one["digest"]: one for one in self._found}
 
-    def of(self, change: Change, tests: Iterable[str]) -> str | None:
+    def of(self, change: StatementChange, tests: Iterable[str]) -> str | None:
         """Return what became of a change, None where that is not known of today's tests.
 
         What one file noticed stays noticed while that file is the same; that none notices is of all of them.
@@ -59,7 +59,7 @@ class Outcomes:
         found = self._of.get(digest_of_all(change.text, tests))
         return None if found is None else str(found["verdict"])
 
-    def about(self, change: Change) -> list[dict[str, Any]]:
+    def about(self, change: StatementChange) -> list[dict[str, Any]]:
         """Return the outcomes of a change, of whatever tests, oldest first."""
         return self._by_key().get(change.key, [])
 

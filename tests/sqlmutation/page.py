@@ -11,14 +11,14 @@ from sqlmutation.outcomes import NOTICED, REFUSED, SLOW, SURVIVED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sqlmutation.changes import Change
+    from sqlmutation.changes import StatementChange
 
 COLUMNS = ("statements", "read to the end", "changes", "noticed", "equal", "not noticed", "not run")
 
 
 def table(
-    changes: Iterable[Change],
-    verdict_of: Callable[[Change], str | None],
+    changes: Iterable[StatementChange],
+    verdict_of: Callable[[StatementChange], str | None],
     why: dict[tuple[str, str, str, int], str],
 ) -> str:
     """Return a row for each folder; a statement is read to the end where each change is noticed or explained."""

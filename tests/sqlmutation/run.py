@@ -21,7 +21,7 @@ from mutants.planted import ROOT
 from mutants.results import write_between
 from mutants.trial import PASSED, Trial, copied, end_of
 
-from sqlmutation.changes import FOLDERS, READ, Change, UnfaithfulError, changes_of, printed, statements
+from sqlmutation.changes import FOLDERS, READ, StatementChange, UnfaithfulError, changes_of, printed, statements
 from sqlmutation.outcomes import KEPT, REFUSED, SURVIVED, Outcomes, digest_of, explained, keep
 from sqlmutation.page import table
 from sqlmutation.recording import chosen, files_with_statements, fresh, nearness, record, recorded
@@ -70,7 +70,9 @@ def text_of(file: str) -> str:
     return (ROOT / file).read_text()
 
 
-def work_through(changes: Sequence[Change], tests: dict[str, list[str]], prepared: Prepared, seconds: float) -> None:
+def work_through(
+    changes: Sequence[StatementChange], tests: dict[str, list[str]], prepared: Prepared, seconds: float
+) -> None:
     """Try changes, statement by statement, until the time is over."""
     until = time.time() + seconds
     with (
@@ -92,7 +94,7 @@ def work_through(changes: Sequence[Change], tests: dict[str, list[str]], prepare
                 try_statement(trial, due, tests[path], until, Path(folder) / "plan.json")
 
 
-def try_statement(trial: Trial, due: Sequence[Change], tests: list[str], until: float, plan: Path) -> None:
+def try_statement(trial: Trial, due: Sequence[StatementChange], tests: list[str], until: float, plan: Path) -> None:
     """Try changes of one statement."""
     path = due[0].path
     asked = {
@@ -121,7 +123,7 @@ def try_statement(trial: Trial, due: Sequence[Change], tests: list[str], until: 
     )
 
 
-def named(change: Change) -> dict[str, object]:
+def named(change: StatementChange) -> dict[str, object]:
     """Return what names a change among the outcomes."""
     return {"path": change.path, "line": change.line, "before": change.before, "after": change.after, "nth": change.nth}
 
@@ -144,9 +146,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def changes_in(paths: Sequence[str]) -> list[Change]:
+def changes_in(paths: Sequence[str]) -> list[StatementChange]:
     """Return all changes of statements that are printed as they are read; name the others."""
-    found: list[Change] = []
+    found: list[StatementChange] = []
     try:
         import pglast  # noqa: F401 - who has none learns here how to get it
     except ModuleNotFoundError as error:
@@ -192,7 +194,7 @@ def stale_files() -> list[str]:
 
 
 def report(
-    changes: Sequence[Change],
+    changes: Sequence[StatementChange],
     tests: dict[str, list[str]],
     why: dict[tuple[str, str, str, int], str],
     *,
@@ -204,7 +206,7 @@ def report(
     It is 1 where a change of a statement that was read to the end is not noticed, or an explanation is of no change.
     """
     outcomes = Outcomes()
-    verdict_of: Callable[[Change], str | None] = lambda one: outcomes.of(one, tests[one.path])  # noqa: E731
+    verdict_of: Callable[[StatementChange], str | None] = lambda one: outcomes.of(one, tests[one.path])  # noqa: E731
     if page:
         write_between(PAGE, *MARKS, table(changes, verdict_of, why))
     left = [one for one in changes if verdict_of(one) == SURVIVED and one.key not in why]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from mutants.planted import ROOT
-from mutation.changes import TARGETS, UNREAD, Change, without_notes
+from mutation.changes import TARGETS, UNREAD, CodeChange, without_notes
 from mutation.run import NOTICED, SURVIVED, explained, first_of, held, table, verdict_of
 
 
@@ -30,7 +30,7 @@ def test_each_module_is_held_or_named_as_not_read() -> None:
 
 def test_what_one_file_noticed_stays_noticed_while_that_file_is_the_same() -> None:
     one = change(1, "x = 1", "x = 2")
-    file, other = TARGETS[one.module]
+    file, other = TARGETS[one.path]
     assert verdict_of(one, {}) is None
     assert verdict_of(one, {one.digest_with(file): NOTICED}) == NOTICED
     assert verdict_of(one, {one.digest: SURVIVED}) == SURVIVED
@@ -52,8 +52,8 @@ def test_what_python_does_not_look_at_is_no_change() -> None:
     assert ast.dump(without_notes(one)) != ast.dump(without_notes(one.replace("= 1", "= 2")))
 
 
-def change(line: int, before: str, after: str) -> Change:
-    return Change("consumer/verdict.py", "core/NumberReplacer", line, before, after, 0, f"{line}{after}")
+def change(line: int, before: str, after: str) -> CodeChange:
+    return CodeChange("consumer/verdict.py", line, before, after, 0, f"{line}{after}", "core/NumberReplacer")
 
 
 def test_the_table_tells_what_was_noticed_explained_and_left() -> None:

@@ -9,7 +9,7 @@ import pytest
 from mutants.planted import ROOT
 from sqlmutation import outcomes as kept_outcomes
 from sqlmutation import recording
-from sqlmutation.changes import FOLDERS, READ, UNREAD, Change, statements
+from sqlmutation.changes import FOLDERS, READ, UNREAD, StatementChange, statements
 from sqlmutation.each import RED, _tried
 from sqlmutation.outcomes import (
     GREEN,
@@ -48,8 +48,8 @@ HERE = "tests/unit/test_mutation_sql.py::test_one"
 OTHER = "tests/unit/test_mutation.py::test_two"
 
 
-def change(number: int = 0, path: str = "consumer/sql/read_mark.sql") -> Change:
-    return Change(path, number + 1, f"a = {number}", f"a <> {number}", 0, f"select {number}")
+def change(number: int = 0, path: str = "consumer/sql/read_mark.sql") -> StatementChange:
+    return StatementChange(path, number + 1, f"a = {number}", f"a <> {number}", 0, f"select {number}")
 
 
 @pytest.mark.parametrize(
