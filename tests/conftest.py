@@ -264,6 +264,22 @@ async def database(stack: Endpoints, template_database: str) -> AsyncIterator[Da
 
 
 @pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give a connection of the schema's owner to the test's database."""
+    connection = await asyncpg.connect(database.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def other(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give a second one, for what two sessions do to each other."""
+    connection = await asyncpg.connect(database.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
 def topic_prefix() -> str:
     """Give a test a prefix for the names of its topics, groups and Redis keys that nobody else uses."""
     return f"test-{uuid.uuid4().hex[:12]}."

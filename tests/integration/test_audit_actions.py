@@ -41,13 +41,6 @@ async def application(database: Database) -> AsyncIterator[Any]:
     await connection.close()
 
 
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
-
-
 async def act(connection: Any, *names: str) -> None:
     for name in names:
         await note_action(connection, ADA, name, "dead letter 7", "größe")

@@ -6,15 +6,13 @@ import datetime as dt
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
+from written_rows import insert
 
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from conftest import Database
+    import asyncpg
 
 pytestmark = pytest.mark.integration
 
@@ -50,32 +48,14 @@ PAYMENT = {
 }
 
 
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def other(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
-
-
-async def insert(owner: asyncpg.Connection[Any], table: str, **row: Any) -> Any:
-    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    back = " returning id" if table in {"refetches", "payments", "sms_transactions"} else ""
-    return await owner.fetchval(f"insert into {table} ({', '.join(row)}) values ({places}){back}", *row.values())
-
-
 async def refetch(owner: asyncpg.Connection[Any], **changed: Any) -> int:
-    return int(await insert(owner, "refetches", **{"ref": uuid.uuid4().hex} | REFETCH | changed))
+    row = await insert(owner, "refetches", **{"ref": uuid.uuid4().hex} | REFETCH | changed)
+    return int(row["id"])
 
 
 async def payment(owner: asyncpg.Connection[Any], **changed: Any) -> uuid.UUID:
-    return uuid.UUID(str(await insert(owner, "payments", **{"id": uuid.uuid4()} | PAYMENT | changed)))
+    row = await insert(owner, "payments", **{"id": uuid.uuid4()} | PAYMENT | changed)
+    return uuid.UUID(str(row["id"]))
 
 
 async def claim(owner: asyncpg.Connection[Any], *, guess: bool = False) -> asyncpg.Record | None:
@@ -293,7 +273,7 @@ MESSAGE = {"to_number": "+4915112345678", "status": "sending", "next_attempt_at"
 
 async def message(owner: asyncpg.Connection[Any], payment_id: uuid.UUID, **changed: Any) -> int:
     row = {"payment_id": payment_id, "template": uuid.uuid4().hex} | MESSAGE | changed
-    return int(await insert(owner, "sms_transactions", **row))
+    return int((await insert(owner, "sms_transactions", **row))["id"])
 
 
 async def messages(owner: asyncpg.Connection[Any]) -> dict[int, tuple[Any, ...]]:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from written_rows import insert
 
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from conftest import Database
 
 pytestmark = pytest.mark.integration
@@ -77,18 +76,6 @@ COMMAND = {
     "created_at": NOW,
     "expires_at": NOW + HOUR,
 }
-
-
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
-
-
-async def insert(owner: asyncpg.Connection[Any], table: str, **row: Any) -> None:
-    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    await owner.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())
 
 
 async def request(owner: asyncpg.Connection[Any], like: dict[str, Any] = CREATE, **changed: Any) -> uuid.UUID:

@@ -70,13 +70,6 @@ async def application(database: Database) -> AsyncIterator[asyncpg.Connection[as
     await connection.close()
 
 
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
-
-
 async def test_redacting_leaves_a_digest_and_who_did_it(application: Any) -> None:
     one, other = await add(application), await add(application, offset=8)
     await redact(application, one, ALICE, "a CVC")

@@ -12,8 +12,6 @@ import pytest
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from conftest import Database
 
 pytestmark = pytest.mark.integration
@@ -45,13 +43,6 @@ OTHERS: list[dict[str, Any]] = [
     {"source": None, "payment_ref": None, "event_id": None, "event_type": None},
 ]
 """Letters that differ from the first in one thing that a filter can ask for; the last names nothing."""
-
-
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
 
 
 async def add(connection: asyncpg.Connection[Any], **changed: Any) -> int:

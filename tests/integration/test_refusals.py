@@ -29,15 +29,6 @@ async def table(database: Database) -> AsyncIterator[BatchHarness]:
         yield made
 
 
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 def captured(number: int) -> list[Record]:
     return records([webhook("payment.captured", f"pay_{number}", child=f"c{number}")], first=number)
 

@@ -14,8 +14,6 @@ from consumer_harness import until
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from conftest import Database
 
 pytestmark = pytest.mark.integration
@@ -33,20 +31,17 @@ SECOND = dt.timedelta(seconds=1)
 
 
 @pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    await connection.execute(LEASES)
-    yield connection
-    await connection.close()
+async def owner(owner: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
+    """Give the owner's connection, with leases of which one stands."""
+    await owner.execute(LEASES)
+    return owner
 
 
 @pytest.fixture
-async def other(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def other(other: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
     """Give a second session, which waits for locks a moment only."""
-    connection = await asyncpg.connect(database.owner_dsn)
-    await connection.execute("set lock_timeout = '200ms'")
-    yield connection
-    await connection.close()
+    await other.execute("set lock_timeout = '200ms'")
+    return other
 
 
 async def leases(owner: asyncpg.Connection[Any]) -> dict[str, tuple[Any, ...]]:

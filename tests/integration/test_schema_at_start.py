@@ -6,7 +6,6 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
 from consumer_harness import until, webhook
 from consumer_processes import ConsumerProcesses, consumer_processes
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    import asyncpg
     from conftest import Database
 
     from runtime.stack import Endpoints
@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 FORGET = "delete from schema_migrations where version = $1"
 KNOW = "insert into schema_migrations (version, name, checksum) values ($1, 'some_change', repeat('0', 64))"
-
-
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database.owner_dsn)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

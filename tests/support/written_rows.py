@@ -1,0 +1,18 @@
+"""Rows that a test writes itself, column by column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+async def insert(owner: asyncpg.Connection[Any], table: str, **row: Any) -> asyncpg.Record:
+    """Insert a row and return it as it stands; what is left out has its default."""
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    written = await owner.fetchrow(
+        f"insert into {table} ({', '.join(row)}) values ({places}) returning *", *row.values()
+    )
+    assert written is not None
+    return written
