@@ -16,6 +16,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from client_runs import ended, running
 from consumer_harness import Event, until
+from local_http import served
 
 from schemas.record import Attributes
 
@@ -72,15 +73,9 @@ async def provider() -> AsyncIterator[Provider]:
     found = Provider()
     application = web.Application()
     application.router.add_post("/", found.take)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    try:
+    async with served(application) as url:
+        found.url = f"{url}/"
         yield found
-    finally:
-        await runner.cleanup()
 
 
 async def send(kafka: str, topic: str, events: Iterable[Event]) -> None:

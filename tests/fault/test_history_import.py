@@ -22,6 +22,7 @@ import aiohttp
 import asyncpg
 import pytest
 from aiohttp import web
+from local_http import served
 from outside import intent, stripe_event
 from test_ledger_under_kills import RATCHET, environment, running
 from waiting import wait_until
@@ -92,14 +93,8 @@ async def stripe(events: Sequence[dict[str, Any]]) -> AsyncIterator[Stripe]:
     found.places = {one["id"]: place for place, one in enumerate(found.events)}
     app = web.Application()
     app.router.add_get("/v1/events", found.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(app) as found.url:
         yield found
-    finally:
-        await runner.cleanup()
 
 
 async def post(http: aiohttp.ClientSession, url: str, one: dict[str, Any]) -> float:

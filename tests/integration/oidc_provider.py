@@ -13,6 +13,7 @@ from urllib.parse import quote_plus, urlencode
 from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
+from local_http import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,12 +90,5 @@ async def providing() -> AsyncIterator[Provider]:
     app.router.add_get("/keys", provider.keys)
     app.router.add_get("/authorize", provider.authorize)
     app.router.add_post("/token", provider.token)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    provider.issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(app) as provider.issuer:
         yield provider
-    finally:
-        await runner.cleanup()

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from consumer_harness import Event, broken_chains, intent, until, webhook
 from consumer_processes import ConsumerProcesses, consumer_processes
+from local_http import served
 from relay_rows import relaying
 from relay_rows import settings_for as relay_settings
 
@@ -66,15 +67,9 @@ async def provider() -> AsyncIterator[Provider]:
     found = Provider()
     application = web.Application()
     application.router.add_post("/", found.take)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    try:
+    async with served(application) as url:
+        found.url = f"{url}/"
         yield found
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

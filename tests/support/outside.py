@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from local_http import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -278,15 +279,8 @@ async def _list(world: Outside, request: web.Request) -> web.Response:
 async def outside() -> AsyncIterator[Outside]:
     """Serve the outside on a free loopback port."""
     world = Outside()
-    runner = web.AppRunner(application(world), access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    world.url = "http://{}:{}".format(*runner.addresses[0][:2])
-    try:
+    async with served(application(world), access_log=None, shutdown_timeout=1) as world.url:
         yield world
-    finally:
-        await runner.cleanup()
 
 
 def intent(key: str, **more: Any) -> dict[str, Any]:

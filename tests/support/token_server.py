@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from local_http import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,13 +94,6 @@ async def token_server(**given: Any) -> AsyncIterator[Issuer]:
     issuer = Issuer(**given)
     app = web.Application()
     app.add_routes([web.post("/token", partial(_give, issuer))])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    issuer.url = f"http://{host}:{port}/token"
-    try:
+    async with served(app) as url:
+        issuer.url = f"{url}/token"
         yield issuer
-    finally:
-        await runner.cleanup()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from local_http import served
 
 from ops.sample.plan import PROVIDERS, make_plan
 from ops.sample.send import NO_ANSWER, Progress, Sender
@@ -52,20 +54,14 @@ class SmallIngress:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[object]:
-    runners: list[web.AppRunner] = []
+    async with AsyncExitStack() as servers:
 
-    async def begin(ingress: SmallIngress) -> str:
-        app = web.Application()
-        app.router.add_post("/webhooks/{provider}", ingress.take)
-        runners.append(web.AppRunner(app))
-        await runners[-1].setup()
-        listener = socket.create_server(("127.0.0.1", 0))
-        await web.SockSite(runners[-1], listener).start()
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async def begin(ingress: SmallIngress) -> str:
+            app = web.Application()
+            app.router.add_post("/webhooks/{provider}", ingress.take)
+            return await servers.enter_async_context(served(app))
 
-    yield begin
-    for runner in runners:
-        await runner.cleanup()
+        yield begin
 
 
 async def send(url: str, posts: Sequence[Post] = POSTS) -> Progress:
