@@ -28,6 +28,8 @@ from schemas.record import Record
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from consumer_harness import BatchHarness
+
 CHILD = Path(__file__).parent / "intents_child.py"
 KEYS = {"shop": "sk_shop_0123456789abcdef", "rival": "sk_rival_0123456789abcdef"}
 INTENT: dict[str, Any] = {"amount": 100, "currency": "EUR", "provider": "standard_webhooks"}
@@ -169,3 +171,9 @@ def record_of(row: Any, offset: int) -> Record:
         (name.decode(), value) for name, value in zip(row["header_names"], row["header_values"], strict=True)
     )
     return Record(row["topic"], 0, offset, int(time.time() * 1000), row["key"], row["value"], headers)
+
+
+async def process(harness: BatchHarness) -> None:
+    """Do what relay and consumer do with the spool."""
+    rows = await harness.fetch("delete from spool returning *")
+    await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])

@@ -13,7 +13,7 @@ from consumer_harness import BatchHarness, Event, answer, batch_harness, intent_
 from msgspec.structs import replace
 from relay_rows import reading, relaying
 from relay_rows import settings_for as relay_settings
-from running_intents import Api, open_api, record_of
+from running_intents import Api, open_api, process
 
 from consumer import rows
 from consumer.commands import balance_of
@@ -51,12 +51,6 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 async def harness(database: Any) -> AsyncIterator[BatchHarness]:
     async with batch_harness(database.dsn) as opened:
         yield opened
-
-
-async def process(harness: BatchHarness) -> None:
-    """Do what relay and consumer do with the spool."""
-    found = await harness.fetch("delete from spool returning *")
-    await harness.process([record_of(row, row["id"]) for row in sorted(found, key=lambda row: row["id"])])
 
 
 async def tell(harness: BatchHarness, *events: Event) -> None:

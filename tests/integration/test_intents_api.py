@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from consumer_harness import BatchHarness, answer, batch_harness, records, until_waiting, webhook
-from running_intents import INTENT, KEYS, Api, open_api, record_of
+from running_intents import INTENT, KEYS, Api, open_api, process
 from waiting import until
 
 from producers.relay.cleaning import clean_idempotency_records
@@ -49,12 +49,6 @@ async def patient_api(stack: Any, database: Any) -> AsyncIterator[Api]:
 async def harness(database: Any) -> AsyncIterator[BatchHarness]:
     async with batch_harness(database.dsn) as opened:
         yield opened
-
-
-async def process(harness: BatchHarness) -> None:
-    """Do what relay and consumer do with the spool."""
-    rows = await harness.fetch("delete from spool returning *")
-    await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
 async def tell(harness: BatchHarness, kind: str, payment: str, offset: int, **fields: Any) -> None:

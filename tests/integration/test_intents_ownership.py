@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from consumer_harness import BatchHarness, batch_harness, records, webhook
-from running_intents import Api, open_api, record_of
+from running_intents import Api, open_api, process
 
 from runtime.settings import ClientSettings, ProviderSettings
 
@@ -30,12 +30,6 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 async def harness(database: Any) -> AsyncIterator[BatchHarness]:
     async with batch_harness(database.dsn) as opened:
         yield opened
-
-
-async def process(harness: BatchHarness) -> None:
-    """Do what relay and consumer do with the spool."""
-    rows = await harness.fetch("delete from spool returning *")
-    await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
 async def reports(harness: BatchHarness, *events: Any, first: int = 0) -> None:
