@@ -40,19 +40,28 @@ select
         provider_ref, reference, payments.id::text
     ) as record_key,
     array(
-        select dispute_id
+        select distinct dispute_id
         from (
             select
-                coalesce(fact.value ->> 2, substr(fact.key, strpos(fact.key, ':') + 1)) as dispute_id,
-                case when fact.key like 'dispute\_out:%' then 1 else -1 end
-                * coalesce((fact.value ->> 1)::bigint, member.captured) as taken
-            from payments as member
-            cross join lateral jsonb_each(member.facts) as fact
-            where member.id in (select family.id from family)
-                and (fact.key like 'dispute\_out:%' or fact.key like 'dispute\_in:%')
-        ) as moved
-        group by dispute_id
-        having sum(taken) > 0
+                dispute_id,
+                case
+                    when bool_or(amount is null) filter (where withdrawn) then payments.captured
+                    else sum(amount) filter (where withdrawn)
+                end as taken,
+                bool_or(amount is null) filter (where not withdrawn) as all_given,
+                sum(amount) filter (where not withdrawn) as given,
+                round < max(round) over (partition by dispute_id) as is_over
+            from (
+                select
+                    fact.key like 'dispute\_out:%' as withdrawn, (fact.value ->> 1)::bigint as amount,
+                    coalesce(fact.value ->> 2, substr(fact.key, strpos(fact.key, ':') + 1)) as dispute_id,
+                    coalesce((fact.value ->> 3)::bigint, 0) as round
+                from family, jsonb_each(family.facts) as fact
+                where fact.key like 'dispute\_out:%' or fact.key like 'dispute\_in:%'
+            ) as parts
+            group by dispute_id, round
+        ) as rounds
+        where taken > coalesce(given, 0) and not coalesce(all_given, is_over)
         order by dispute_id
         limit 20
     ) as disputes,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import json
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +16,10 @@ import pytest
 import running_ingress as running
 from consumer_harness import batch_harness, records, webhook
 from pydantic import SecretStr
+from relay_rows import add_payment
 
 from runtime.settings import LimitSettings, PostgresSettings, ProviderSettings, RefetchSettings
+from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -199,3 +203,172 @@ async def test_the_sender_comes_again_while_postgres_is_away(stack: Any, databas
     ) as ingress:
         status, headers = await hint(ingress, "tr_1")
     assert (status, "Retry-After" in headers) == (503, True)
+
+
+NOW = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
+FAR = NOW + dt.timedelta(days=3650)
+
+
+async def queue(
+    pool: Any,
+    *,
+    ref: str = "tr_1",
+    waiting_max: int = 9,
+    unknown_max: int = 9,
+    again_seconds: float = 0.0,
+    about: Any = None,
+) -> Any:
+    """Queue what a hint at the endpoint mollie/Acme names; return the row, None where too many wait."""
+    bounds = waiting_max, unknown_max, again_seconds, about
+    found = await pool.fetch(statement("producers", "queue_hint"), "mollie", "Acme", ref, *bounds)
+    return await pool.fetchrow("select * from refetches where id = $1", found[0]["id"]) if found else None
+
+
+async def add(connection: Any, table: str, **row: Any) -> None:
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    await connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())
+
+
+HERE = {"provider": "mollie", "account": "Acme"}
+
+
+async def waits(pool: Any, ref: str, **changed: Any) -> None:
+    """Write a row of the endpoint's queue."""
+    row = {
+        **HERE,
+        "ref": ref,
+        "reason": "stale",
+        "status": "queued",
+        "attempts": 2,
+        "known": True,
+        "priority": 5,
+        "next_attempt_at": FAR,
+        "updated_at": NOW,
+        "about": None,
+    }
+    await add(pool, "refetches", **row | changed)
+
+
+async def claim(connection: Any, **changed: Any) -> None:
+    """Write an intent of a client that names tr_1."""
+    row = {
+        **HERE,
+        "provider_ref": "tr_1",
+        "client": "shop",
+        "idempotency_key": uuid.uuid4(),
+        "fingerprint": b"f" * 32,
+        "command": "create",
+        "payment_id": uuid.uuid4(),
+        "event_id": "e",
+        "record_key": "k",
+        "currency": "EUR",
+        "amount": 1,
+        "answer": b"",
+        "expires_at": FAR,
+    }
+    await add(connection, "intent_claims", **row | changed)
+
+
+async def test_a_hint_is_of_something_known_by_what_is_named_at_its_endpoint(pool: Any, database: Any) -> None:
+    owner = await asyncpg.connect(database.owner_dsn)
+    elsewhere = ({"provider": "mpesa"}, {"account": "Other"})
+    try:
+        one = await add_payment(owner)
+        bound = {**HERE, "merchant_account": "", "livemode": True, "kind": "payment", "ref": "tr_1", "payment_id": one}
+        for changed in (
+            {},
+            {"kind": "charge"},
+            {"ref": "tr_2"},
+            {"payment_id": None},
+            {"kind": "reference"},
+            *elsewhere,
+        ):
+            await add(owner, "payment_refs", **bound | changed)
+            asked, known = await queue(pool), changed in ({}, {"kind": "charge"})
+            assert (asked["known"], asked["priority"]) == (known, 1 if known else 9), changed
+            await owner.execute("delete from payment_refs; delete from refetches")
+        for changed in ({}, {"provider_ref": "tr_2"}, *elsewhere):
+            await claim(owner, **changed)
+            assert (await queue(pool))["known"] is (not changed), changed
+            await owner.execute("delete from intent_claims; delete from refetches")
+    finally:
+        await owner.close()
+
+
+async def test_a_hint_finds_room_beside_what_waits_at_its_endpoint(pool: Any) -> None:
+    elsewhere = ({"provider": "mpesa"}, {"account": "Other"}, {"status": "done"})
+    for number, changed in enumerate(elsewhere):
+        await waits(pool, f"tr_elsewhere_{number}", **changed, known=False)
+    await waits(pool, "tr_known")
+    assert await queue(pool, waiting_max=1) is None, "as many wait as may"
+    assert (await queue(pool, waiting_max=2, unknown_max=1))["status"] == "queued"
+    assert await queue(pool, ref="tr_2", waiting_max=9, unknown_max=1) is None, "of the unknown fewer may"
+    assert await queue(pool, ref="tr_2", waiting_max=2, unknown_max=9) is None
+    assert await queue(pool, ref="tr_elsewhere_0", waiting_max=2) is None, "that one waits at another endpoint"
+    assert await queue(pool, ref="tr_elsewhere_1", waiting_max=2) is None
+    assert await queue(pool, ref="tr_elsewhere_2", waiting_max=2) is None, "it waits no more"
+    assert (await queue(pool, ref="tr_1", waiting_max=2))["id"], "it waits already"
+    await pool.execute("update refetches set known = true")
+    assert (await queue(pool, ref="tr_2", waiting_max=9, unknown_max=1))["known"] is False
+
+
+async def test_a_hint_wakes_what_has_ended_and_takes_nothing_back_of_what_waits(pool: Any) -> None:
+    waiting = {"status": "queued", "priority": 5}
+    ended = {"status": "done", "priority": 5}
+    for name, changed in {
+        "waits": waiting | {"about": "before"},
+        "waits, urgent": waiting | {"priority": 0},
+        "waits, unknown": waiting | {"known": False},
+        "done": ended,
+        "done, unknown": ended | {"known": False},
+        "failed, of late": ended | {"status": "failed", "updated_at": FAR},
+    }.items():
+        await waits(pool, name, **changed)
+    found = {
+        name: await queue(pool, ref=name, again_seconds=60.0, about="now")
+        for name in ("waits", "waits, urgent", "waits, unknown", "done", "done, unknown", "failed, of late")
+    }
+    columns = ("reason", "status", "attempts", "known", "priority", "about")
+    assert {name: tuple(row[column] for column in columns) for name, row in found.items()} == {
+        "waits": ("stale", "queued", 2, True, 5, "before"),
+        "waits, urgent": ("stale", "queued", 2, True, 0, "now"),
+        "waits, unknown": ("stale", "queued", 2, False, 5, "now"),
+        "done": ("hint", "queued", 0, True, 5, "now"),
+        "done, unknown": ("hint", "queued", 0, False, 9, "now"),
+        "failed, of late": ("hint", "queued", 0, True, 5, "now"),
+    }
+    assert {name for name, row in found.items() if row["next_attempt_at"] == FAR} == {
+        *("waits", "waits, urgent", "waits, unknown"),
+    }
+    assert found["failed, of late"]["next_attempt_at"] == FAR + dt.timedelta(seconds=60), "not read again sooner"
+    assert NOW < found["done"]["next_attempt_at"] < FAR
+    assert {name for name, row in found.items() if NOW < row["updated_at"] < FAR} == set(found)
+    await pool.execute("delete from refetches")
+    new = await queue(pool, about="now")
+    assert tuple(new[column] for column in columns) == ("hint", "queued", 0, False, 9, "now")
+
+
+async def test_a_hint_of_what_is_known_by_now_goes_first(pool: Any) -> None:
+    for ref, known in (("tr_1", False), ("tr_2", True)):
+        await waits(pool, ref, known=known, priority=9)
+        await claim(pool, provider_ref=ref)
+        row = await queue(pool, ref=ref, unknown_max=0)
+        assert (row["known"], row["priority"]) == (True, 1)
+
+
+async def test_a_hint_is_the_webhook_of_what_a_list_had_shown(pool: Any, database: Any) -> None:
+    """Its object and endpoint tell; the first that comes is noted."""
+    owner = await asyncpg.connect(database.owner_dsn)
+    try:
+        for event_id, source, ref, at in (
+            *(("shown", "mollie/acme", "tr_1", None), ("before", "mollie/acme", "tr_1", NOW)),
+            *(("of another", "mollie/acme", "tr_2", None), ("elsewhere", "mollie/other", "tr_1", None)),
+        ):
+            row = {"source": source, "event_id": event_id, "kind": "k", "ref": ref, "webhook_at": at}
+            await add(owner, "recalled_events", **row, occurred_at=NOW, history=False)
+        assert await queue(pool) is not None
+        found = {row["event_id"]: row["webhook_at"] for row in await owner.fetch("select * from recalled_events")}
+    finally:
+        await owner.close()
+    assert found.pop("shown") > NOW
+    assert found == {"before": NOW, "of another": None, "elsewhere": None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -162,6 +163,7 @@ async def test_spooled_records_go_and_refused_ones_become_dead_letters_while_the
 
 async def test_the_spool_is_read_up_to_its_bounds(owner: asyncpg.Connection[Any]) -> None:
     ids = [await owner.fetchval(SPOOLED, key, b"v") for key in (b"k", None, b"k", b"k")]
+    await owner.execute("update spool set created_at = now() where id = $1", ids[0])  # it stands last in the table now
     size = await owner.fetchval(
         "select octet_length(key) + octet_length(value) + pg_column_size(header_names) + pg_column_size(header_values) "
         "from spool where id = $1",
@@ -362,3 +364,269 @@ async def test_after_a_restore_every_cursor_begins_where_it_has_to(owner: asyncp
     assert {row[0] for row in await owner.fetch("select system_identifier from relay_cursors")} == {here}
     assert [row[0] for row in await owner.fetch("select head_xid from payments order by head_xid")] == [1, 2, 2]
     assert await owner.fetchval("select relay_xid from spool") == 2
+    await owner.execute("update spool set relay_xid = 3")
+    await owner.execute(statement("producers", "rebase_spool"))
+    assert await owner.fetchval("select relay_xid from spool") == 2
+
+
+async def add(owner: asyncpg.Connection[Any], table: str, **row: Any) -> Any:
+    """Write a row; return its id, where the table has one."""
+    names = ", ".join(f'"{name}"' for name in row)
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    return await owner.fetchval(f"insert into {table} ({names}) values ({places}) returning *", *row.values())
+
+
+async def sampled(owner: asyncpg.Connection[Any], rows_max: int) -> dict[tuple[str, str], tuple[int, float | None]]:
+    found = await owner.fetch(statement("producers", "sample_waiting"), rows_max)
+    counted = {(row["kind"], row["reason"]): (row["count"], row["seconds"]) for row in found}
+    assert len(counted) == len(found)
+    return counted
+
+
+PARKED = {
+    "source": "s",
+    "event_type": "x",
+    "detail": "",
+    "facts": "[]",
+    "topic": "t",
+    "partition": 0,
+    "timestamp_ms": 1,
+    "header_names": [],
+    "header_values": [],
+    "parked_at": MOMENT,
+    "deadline": MOMENT,
+}
+BURIED = {
+    "topic": "t",
+    "partition": 0,
+    "timestamp_ms": 1,
+    "header_names": [],
+    "header_values": [],
+    "message": "why",
+    "relay_xid": 5,
+    "created_at": MOMENT,
+    "digest": b"d" * 32,
+    "key": b"k",
+    "value": b"v",
+}
+
+
+async def flag(owner: asyncpg.Connection[Any], since: dt.datetime | None, *flags: str, **changed: Any) -> None:
+    """Make a payment that has had flags since then."""
+    row = {"flagged_at": since, "flags": flags, "livemode": True, "merged_into": None} | changed
+    one = await owner.fetchval(PAYMENT, 1, None)
+    await owner.execute(
+        "update payments set flagged_at = $2, flags = $3, livemode = $4, merged_into = $5 where id = $1",
+        *(one, *row.values()),
+    )
+
+
+async def test_what_waits_is_counted_by_kind_and_reason_up_to_a_bound(owner: asyncpg.Connection[Any]) -> None:
+    now, day = dt.datetime.now(dt.UTC), 24 * HOUR
+    for place, reason in enumerate(("orphan", "orphan", "conflict")):
+        await add(owner, "parked_events", **PARKED, reason=reason, event_id=f"e{place}", offset=place)
+    letters = (
+        *(("fatal", "a", "open"), ("fatal", "b", "open"), ("fatal", "a", "open"), ("fatal", "b", "open")),
+        *(("orphan", "a", "open"), ("fatal", "a", "discarded"), ("orphan", "a", "redriven")),
+    )
+    for place, (reason, source, status) in enumerate(letters):
+        await add(owner, "dead_letters", **BURIED, offset=place, reason=reason, source=source, status=status)
+    for note in ("one", "another"):
+        known = {"reason": "fatal", "source": "b", "note": note, "author": "alice"}
+        await add(owner, "dead_letter_notes", **known, silent_until=now + HOUR)
+    for state, ends in ((None, -HOUR), ("accepted", -HOUR), ("done", -HOUR), (None, HOUR), ("accepted", HOUR)):
+        await owner.fetchval(COMMAND, 5, None, state, now + ends, now)
+    await flag(owner, now - day, "underpaid")
+    await flag(owner, now - 2 * day, "underpaid", "contradiction")
+    await flag(owner, now - 3 * day, "contradiction")
+    await flag(owner, now - 9 * day, "underpaid", livemode=False)
+    await flag(owner, now - 9 * day, "underpaid", merged_into=await owner.fetchval(PAYMENT, 1, None))
+    await flag(owner, None, "underpaid")
+    found = await sampled(owner, 9)
+    flagged = {reason: found.pop(("flagged", reason)) for reason in ("underpaid", "contradiction")}
+    assert found == {
+        ("parked", "orphan"): (2, None), ("parked", "conflict"): (1, None), ("open", "fatal"): (2, None),
+        ("open", "orphan"): (1, None), ("noted", "fatal"): (2, None), ("unanswered", "refund"): (2, None),
+    }
+    assert {reason: (count, round((seconds or 0) / 86_400)) for reason, (count, seconds) in flagged.items()} == {
+        "underpaid": (2, 2), "contradiction": (2, 3),
+    }
+    assert {key: count for key, (count, _) in (await sampled(owner, 1)).items()} == {
+        ("parked", "orphan"): 1, ("open", "fatal"): 1, ("noted", "fatal"): 1, ("unanswered", "refund"): 1,
+        ("flagged", "contradiction"): 1,
+    }, "of the flagged the oldest"
+
+
+async def test_whose_transaction_ids_the_cursors_hold_is_read_for_each_lane(owner: asyncpg.Connection[Any]) -> None:
+    for xid in (7, 4):
+        await owner.fetchval(LETTER, xid, b"k", b"v", MOMENT)
+        await owner.fetchval(LEDGER_ROW, xid + 1, None, None, MOMENT)
+        await owner.fetchval(COMMAND, xid + 2, None, None, MOMENT + HOUR, MOMENT)
+    await owner.execute("update relay_cursors set relay_xid = 0")
+    await owner.execute("update relay_cursors set system_identifier = 3, relay_xid = 6 where name = 'changes'")
+    found = await owner.fetch(statement("producers", "read_cluster"))
+    here = await owner.fetchval("select system_identifier from pg_control_system()")
+    ahead = await owner.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    assert [tuple(row) for row in found] == [
+        ("changes", 6, 3, here, ahead, 8),
+        *((name, 0, None, here, ahead, xid) for name, xid in (("commands", 9), ("dead_letters", 7), ("state", 8))),
+    ]
+
+
+async def epochs(owner: asyncpg.Connection[Any]) -> list[tuple[int, int, str]]:
+    found = await owner.fetch("select epoch, timeline, because from epochs order by epoch")
+    return [tuple(row) for row in found]
+
+
+TIMELINE = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
+
+
+async def test_another_timeline_begins_one_epoch_whoever_finds_it(
+    owner: asyncpg.Connection[Any], database: Database
+) -> None:
+    sql, now = statement("producers", "begin_epoch"), await owner.fetchval(TIMELINE)
+    second, ahead = await asyncpg.connect(database.owner_dsn), 2**40
+    try:
+        await owner.execute("delete from epochs")
+        await owner.execute(
+            "insert into epochs (epoch, timeline, because) values (5, $2 + 1, 'a'), ($1, $2, 'b')", ahead, now
+        )
+        assert await owner.fetchval(sql, *FENCE) is None, "the newest is of this timeline"
+        await owner.execute("update epochs set timeline = $1 + 1", now)
+        for lost in LOST:
+            assert await owner.fetchval(sql, *lost) is None, lost
+        async with owner.transaction():
+            assert await owner.fetchval(sql, *FENCE) == ahead + 1, "above all before, whatever the clock says"
+            asked = asyncio.ensure_future(second.fetchval(sql, *FENCE))
+            pid = second.get_server_pid()
+
+            async def waits() -> bool:
+                return bool(
+                    await owner.fetchval("select wait_event_type = 'Lock' from pg_stat_activity where pid = $1", pid)
+                )
+
+            await until(waits, "the second waits for the first")
+        assert await asked is None
+    finally:
+        await second.close()
+    await owner.execute(statement("producers", "rebase_epoch"))
+    assert (await epochs(owner))[-2:] == [
+        (ahead + 1, now, "another timeline of Postgres"),
+        (ahead + 2, now, "restored from a dump"),
+    ]
+
+
+async def test_what_a_new_epoch_and_a_new_cluster_change_is_that_alone(owner: asyncpg.Connection[Any]) -> None:
+    await owner.execute("insert into epochs (epoch, timeline, because) values (9999999999, 1, 'a later one')")
+    restart, stamp = statement("producers", "restart_states"), statement("producers", "stamp_cursors")
+    await owner.execute("update relay_cursors set relay_xid = 5, id = 7, epoch = 1, updated_at = $1", MOMENT)
+    before = await cursors(owner)
+    for lost in LOST:
+        assert await owner.fetchval(restart, *lost) is None
+        await owner.execute(stamp, 77, *lost)
+    assert await owner.fetchval("select count(*) from relay_cursors where system_identifier is not null") == 0
+    assert await owner.fetch(restart, *FENCE) == [(9999999999,)]
+    assert await cursors(owner) == before | {"state": (0, 0, True)}
+    await owner.execute("update relay_cursors set relay_xid = 5, id = 7")
+    assert await owner.fetch(restart, *FENCE) == [], "once an epoch"
+    await owner.execute("update relay_cursors set epoch = null where name = 'state'")
+    assert await owner.fetch(restart, *FENCE) == [(9999999999,)], "also where none was noted"
+    await owner.execute("update relay_cursors set system_identifier = 3 where name = 'changes'")
+    await owner.execute(stamp, 77, *FENCE)
+    found = await owner.fetch("select name, system_identifier from relay_cursors")
+    assert dict(found) == {"changes": 3, "state": 77, "dead_letters": 77, "commands": 77}
+
+
+REDRIVE = {
+    "requested_by": "alice",
+    "filter": "{}",
+    "rate_per_second": 1.0,
+    "policy": "keep_going",
+    "forced": False,
+    "failure_ratio_max": 0.5,
+    "failures_min": 1,
+    "matched": 99,
+    "selected": 99,
+}
+
+
+async def letter(owner: asyncpg.Connection[Any], **changed: Any) -> int:
+    place = await owner.fetchval("select count(*) from dead_letters")
+    return int(await add(owner, "dead_letters", **BURIED | {"offset": place, "reason": "unexpected"} | changed))
+
+
+async def sent(owner: asyncpg.Connection[Any], redrive: int, letter_id: int, would: str = "apply", **row: Any) -> None:
+    await add(owner, "redrive_messages", redrive_id=redrive, dead_letter_id=letter_id, would=would, **row)
+
+
+@pytest.mark.parametrize(("name", "status"), [("read_redrive_next", "queued"), ("read_redrive_doubtful", "publishing")])
+async def test_letters_of_a_redrive_are_taken_in_order_up_to_its_bounds(
+    owner: asyncpg.Connection[Any], name: str, status: str
+) -> None:
+    mine, other = [await add(owner, "redrives", **REDRIVE) for _ in range(2)]
+    values = ((b"k", b"v"), (None, None), (b"k", b"long"), (b"k", b"v"))
+    ids = [await letter(owner, key=key, value=value) for key, value in values]
+    row = {"status": status, "claimed_at": MOMENT if status == "publishing" else None}
+    for letter_id in reversed(ids):
+        await sent(owner, mine, letter_id, **row)
+        await owner.execute("update dead_letters set message = 'moved' where id = $1", letter_id)
+    await sent(owner, other, await letter(owner), **row)
+    another = {"status": "skipped", "detail": "why"}
+    await sent(owner, mine, await letter(owner), **another)
+    size = await owner.fetchval(
+        "select octet_length(key) + octet_length(value) + pg_column_size(header_names) + pg_column_size(header_values) "
+        "from dead_letters where id = $1",
+        ids[0],
+    )
+    sql, more = statement("producers", name), (3,) if name == "read_redrive_next" else ()
+
+    async def read(rows: int = 10, size_max: int = 1 << 20) -> list[int]:
+        return [row["id"] for row in await owner.fetch(sql, mine, rows, size_max, *more)]
+
+    assert await read() == ids
+    assert await read(2) == ids[:2]
+    bare = 2 * size - 2
+    for bound, count in {size: 1, size + 1: 2, bare: 2, bare + 1: 3, bare + size + 3: 3, bare + size + 4: 4}.items():
+        assert await read(size_max=bound) == ids[:count], bound
+    if more:
+        found = await owner.fetch(sql, mine, 10, 1 << 20, 3)
+        assert [(row["value"], row["value_left_out"]) for row in found] == [
+            *((b"v", False), (None, False), (None, True), (b"v", False)),
+        ]
+        assert [row["value"] for row in await owner.fetch(sql, mine, 10, 1 << 20, 4)][2] == b"long"
+
+
+async def test_letters_that_came_back_against_the_prediction_are_counted(owner: asyncpg.Connection[Any]) -> None:
+    """An orphan that waited in vain, or a letter of which it was foreseen, is none of them."""
+    mine, other = [await add(owner, "redrives", **REDRIVE, started_at=MOMENT) for _ in range(2)]
+    came = {"status": "published", "claimed_at": MOMENT, "published_at": MOMENT}
+    cases = (
+        *((mine, "apply", "orphan", 1), (mine, "apply", "fatal", 1), (mine, "noop", "conflict", 1)),
+        *((mine, "illegal", "fatal", 0), (mine, "orphan", "orphan", 0), (mine, "orphan", "conflict", 0)),
+        *((mine, "orphan", "fatal", 1), (other, "apply", "fatal", 0)),
+    )
+    for place, (redrive, would, reason, _) in enumerate(cases):
+        named = {"source": "s", "event_id": f"e{place}", "digest": bytes([place]) * 32}
+        await sent(owner, redrive, await letter(owner, **named), would, **came)
+        await letter(owner, **named, redrive_count=1, reason=reason)
+    sql, count = statement("producers", "count_redrive_failures"), sum(case[3] for case in cases)
+    assert (await owner.fetchrow(sql, mine))["failed"] == count
+    assert await owner.fetchval("select failed from redrives where id = $1", other) == 0
+    await owner.execute("update redrives set failed = 9")
+    assert (await owner.fetchrow(sql, mine))["failed"] == 9, "what retention removed meanwhile stays counted"
+
+
+async def test_what_is_kept_goes_once_its_time_is_over_and_no_moment_sooner(owner: asyncpg.Connection[Any]) -> None:
+    await owner.execute("update relay_cursors set relay_xid = 9")
+    async with owner.transaction():
+        now = await owner.fetchval("select now()")
+        for age in (HOUR, HOUR + SECOND):
+            await owner.fetchval(COMMAND, 5, None, None, now + HOUR, now - age)
+            row = {"client": "shop", "idempotency_key": uuid.uuid4(), "fingerprint": b"f" * 32, "command": "cancel"}
+            row |= {"payment_id": uuid.uuid4(), "event_id": "e", "record_key": "k", "answer": b""}
+            made = {"created_at": now - 9 * 24 * HOUR, "expires_at": now + HOUR - age}
+            await add(owner, "intent_claims", **row, **made)
+        assert await owner.execute(statement("producers", "delete_commands"), 9, 3600.0) == "DELETE 1"
+        assert await owner.execute(statement("producers", "delete_claims"), 9) == "DELETE 1"
+        assert await owner.fetchval("select created_at from commands") == now - HOUR
+        assert await owner.fetchval("select expires_at from intent_claims") == now

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 async def insert(owner: asyncpg.Connection[Any], table: str, **row: Any) -> asyncpg.Record:
     """Insert a row and return it as it stands; what is left out has its default."""
     places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    written = await owner.fetchrow(
-        f"insert into {table} ({', '.join(row)}) values ({places}) returning *", *row.values()
-    )
+    columns = ", ".join(f'"{name}"' for name in row)
+    written = await owner.fetchrow(f"insert into {table} ({columns}) values ({places}) returning *", *row.values())
     assert written is not None
     return written
