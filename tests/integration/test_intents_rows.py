@@ -503,7 +503,7 @@ async def test_commands_go_under_the_key_of_the_payments_create_or_under_its_str
     ):
         one = await payment(owner, client="shop", **named)
         await request(owner, REFUND, payment_id=one, record_key="of a refund")
-        assert (await view(owner, one))["record_key"] == key or str(one)
+        assert (await view(owner, one))["record_key"] == (key or str(one))
         await request(owner, payment_id=one, client="shop", record_key="as it was created")
         assert (await view(owner, one))["record_key"] == "as it was created"
 

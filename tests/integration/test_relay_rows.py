@@ -445,14 +445,22 @@ async def test_what_waits_is_counted_by_kind_and_reason_up_to_a_bound(owner: asy
     found = await sampled(owner, 9)
     flagged = {reason: found.pop(("flagged", reason)) for reason in ("underpaid", "contradiction")}
     assert found == {
-        ("parked", "orphan"): (2, None), ("parked", "conflict"): (1, None), ("open", "fatal"): (2, None),
-        ("open", "orphan"): (1, None), ("noted", "fatal"): (2, None), ("unanswered", "refund"): (2, None),
+        ("parked", "orphan"): (2, None),
+        ("parked", "conflict"): (1, None),
+        ("open", "fatal"): (2, None),
+        ("open", "orphan"): (1, None),
+        ("noted", "fatal"): (2, None),
+        ("unanswered", "refund"): (2, None),
     }
     assert {reason: (count, round((seconds or 0) / 86_400)) for reason, (count, seconds) in flagged.items()} == {
-        "underpaid": (2, 2), "contradiction": (2, 3),
+        "underpaid": (2, 2),
+        "contradiction": (2, 3),
     }
     assert {key: count for key, (count, _) in (await sampled(owner, 1)).items()} == {
-        ("parked", "orphan"): 1, ("open", "fatal"): 1, ("noted", "fatal"): 1, ("unanswered", "refund"): 1,
+        ("parked", "orphan"): 1,
+        ("open", "fatal"): 1,
+        ("noted", "fatal"): 1,
+        ("unanswered", "refund"): 1,
         ("flagged", "contradiction"): 1,
     }, "of the flagged the oldest"
 
