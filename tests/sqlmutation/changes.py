@@ -27,7 +27,13 @@ READ: Final = frozenset(
                 *("read_mark", "take_expired", "write_mark"),
             )
         ),
-        *(f"producers/sql/{name}.sql" for name in ("delete_spool", "find_taken", "move_cursor")),
+        *(
+            f"producers/sql/{name}.sql"
+            for name in (
+                *("delete_spool", "find_claim", "find_own_payments", "find_taken", "insert_claim", "move_cursor"),
+                *("read_asked", "read_claimed", "read_moments", "read_payment_view"),
+            )
+        ),
         "runtime/sql/guard_lease.sql",
     }
 )
