@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from consumer.dispatcher.apis import Again, Refused
 from consumer.dispatcher.lists import ADVICE, ASK_AGAIN, Lists, client_bounds, lists_of
 from consumer.dispatcher.recall_found import RecallFound
-from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
+from consumer.dispatcher.recall_rows import new_of, open_cursor, shown_of, spool_new
 from ops.database import connected
 from ops.operators import Operator, note_action
 from providers.core.recall import Page, PageAsked
 from runtime.http import HttpClient
 from runtime.retry import delays
-from runtime.sql import statement
 from schemas.errors import SettingsError, UnavailableError
 from schemas.record import source_of
 
@@ -125,10 +124,9 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
 
 async def _cursor(connection: Connection, settings: Settings, lists: Lists, listing: Listing) -> Any:
     """Return the list's cursor, once the spool has room."""
-    sql, most = statement("consumer.dispatcher", "open_cursor"), settings.recall.spool_rows_max
+    most = settings.recall.spool_rows_max
     while True:
-        row = await connection.fetchrow(sql, lists.provider, lists.account, listing.name, lists.source, most)
-        assert row is not None, "the statement makes the row where there is none"
+        row = await open_cursor(connection, lists.provider, lists.account, listing.name, lists.source, most)
         if row["spooled"] < most:
             return row
         await asyncio.sleep(settings.recall.spool_wait_seconds)

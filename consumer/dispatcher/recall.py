@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from consumer.dispatcher.apis import Again, Refused
-from consumer.dispatcher.recall_rows import shown_of
+from consumer.dispatcher.recall_rows import open_cursor, shown_of
 from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Page, PageAsked
 from runtime import metrics
@@ -98,8 +98,8 @@ class RecallJob:
     async def _read(self, lease: Lease, lists: Lists, listing: Listing, schedule: Schedule) -> bool:
         place = lists.provider, lists.account, listing.name
         most = self._limits.spool_rows_max
-        cursor = await self._rows.fetch_one(lease, "open_cursor", *place, lists.source, most)
-        assert cursor is not None, "the statement makes the row where there is none"
+        async with self._rows.guarded(lease) as connection:
+            cursor = await open_cursor(connection, *place, lists.source, most)
         behind = (cursor["now"] - cursor["read_until"]).total_seconds()
         metrics.RECALL_BEHIND_SECONDS.labels(lists.source).set(behind)
         if cursor["spooled"] >= most:

@@ -19,7 +19,7 @@ from consumer.dispatcher.apis import Again, Refused
 from consumer.dispatcher.lists import ADVICE, ASK_AGAIN
 from consumer.dispatcher.recall import ERROR_LENGTH_MAX
 from consumer.dispatcher.recall_found import RecallFound
-from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
+from consumer.dispatcher.recall_rows import new_of, open_cursor, shown_of, spool_new
 from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Page, PageAsked
 from runtime import metrics
@@ -125,8 +125,7 @@ class RecallOrders:
         shown = shown_of(page.items, lists.source, listing, self._clock.now())
         place = lists.provider, lists.account, listing.name, lists.source, 1
         async with self._rows.guarded(lease) as connection:
-            cursor = await connection.fetchrow(statement("consumer.dispatcher", "open_cursor"), *place)
-            assert cursor is not None, "the statement makes the row where there is none"
+            cursor = await open_cursor(connection, *place)
             if order["dry_run"]:
                 new = await new_of(connection, lists.source, shown)
             else:

@@ -11,6 +11,8 @@ from schemas.record import Recalled, Spooled, recalled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import asyncpg
+
     from providers.core.recall import Listed, Listing
     from runtime.postgres import Connection
 
@@ -50,6 +52,20 @@ def _columns(shown: Sequence[Shown]) -> tuple[list[str], list[str], list[str | N
         [one.ref for one in shown],
         [one.occurred_at for one in shown],
     )
+
+
+async def open_cursor(  # noqa: PLR0913, PLR0917 - a list, whose it is, and a bound
+    connection: Connection, provider: str, account: str, listing: str, source: str, spool_rows_max: int
+) -> asyncpg.Record:
+    """Return where the reading of a list stands, made where it was not there, with `spooled` up to a bound.
+
+    Two jobs of the dispatcher and `ratchet recall` may make it at once: who comes second has no row, neither its own
+    nor, by what its statement sees, that of the first. The next statement sees it.
+    """
+    sql, asked = statement("consumer.dispatcher", "open_cursor"), (provider, account, listing, source, spool_rows_max)
+    row = await connection.fetchrow(sql, *asked) or await connection.fetchrow(sql, *asked)
+    assert row is not None, "the statement makes the row where there is none"
+    return row
 
 
 async def spool_new(
