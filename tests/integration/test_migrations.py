@@ -76,6 +76,27 @@ async def test_down_undoes_and_up_does_again(empty: str, app: str, folder: Path)
     assert await migrate_up(empty, app, folder=folder) == ["0001_create_one", "0002_create_two"]
 
 
+async def test_migrations_are_known_in_the_order_of_their_numbers(empty: str, app: str, folder: Path):
+    """Not in that in which their rows lie: one that was written again lies behind the others."""
+    await migrate_up(empty, app, folder=folder)
+    connection = await asyncpg.connect(empty)
+    await connection.execute("update schema_migrations set applied_at = now() where version = 1")
+    assert [row[0] for row in await connection.fetch("select version from schema_migrations")] == [2, 1]
+    await connection.close()
+    assert [one.version for one in await migration_status(empty, folder=folder)] == [1, 2]
+    assert await migrate_up(empty, app, folder=folder) == []
+
+
+async def test_no_row_is_of_a_migration_that_no_file_could_be(empty: str, app: str, folder: Path):
+    await migrate_up(empty, app, folder=folder)
+    connection = await asyncpg.connect(empty)
+    sql = "insert into schema_migrations (version, name, checksum) values ($1, 'x', repeat('0', $2))"
+    for version, letters in ((0, 64), (-1, 64), (3, 63), (3, 65)):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(sql, version, letters)
+    await connection.close()
+
+
 async def test_real_files_go_down_to_nothing(empty: str, app: str):
     await migrate_up(empty, app)
     await migrate_down(empty, app, steps=99)

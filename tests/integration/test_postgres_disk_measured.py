@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -80,14 +81,29 @@ async def test_a_slot_that_keeps_wal_counts(stack: Endpoints, database: Database
         kept = await superuser.fetchval(
             "select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint from pg_replication_slots"
         )
+        await superuser.execute("select pg_create_physical_replication_slot('keeps_less', true)")
         assert kept > 40 * 1024**2
         assert (await disk_use(connection, ENOUGH)).wal_bytes >= kept
     finally:
-        await superuser.execute("select pg_drop_replication_slot('kept')")
+        await superuser.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
         await superuser.execute("alter system reset max_wal_size")
         await superuser.execute("select pg_reload_conf()")
         await superuser.close()
         await connection.close()
+
+
+async def test_a_database_that_we_may_not_enter_does_not_keep_us_from_measuring(
+    stack: Endpoints, database: Database
+) -> None:
+    """Postgres refuses to say how large such a one is."""
+    name = f"locked_{uuid.uuid4().hex[:12]}"
+    await run_as_superuser(stack, f"create database {name}", f"revoke connect on database {name} from public")
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        assert (await disk_use(connection, ENOUGH)).databases_bytes > 0
+    finally:
+        await connection.close()
+        await run_as_superuser(stack, f"drop database {name}")
 
 
 @pytest.mark.parametrize(("disk_bytes", "low"), [(ENOUGH, False), (TOO_LITTLE, True), (None, False)])

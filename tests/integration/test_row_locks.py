@@ -32,9 +32,10 @@ UPPER, LOWER = "B", "a"
 says `collate "C"` is in `tests/unit/test_lock_clauses.py` alone."""
 FILL = f"""
 insert into payments (id, provider, account, status, refund_status, dispute_status, amount, authorized, captured,
-    refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
-select id, 'p', '', 'created', 'none', 'none', 0, 0, 0, 0, 0, 1, '{{}}', '', 0, now(), now()
-from unnest('{{{SECOND},{FIRST}}}'::uuid[]) as id;
+    refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at, provider_ref)
+select id, 'p', '', 'created', 'none', 'none', 0, 0, 0, 0, 0, 1, '{{}}', '', 0, now() - interval '1 day',
+    now() - silent, ref
+from (values ('{SECOND}'::uuid, 's-2', interval '2 hours'), ('{FIRST}', 's-1', '1 hour')) as made (id, ref, silent);
 insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
 values ('p', '', '', true, 'payment', '{LOWER}', '{FIRST}'), ('p', '', '', true, 'payment', '{UPPER}', '{SECOND}');
 insert into dead_letters (id, topic, partition, "offset", digest, timestamp_ms, key, value, header_names, header_values,
@@ -63,7 +64,8 @@ insert into sms_transactions (payment_id, to_number, template, child, amount, st
 values ('{FIRST}', '+491511234567', 'captured', '', 1, 'queued', now(), now()),
     ('{SECOND}', '+491511234567', 'captured', '', 1, 'delivered', now() - interval '1 year', now());
 insert into debits (provider, account, ref, noted_at, until)
-values ('p', '', 'd', now() - interval '9 days', now() + interval '9 days');
+values ('p', '', 'd-2', now() - interval '9 days', now() + interval '9 days'),
+    ('p', '', 'd-1', now() - interval '8 days', now() + interval '9 days');
 insert into body_claims (source, digest, event_id) values ('p', sha256('x'), 'gone');
 insert into intent_claims (client, idempotency_key, fingerprint, command, payment_id, event_id, record_key, amount,
     created_at, expires_at, answer)
@@ -266,6 +268,15 @@ WRITTEN = (
     Written("consumer", "queue_refetches", (["p", "p"], ["", ""], ["r-2", "r-1"], ["stale", "stale"]),
             "insert into refetches (provider, account, ref, reason) values ('p', '', 'r-1', 'stale')",
             "insert into refetches (provider, account, ref, reason) values ('p', '', 'r-2', 'stale')"),
+    *(
+        Written("consumer.dispatcher", name, arguments,
+                f"insert into refetches (provider, account, ref, reason) values ('p', '', '{ref}-1', 'stale')",
+                f"insert into refetches (provider, account, ref, reason) values ('p', '', '{ref}-2', 'stale')")
+        for name, ref, arguments in (
+            ("queue_debits", "d", ("p", "", 1, 1, 9)),
+            ("queue_stale", "s", ("p", "", ["created"], [], [], 1, 1, 99999, 9, None)),
+        )
+    ),
     Written("consumer", "queue_messages",
             ([FIRST] * 2, ["+491511234567"] * 2, ["refunded"] * 2, ["r-2", "r-1"], [1, 1]),
             f"insert into sms_transactions (payment_id, to_number, template, child, status)"

@@ -29,6 +29,7 @@ from producers.ingress import app
 from runtime.health import Probe
 from runtime.kafka import close_producer, ensure_topics, open_producer
 from runtime.settings import KafkaSettings
+from runtime.sql import statement
 from schemas.errors import SettingsError
 from schemas.topics import ALL, DEFAULT, RECORD_BYTES_MAX
 
@@ -200,3 +201,12 @@ async def _at_rest(settings: Settings) -> bool:
 def _runbook_s_statements() -> str:
     section = (ROOT / "RUNBOOK.md").read_text().split("## Another prefix of topics")[1]
     return section.split("```sql")[1].split("```")[0]
+
+
+async def test_of_two_who_begin_at_once_the_first_one_s_prefix_stays(database: Database) -> None:
+    """Both have seen that none was noted; the second is told whose the database is, not that a row is there."""
+    async with asyncpg.create_pool(database.owner_dsn, min_size=1, max_size=1) as pool:
+        await pool.execute("delete from topic_prefix")
+        for prefix in ("first.", "second."):
+            await pool.execute(statement("runtime", "note_topic_prefix"), prefix)
+        assert await pool.fetchval(statement("runtime", "read_topic_prefix")) == "first."
