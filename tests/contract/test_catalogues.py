@@ -111,6 +111,14 @@ def test_the_page_is_up_to_date(page: str) -> None:
     assert (PAGES / page).read_text() == pages(HISTORIES)[page], "run `make catalogues`"
 
 
+FOUND_OPEN = {
+    "statuses": {"created", "requires_action", "processing", "authorized"},
+    "refunds": {"pending"},
+    "disputes": {"inquiry", "open", "under_review"},
+}
+"""States of which `queue_stale` finds payments, each shown in `test_watch_rows`; others of a schedule it passes by."""
+
+
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if (one := providers.find(name)) and one.refetch])
 def test_every_time_of_a_clock_has_its_document(name: str) -> None:
     provider = providers.find(name)
@@ -122,6 +130,8 @@ def test_every_time_of_a_clock_has_its_document(name: str) -> None:
         assert 0 < watch.after < watch.until
         assert watch.every <= watch.until
         assert sum(map(bool, (watch.statuses, watch.refunds, watch.disputes, watch.debits))) == 1
+        for what, states in FOUND_OPEN.items():
+            assert set(getattr(watch, what)) <= states, watch
 
 
 _TIME: Final = re.compile(r"\d (business |working )?(hours?|days?)|weeks|minutes")

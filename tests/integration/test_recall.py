@@ -258,12 +258,13 @@ async def test_what_was_lost_stays_counted_however_old_it_is(harness: Office) ->
         " case when first then now() end, case when lost then now() end, now() - make_interval(days => days)"
         " from (values ('history', 40, true, true, false), ('webhook', 40, false, false, false),"
         " ('lost', 40, false, true, true), ('not yet lost', 40, false, true, false),"
-        " ('young history', 20, true, true, false)) as n (name, days, history, first, lost)"
+        " ('young history', 20, true, true, false), ('on its way', 20, false, false, false))"
+        " as n (name, days, history, first, lost)"
     )
     lease = await harness.lease()
     async with harness.job("recall", providers=stripe_of(harness), recall=RECALL | {"kept_days": 30}) as job:
         await job.turn(lease)
-    assert set(await seen(harness)) == {"lost", "not yet lost", "young history"}
+    assert set(await seen(harness)) == {"lost", "not yet lost", "young history", "on its way"}
     assert (totals(metrics.WEBHOOKS_RECALLED), totals(metrics.WEBHOOKS_LOST)) == ({"stripe": 2}, {"stripe": 2})
 
 
