@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import asyncpg
 import pytest
 from consumer_harness import until_waiting
+from filled_database import insert, undone
 
 from consumer import rows
 from runtime.sql import statement
@@ -56,7 +57,8 @@ from unnest('{{2,1}}'::bigint[]) as n;
 insert into consumer_marks (topic, partition, start_offset, unclean_ends) values ('t', 0, 0, 0);
 insert into leases (name, holder, token, expires_at) values ('l', 'h', 1, now() + interval '1 hour');
 insert into recalled_events (source, event_id, kind, ref, occurred_at, history)
-select 'p', 'e-' || n, 'k', 'o-' || n, now(), false from unnest('{{2,1}}'::integer[]) as n;
+select 'p', 'e-' || n, 'k', 'o-' || n, now(), false from unnest('{{2,1}}'::integer[]) as n
+union all select source, 'e-3', 'k', 'o-3', now(), false from unnest('{{q,p}}'::text[]) as source;
 insert into refetches (provider, account, ref, reason, known, priority, next_attempt_at, status, updated_at)
 values ('p', '', 'due', 'stale', true, 1, now(), 'queued', now()),
     ('p', '', 'old', 'stale', true, 1, now(), 'done', now() - interval '1 year');
@@ -98,6 +100,9 @@ HELD = (
     Held("consumer", "lock_refs_only", tuple(refs()), "payment_refs where ref = 'a'", "no key update"),
     Held("consumer", "lock_letters", ([1],), "dead_letters where id = 1", "no key update"),
     Held("consumer", "lengthen_deadlines", (0, NOW, NOW, 9), "parked_events where id = 1", "no key update"),
+    Held("consumer", "note_recalled", ("{p}", "{e-1}", "{webhook}"),
+         "recalled_events where event_id = 'e-1'", "update"),
+    Held("consumer", "note_object_webhooks", ("{p}", "{o-1}"), "recalled_events where event_id = 'e-1'", "update"),
     Held("consumer", "read_mark", ("t", 0), "consumer_marks", "update"),
     Held("consumer", "read_parking_clock", (), "parking_clock", "update"),
     Held("producers", "read_redrive_next", (1, 9, 999, 999), "dead_letters where id = 1", "no key update"),
@@ -230,6 +235,10 @@ ORDERED = (
             "recalled_events where event_id = 'e-1'", "recalled_events where event_id = 'e-2'"),
     Ordered("consumer", "note_object_webhooks", ("{p,p}", "{o-2,o-1}"),
             "recalled_events where event_id = 'e-1'", "recalled_events where event_id = 'e-2'"),
+    Ordered("consumer", "note_recalled", ("{q,p}", "{e-3,e-3}", "{webhook,webhook}"),
+            "recalled_events where source = 'p' and event_id = 'e-3'", "recalled_events where source = 'q'"),
+    Ordered("consumer", "note_object_webhooks", ("{q,p}", "{o-3,o-3}"),
+            "recalled_events where source = 'p' and event_id = 'e-3'", "recalled_events where source = 'q'"),
     Ordered("producers", "read_redrive_next", (1, 9, 999, 999),
             "dead_letters where id = 1", "dead_letters where id = 2"),
     Ordered("ops", "lock_chains", ([SECOND, FIRST],),
@@ -237,7 +246,7 @@ ORDERED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("ordered", ORDERED, ids=lambda ordered: f"{ordered.name}-{ordered.first.split()[0]}")
+@pytest.mark.parametrize("ordered", ORDERED, ids=lambda ordered: f"{ordered.name} {ordered.first}")
 async def test_rows_are_locked_in_one_order(filled: str, ordered: Ordered) -> None:
     async with sessions(filled, 3) as (holder, asker, observer):
         async with holder.transaction():
@@ -246,6 +255,63 @@ async def test_rows_are_locked_in_one_order(filled: str, ordered: Ordered) -> No
             await until_waiting(observer)
             assert await refused(observer, ordered.first) != [], "it waits for the second without the first"
         await begun
+
+
+NAMED: dict[str, Any] = {"provider": "pq", "account": "ab", "merchant_account": "mn", "livemode": (False, True),
+         "kind": ("charge", "payment"), "ref": "rs"}  # fmt: skip
+"""Of each part of a name two values, the one first that is locked first."""
+
+
+@pytest.mark.parametrize("name", ["lock_refs", "lock_refs_only"])
+async def test_refs_are_locked_in_the_order_of_all_their_parts(filled: str, name: str) -> None:
+    """Two batches that name the same two in turned order would wait for each other."""
+    more = ("{f,f}", "{}", 10) if name == "lock_refs" else ()
+    async with sessions(filled, 4) as (holder, asker, observer, owner):
+        for column, (first, second) in NAMED.items():
+            pair = [{part: values[0] for part, values in NAMED.items()} | {column: one} for one in (first, second)]
+            keys = [tuple(one.values()) for one in pair]
+            for key in keys:
+                await owner.execute(
+                    "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)"
+                    " values ($1, $2, $3, $4, $5, $6)", *key,
+                )  # fmt: skip
+            rest = " and ".join(f"{part} = '{value}'" for part, value in pair[0].items() if part != column)
+            row = f"payment_refs where {rest} and {column} = "
+            async with holder.transaction():
+                await holder.fetch(f"select from {row}'{second}' for no key update")
+                arrays = rows.ref_arrays(keys[::-1])
+                begun = asyncio.create_task(asker.fetch(statement("consumer", name), *arrays, *more))
+                await until_waiting(observer)
+                assert await refused(observer, f"{row}'{first}'") != [], column
+            await begun
+            await owner.execute("delete from payment_refs where provider in ('p', 'q') and account in ('a', 'b')")
+
+
+NEW = "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref) values "
+
+
+async def test_refs_are_made_before_any_is_locked(filled: str) -> None:
+    """Who held a name and then waited for one that another makes would let that one wait for ever."""
+    asked = (*rows.ref_arrays([NAMES[0], ("p", "", "", True, "payment", "new")]), "{f,f}", "{}", 10)
+    async with sessions(filled, 3) as (holder, asker, observer):
+        await observer.execute("set lock_timeout = '300ms'")
+        async with holder.transaction():
+            await holder.fetch("select from payment_refs where ref = 'B' for no key update")
+            begun = asyncio.create_task(asker.fetch(statement("consumer", "lock_refs"), *asked))
+            await until_waiting(observer)
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await observer.execute(f"{NEW} ('p', '', '', true, 'payment', 'new')")
+        await begun
+
+
+async def test_who_made_a_ref_a_moment_later_learns_that_it_has_not_seen_it(filled: str) -> None:
+    asked = (*rows.ref_arrays([NAMES[0], ("p", "", "", True, "payment", "new")]), "{f,f}", "{}", 10)
+    async with sessions(filled, 3) as (holder, asker, observer):
+        async with holder.transaction():
+            await holder.execute(f"{NEW} ('p', '', '', true, 'payment', 'new')")
+            begun = asyncio.create_task(asker.fetch(statement("consumer", "lock_refs"), *asked))
+            await until_waiting(observer)
+        assert (await begun)[0]["names"] == 1
 
 
 class Written(NamedTuple):
@@ -259,6 +325,12 @@ class Written(NamedTuple):
 
 
 WRITTEN = (
+    Written("consumer", "lock_refs",
+            (*rows.ref_arrays([("p", "", "", True, "payment", ref) for ref in ("n-1", "n-2")]), "{f,f}", "{}", 10),
+            "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)"
+            " values ('p', '', '', true, 'payment', 'n-1')",
+            "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)"
+            " values ('p', '', '', true, 'payment', 'n-2')"),
     Written("consumer", "insert_bodies", (["p", "p"], [b"2" * 32, b"1" * 32], ["e-2", "e-1"]),
             "insert into body_claims values ('p', repeat('1', 32)::bytea, 'e')",
             "insert into body_claims values ('p', repeat('2', 32)::bytea, 'e')"),
@@ -303,6 +375,52 @@ async def test_rows_are_made_in_one_order(filled: str, written: Written) -> None
                 with pytest.raises(asyncpg.LockNotAvailableError):
                     await observer.execute(written.first)
             await begun
+
+
+class Parts(NamedTuple):
+    """A statement that makes rows in the order of several columns: of each two values, the earlier one first."""
+
+    name: str
+    table: str
+    columns: dict[str, tuple[Any, Any]]
+    arguments: tuple[str, ...]
+    """The columns of which the statement takes arrays."""
+    more: dict[str, Any]
+    """What else is an argument."""
+    table_more: dict[str, Any]
+    """What else the table wants."""
+
+
+PLACES = {"provider": ("p", "q"), "account": ("a", "b"), "ref": ("r-1", "r-2")}
+PARTS = (
+    Parts("insert_bodies", "body_claims", {"source": ("p", "q"), "digest": (b"1" * 32, b"2" * 32)},
+          ("source", "digest", "event_id"), {"event_id": "e"}, {"event_id": "e"}),
+    Parts("note_debits", "debits", PLACES, ("provider", "account", "ref", "days"), {"days": 1}, {"until": NOW}),
+    Parts("queue_refetches", "refetches", PLACES, ("provider", "account", "ref", "reason"), {"reason": "stale"},
+          {"reason": "stale"}),
+    Parts("queue_messages", "sms_transactions",
+          {"payment_id": (FIRST, SECOND), "template": ("captured", "refunded"), "child": ("r-1", "r-2")},
+          ("payment_id", "phone", "template", "child", "amount"), {"phone": "+491511234567", "amount": 1},
+          {"to_number": "+491511234567", "status": "queued"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=lambda parts: parts.name)
+async def test_rows_are_made_in_the_order_of_all_their_parts(filled: str, parts: Parts) -> None:
+    async with sessions(filled, 3) as (holder, asker, observer):
+        await observer.execute("set lock_timeout = '50ms'")
+        for column, (one, another) in parts.columns.items():
+            first = {part: values[0] for part, values in parts.columns.items()} | {column: one}
+            second = first | {column: another}
+            arrays = [[row[part] for row in (second | parts.more, first | parts.more)] for part in parts.arguments]
+            async with undone(asker):
+                async with undone(holder):
+                    await insert(holder, parts.table, **second | parts.table_more)
+                    begun = asyncio.create_task(asker.fetch(statement("consumer", parts.name), *arrays))
+                    await until_waiting(observer)
+                    with pytest.raises(asyncpg.LockNotAvailableError):
+                        await insert(observer, parts.table, **first | parts.table_more)
+                await begun
 
 
 async def test_messages_are_locked_in_one_order(filled: str) -> None:

@@ -20,10 +20,25 @@ async def filled_database(stack: Any, template: str, rows: str) -> AsyncIterator
     name = f"filled_{uuid.uuid4().hex[:12]}"
     await run_as_superuser(stack, f"create database {name} template {template}")
     connection = await asyncpg.connect(with_database(stack.superuser_dsn, name))
-    await connection.execute(rows)
+    if rows:
+        await connection.execute(rows)
     yield connection
     await connection.close()
     await run_as_superuser(stack, f"drop database {name} with (force)")
+
+
+async def insert(connection: asyncpg.Connection[Any], table: str, **row: Any) -> None:
+    """Write one row, its own id where it has one."""
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    names = ", ".join(f'"{name}"' for name in row)
+    await connection.execute(f"insert into {table} ({names}) overriding system value values ({places})", *row.values())
+
+
+async def by_heap(connection: asyncpg.Connection[Any]) -> None:
+    """Have rows read as they were written until the transaction ends: an order that no index gives by itself."""
+    for way in ("indexscan", "indexonlyscan", "bitmapscan"):
+        await connection.execute(f"set local enable_{way} = off")
+    await connection.execute("set local enable_seqscan = on")
 
 
 @asynccontextmanager
