@@ -139,7 +139,7 @@ async def test_a_name_is_found_and_made_by_all_that_it_is(some: Session) -> None
     """A name of another account, mode or kind is another's payment, and another merchant's money."""
     for at, one in enumerate(near(NAME), start=1):
         await bind(some, one, at)
-    made = await lock(some, NAME)  # lock_refs
+    made = await lock(some, NAME)
     assert made == Locked(1, {}, [], [], [], [], [], made.snapshot)
     assert await some.fetchval("select count(*) from payment_refs where ref = 'r' and kind = 'payment'") == 5
     for at, one in enumerate(near(NAME), start=1):
@@ -370,7 +370,7 @@ async def test_groups_are_read_anew_by_their_promises(some: Session) -> None:
     await promise(some, "t", 5)
     await stand(some, "t", 13, kind="shared")
     whole = [("r", 1, 2), ("r", 2, 2), ("r", 3, 1), ("r", 11, None), ("r", 12, None)]
-    assert await groups(some, [13]) == whole  # find_groups
+    assert await groups(some, [13]) == whole
     assert await groups(some, [13, 12, 3]) == whole
     assert await groups(some, [3], ["r"]) == whole
     assert await groups(some, [], ["nobody's"]) == [("nobody's", 13, None)]
@@ -390,7 +390,7 @@ async def chains(
 
 async def test_all_that_a_payment_leads_to_is_followed(some: Session) -> None:
     """Each that is left out costs the batch another beginning; after the last of them it waits as if for bad data."""
-    assert await chains(some, [20]) == ([20], [])  # follow_chains
+    assert await chains(some, [20]) == ([20], [])
     await some.execute("update payments set merged_into = $2 where id = $1", pay(20), pay(21))
     await some.execute("update payments set intent_id = $2 where id = $1", pay(21), pay(22))
     assert await chains(some, [20]) == ([20, 21, 22], [])

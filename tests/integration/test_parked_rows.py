@@ -148,7 +148,7 @@ async def test_who_waits_on_a_mark_waits_on_its_very_name(some: Session) -> None
     await mark(some, 1)
     await park(some, 1, *NEAR)
     await bury(some, 1, *NEAR)
-    assert await waiting(some, None, 9) == [(1, None, None)]  # find_marked
+    assert await waiting(some, None, 9) == [(1, None, None)]
     await park(some, 2, NAME)
     await bury(some, 3, NAME)
     assert await waiting(some, None, 9) == [(1, 2, None), (1, None, 3)]
@@ -167,7 +167,7 @@ async def test_who_waits_is_given_part_by_part_and_in_order(some: Session) -> No
         *((1, 6, None), (1, 7, None), (1, 8, None), (1, None, 1), (1, None, 2)),
         *((2, 9, None), (3, None, 3), (3, None, 4), (3, None, 5)),
     ]
-    assert await waiting(some, None, 20) == whole  # find_marked
+    assert await waiting(some, None, 20) == whole
     assert await waiting(some, [1, 3], 20) == [one for one in whole if one[0] != 2]
     for limit in (1, 2, 4):
         assert await waiting(some, None, limit) == whole[:limit]
@@ -252,7 +252,7 @@ async def test_events_expire_in_the_order_of_their_deadlines_with_their_names(so
         await park(some, number, *[[], [NAME], [OTHER, NEAR[0]], []][number - 1], deadline=NOW + minutes * HOUR / 60)
     one, two, three, four = (1, None), (2, "r"), (3, "s"), (4, None)
     later = NOW + HOUR
-    assert await expired(some, later) == sorted([one, two, (3, "r"), three, four])  # find_expired
+    assert await expired(some, later) == sorted([one, two, (3, "r"), three, four])
     assert await expired(some, NOW + 30 * HOUR / 60) == sorted([(3, "r"), three, four])
     assert await expired(some, later, events=1) == [four]
     assert await expired(some, later, events=2) == sorted([four, (3, "r"), three])
