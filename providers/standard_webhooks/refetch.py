@@ -61,7 +61,7 @@ def _meaning_of_refund(refund: dict[str, Any]) -> Meaning:
 
 def _meaning_of_polar(refunds: list[Any]) -> Meaning:
     """Read Polar's list of one refund as the webhook that has the same fields; an empty one says nothing."""
-    return merged(Meaning(), *(_meaning_of("refund.updated", one) for one in refunds))
+    return merged(*(_meaning_of("refund.updated", one) for one in refunds))
 
 
 def _meaning_of_dispute(dispute: dict[str, Any]) -> Meaning:

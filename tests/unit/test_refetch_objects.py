@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,8 @@ from schemas.errors import UninterpretableError
 from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from schemas.payment import Projection
 
 pytestmark = pytest.mark.unit
@@ -294,6 +297,15 @@ def test_every_status_is_read(reported: tuple[str, str, Any, str, int, int]):
     provider, ref, answer, *expected = reported
     row = fold(fetched(provider, ref, answer))
     assert [row.status, row.captured, row.refunded] == expected
+
+
+@pytest.mark.parametrize("reported", REPORTED)
+def test_an_answer_that_tells_a_sum_tells_its_currency(reported: tuple[str, str, Any, str, int, int]):
+    """Without it a sum in another currency than the payment's would be added up, and not only be seen."""
+    provider, ref, answer, *_ = reported
+    meant = fetched(provider, ref, answer)
+    if any(fact.amount for fact in meant.facts):
+        assert meant.currency in {"EUR", "INR", "NGN"}
 
 
 def first_version(state: str, *related: dict[str, Any]) -> dict[str, Any]:
@@ -577,6 +589,94 @@ def test_answers_say_the_facts_of_the_webhooks():
     sale = {"id": 1, "order_id": 7, "kind": "sale", "status": "success", "amount": "10.00", "currency": "EUR"}
     reported = providers.interpret("shopify", "order_transactions/create", json.dumps(sale).encode())
     assert fetched("shopify", "transactions:7", {"transactions": [sale]}).facts == reported.facts
+
+
+def stripe_object(shown: str, code: str, amount: int) -> dict[str, Any]:
+    """Return an object of Stripe's with that figure, as its API shows it."""
+    of_intent = {"payment_intent": "pi_1", "charge": "ch_1"}
+    moves = [{"id": "txn_1", "amount": -amount, "currency": code}]
+    found: dict[str, dict[str, Any]] = {
+        "payment_intent": {"id": "pi_1", "status": "succeeded", "amount_received": amount},
+        "charge": {"id": "ch_1", "status": "succeeded", "captured": True, "amount_captured": amount,
+                   "amount_refunded": amount},
+        "refund": {"id": "re_1", "status": "succeeded", **of_intent},
+        "dispute": {"id": "du_1", "status": "lost", "balance_transactions": moves, **of_intent},
+        "checkout.session": {"id": "cs_1", "status": "complete", "payment_status": "paid", "amount_total": amount,
+                             "payment_intent": "pi_1"},
+    }  # fmt: skip
+    return {"object": shown, "amount": amount, "currency": code} | found[shown]
+
+
+def stripe_intent_with_charge(code: str, amount: int) -> dict[str, Any]:
+    return stripe_object("payment_intent", code, amount) | {"latest_charge": stripe_object("charge", code, amount)}
+
+
+def stripe_disputes(code: str, amount: int) -> dict[str, Any]:
+    return {"object": "list", "data": [stripe_object("dispute", code, amount)]}
+
+
+def paystack_thing(code: str, amount: int, **more: Any) -> dict[str, Any]:
+    data = {"reference": "ord1", "status": "success", "amount": amount, "currency": code, "domain": "live", **more}
+    return {"status": True, "message": "Verification successful", "data": data}
+
+
+IN_OTHER_UNITS: dict[str, dict[str, int]] = {
+    "stripe": {"eur": 1000, "jpy": 1000, "isk": 100_000, "ugx": 100_000, "mga": 10},
+    "checkout": {"EUR": 1000, "JPY": 1000, "CLP": 100_000},
+    "paystack": {"NGN": 1000, "XOF": 100_000, "RWF": 100_000},
+    "standard_webhooks": {"eur": 1000, "isk": 100_000, "ugx": 100_000, "mga": 10},
+}
+"""How each provider writes 1000 minor units of ISO 4217, where the two differ and where they don't."""
+SHOWN: list[tuple[str, str, Callable[[str, int], Any]]] = [
+    ("stripe", "pi_1", partial(stripe_object, "payment_intent")),
+    ("stripe", "pi_1", stripe_intent_with_charge),
+    ("stripe", "ch_1", partial(stripe_object, "charge")),
+    ("stripe", "refund:re_1", partial(stripe_object, "refund")),
+    ("stripe", "dispute:du_1", partial(stripe_object, "dispute")),
+    ("stripe", "disputes:pi_1", stripe_disputes),
+    ("stripe", "session:cs_1", partial(stripe_object, "checkout.session")),
+    (
+        "checkout",
+        "pay_1",
+        lambda code, amount: (
+            checkout("Refunded", authorized=amount, captured=amount, refunded=amount)
+            | {"amount": amount, "currency": code}
+        ),
+    ),
+    (
+        "checkout",
+        "dispute:dsp_1",
+        lambda code, amount: disputed("checkout", "lost") | {"amount": amount, "currency": code},
+    ),
+    ("paystack", "ord1", paystack_thing),
+    (
+        "paystack",
+        "dispute:1",
+        lambda code, amount: {
+            "status": True,
+            "data": disputed("paystack", "merchant-accepted")["data"]
+            | {"status": "resolved", "refund_amount": amount, "currency": code},
+        },
+    ),
+    (
+        "standard_webhooks",
+        f"refund:{POLAR}",
+        lambda code, amount: {
+            "items": [{"id": POLAR, "order_id": "ord_1", "status": "succeeded", "amount": amount, "currency": code}]
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "ref", "answer_in"), SHOWN, ids=range(len(SHOWN)))
+def test_an_answer_is_in_the_units_of_iso_4217_too(
+    provider: str, ref: str, answer_in: Callable[[str, int], Any]
+) -> None:
+    """An answer stands beside webhooks that are: the larger figure would win, a hundred times too much."""
+    for code, amount in IN_OTHER_UNITS[provider].items():
+        meant = fetched(provider, ref, answer_in(code, amount))
+        amounts = {fact.amount for fact in meant.facts if fact.amount is not None}
+        assert (meant.currency, meant.amount, amounts) == (code.upper(), 1000, {1000})
 
 
 def test_checkout_balances_count_what_no_event_reported_and_nothing_twice():
