@@ -20,6 +20,7 @@ from vector_events import Paper, facts, on_paper, refs
 import providers
 from consumer.decode import ANY, DecodingTerms, endpoints_of
 from providers.core.refetch import Fetched
+from providers.paypal.payees import parts_of
 from providers.paypal.refetch import REFETCH
 from providers.paypal.signature import notifications_of
 from runtime.settings import AccountSettings, ProviderSettings, Settings
@@ -346,6 +347,34 @@ def test_units_without_a_payee_among_others_are_a_part_of_their_own() -> None:
     ]
     assert all(one.order is None for one in meant if not one.merchant_account)
     assert not any("@" in ref.ref for one in meant for ref in one.refs)
+
+
+P1, P2, MAIL = {"merchant_id": "P1"}, {"merchant_id": "P2"}, {"email_address": "one@shop.example"}
+BOTH, OTHER_MAIL = {"merchant_id": "P1", "email_address": "One@Shop.example"}, {"email_address": "two@shop.example"}
+
+
+@pytest.mark.parametrize(
+    ("payees", "expected"),
+    [
+        ([P1, None], [("", "1"), ("P1", "0")]),
+        ([None, P1], [("", "0"), ("P1", "1")]),
+        ([P1, {}, P2], [("", "1"), ("P1", "0"), ("P2", "2")]),
+        ([P1, {"email_address": ""}], [("", "1"), ("P1", "0")]),
+        ([{"merchant_id": ""}, MAIL], [("", "0"), ("", "1")]),
+        ([P1, P2], [("P1", "0"), ("P2", "1")]),
+        ([P1, MAIL], [("", "1"), ("P1", "0")]),
+        ([MAIL, OTHER_MAIL], [("", "0"), ("", "1")]),
+        ([MAIL, BOTH], [("P1", "01")]),
+        ([P1, MAIL, BOTH], [("P1", "012")]),
+        ([BOTH, OTHER_MAIL, None], [("", "1"), ("", "2"), ("P1", "0")]),
+        ([None, None, P1], [("", "01"), ("P1", "2")]),
+    ],
+)
+def test_only_what_a_unit_names_makes_it_a_payee_s(payees: list[Any], expected: list[tuple[str, str]]) -> None:
+    """An account and an address may each be absent (`payee_base` of checkout_orders_v2): nothing is no payee's name."""
+    units = [{"reference_id": str(place), "payee": one} for place, one in enumerate(payees)]
+    parts = parts_of({"id": ORDER, "purchase_units": units})
+    assert sorted((part.account, "".join(part.unit_names)) for part in parts) == expected
 
 
 @pytest.mark.parametrize("listing", [["same", "same"], [None, "x"], [7, "x"]])
