@@ -279,6 +279,36 @@ def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str
     assert ("terms", KEY, "asked", amount) in facts(interpreted("shopify", "orders/paid", {**PAID, **changes}))
 
 
+def abroad(currency: str, before: str, current: str, shops: str = "80.00", **more: Any) -> dict[str, Any]:
+    """Return an order of a shop in EUR whose customer pays in another currency."""
+
+    def shown(name: str, amount: str) -> dict[str, Any]:
+        return {f"{name}_set": {"presentment_money": {"amount": amount, "currency_code": currency}}, name: shops}
+
+    totals = shown("total_price", before) | shown("current_total_price", current)
+    return {**PAID, **totals, "presentment_currency": currency, **more}
+
+
+@pytest.mark.parametrize(
+    ("order", "amount"),
+    [
+        (abroad("USD", "100.00", "50.00", refunds=refunds("50.00", currency="USD")), "10000"),
+        (abroad("USD", "100.00", "50.00", refunds=refunds("50.00")), "10000"),
+        (abroad("USD", "100.00", "50.00", refunds=refunds("70.00", currency="USD")), "10000"),
+        (abroad("USD", "100.00", "50.00", "120.00", refunds=refunds("70.00", currency="USD")), "10000"),
+        (abroad("USD", "100.00", "50.00", refunds=refunds("50.00", currency="EUR")), "5000"),
+        (abroad("USD", "100.00", "50.00"), "5000"),
+        (abroad("USD", "100.00", "50.00", cancelled_at="2026-09-21T10:00:00Z"), "10000"),
+        (abroad("JPY", "12000", "6000", refunds=refunds("6000", currency="JPY")), "12000"),
+        (abroad("JPY", "12000", "12000", refunds=refunds("6000", currency="JPY")), "12000"),
+        (abroad("KWD", "30.000", "10.500", refunds=refunds("19.500", currency="KWD")), "30000"),
+    ],
+)
+def test_what_an_order_asks_for_is_bounded_in_its_customers_currency(order: dict[str, Any], amount: str) -> None:
+    """The shop's total is another number: in euros it is less than the dollars, and than the yen."""
+    assert ("terms", KEY, "asked", amount) in facts(interpreted("shopify", "orders/updated", order))
+
+
 @pytest.mark.parametrize(("first", "later", "amount"), [("125.90", "85.90", 8590), ("85.90", "125.90", 12590)])
 def test_what_an_order_asks_for_is_what_it_asked_for_last(first: str, later: str, amount: int) -> None:
     """An edit may lower it: the larger figure is not the newer one."""
