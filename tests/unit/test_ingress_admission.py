@@ -116,3 +116,24 @@ async def test_waiting_for_a_place_is_not_the_senders_time() -> None:
     await asyncio.sleep(0.06)
     window.leave()
     assert await reading == b"01234"
+
+
+@pytest.mark.parametrize("comes", [True, False])
+async def test_who_waited_for_a_place_has_the_rest_of_the_senders_time_and_no_more(*, comes: bool) -> None:
+    """What is still to come may come a moment after the place: our wait was longer than all of the sender's time."""
+    window, parts = Window(1, 5), [b"01234", b"5", b""]
+
+    async def receive() -> Any:
+        if len(parts) < 3:
+            for _ in range(3):
+                await asyncio.sleep(0)
+        if len(parts) == 1 and not comes:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    assert await window.enter()
+    reading = asyncio.create_task(read(receive, window=window, deadline=0.02))
+    await asyncio.sleep(0.06)
+    window.leave()
+    assert await asyncio.wait_for(reading, 5) == (b"012345" if comes else TOO_SLOW)
+    assert window.free == 1

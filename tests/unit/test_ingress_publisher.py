@@ -201,6 +201,57 @@ async def test_a_record_that_the_topic_finds_too_large_is_spooled_without_blamin
     assert not producer.stopped
 
 
+async def test_a_probe_that_is_found_too_large_ends_it() -> None:
+    """Kafka answered, so it is well: neither the breaker of all nor a broker's may wait for that probe for ever."""
+    publisher, _, clock = publisher_of(PaperProducer("hang"))
+    await publisher.publish([RECORD])
+    await until_idle(publisher)
+    publisher._producer = PaperProducer(MessageSizeTooLargeError())  # type: ignore[assignment]
+    clock.now = 2
+    assert await publisher.publish([RECORD]) is Durability.SPOOL
+    assert await publisher.publish([OTHER]) is Durability.KAFKA
+    producer = PaperProducer(leaders=(0, 1, 2))
+    publisher._producer, producer.silent = producer, frozenset({1})  # type: ignore[assignment]
+    assert await publisher.publish([record_of(1)]) is Durability.SPOOL
+    await until_idle(publisher)
+    clock.now, producer.silent = 4, frozenset()
+    producer.outcomes.append(MessageSizeTooLargeError())
+    assert await publisher.publish([record_of(1)]) is Durability.SPOOL
+    assert await publisher.publish([record_of(1)]) is Durability.KAFKA
+    await publisher.close()
+
+
+async def test_a_broker_s_probe_that_is_cancelled_frees_its_turn() -> None:
+    producer = PaperProducer(leaders=(0, 1, 2))
+    publisher, _, clock = publisher_of(producer)
+    producer.silent = frozenset({1})
+    await publisher.publish([record_of(1)])
+    await until_idle(publisher)
+    clock.now = 1.5
+    probe = asyncio.create_task(publisher.publish([record_of(1)]))
+    await asyncio.sleep(0)
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    producer.silent = frozenset()
+    assert await publisher.publish([record_of(1)]) is Durability.KAFKA
+    await publisher.close()
+
+
+async def test_a_probe_that_may_not_be_made_for_a_broker_that_rests_is_left_to_the_next() -> None:
+    """Both breakers are asked; where the broker's says no, that of all must not take the request for its probe."""
+    producer = PaperProducer(leaders=(0, 1, 2))
+    publisher, _, clock = publisher_of(producer)
+    producer.silent = frozenset({1})
+    await publisher.publish([record_of(1)])
+    await until_idle(publisher)
+    publisher._breaker.rest(clock.now, 0.5)
+    clock.now = 0.6
+    assert await publisher.publish([record_of(1)]) is Durability.SPOOL
+    assert await publisher.publish([record_of(2)]) is Durability.KAFKA
+    await publisher.close()
+
+
 async def test_when_both_are_away_nothing_is_promised() -> None:
     publisher, spool, _ = publisher_of(None)
     spool.away = True
