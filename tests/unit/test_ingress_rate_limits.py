@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from producers.ingress import rate_limits
 from producers.ingress.intents.routes import ReadAction
 from producers.ingress.rate_limits import AddressKeys, RateLimits, fields_of
 from runtime.limits import LimitResult, Quota
@@ -92,6 +93,15 @@ async def test_hints_by_anybody_have_a_quota_of_their_own() -> None:
     assert (await rates.of_unsigned("192.0.2.1", [])).allowed
     assert not (await rates.of_unsigned("192.0.2.1", [])).allowed
     assert (await rates.of_unverified("192.0.2.1", [])).allowed
+
+
+def test_of_proven_senders_the_one_not_heard_of_for_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "ADDRESSES_REMEMBERED", 2)
+    rates, busy = rates_of(), ("192.0.2.1", [])
+    assert [rates.proves(*busy), rates.proves("192.0.2.2", []), rates.proves(*busy)] == [True, True, False]
+    assert rates.proves("192.0.2.3", [])
+    assert rates.is_proven(*busy), "it sends all the time, however long ago it began"
+    assert not rates.is_proven("192.0.2.2", [])
 
 
 def test_what_a_stranger_writes_is_not_kept() -> None:

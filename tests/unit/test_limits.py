@@ -101,6 +101,17 @@ async def test_memory_is_bounded_in_a_flood_of_addresses(clock: Clock) -> None:
     assert not (await limits.hit(quota, "2001:db8::7cf")).allowed, "the latest are the ones that are kept"
 
 
+async def test_the_key_not_hit_for_longest_gives_way() -> None:
+    """Who knocks all the time stays counted, and what it was told last is known, however many others come by."""
+    clock = Clock()
+    limits, quota = local_limits(clock, keys_max=2), Quota("unverified", 3, 60)
+    for who in ("busy", "other", "busy", "third"):
+        assert (await limits.hit(quota, who)).allowed
+    assert (limits.last(quota, "other"), limits.last(quota, "busy") is None) == (None, False)
+    assert (await limits.hit(quota, "busy")).allowed
+    assert not (await limits.hit(quota, "busy")).allowed
+
+
 async def test_the_local_storage_keeps_sliding_windows_alone() -> None:
     clock = Clock()
     storage = LocalStorage(2, clock)
