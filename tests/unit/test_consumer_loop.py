@@ -430,6 +430,31 @@ async def test_nothing_is_noted_of_a_partition_before_it_is_known_where_it_goes_
         assert 5 not in noted, "a crash would lose what is between"
 
 
+@pytest.mark.parametrize("others", [{TP1}, {TP0, TP1}])
+async def test_partitions_that_come_while_others_are_checked_are_checked_too(others: set[TopicPartition]) -> None:
+    """A rebalance may end during a check: Kafka's word alone would skip what a database that was restored lacks."""
+
+    class Rebalanced(Own):
+        async def read(self, places: Iterable[Place]) -> dict[Place, int]:
+            found = await super().read(places)
+            if TP1 not in member.assigned:
+                member.assigned |= others
+                await harness.worker.on_partitions_assigned(set(member.assigned))
+            return found
+
+    own, member = Rebalanced({P0: 1, P1: 3}), Member(assigned={TP0})
+    for place, kafkas in ((TP0, 4), (TP1, 5)):
+        member.publish(8, partition=place.partition)
+        member.commits.append({place: kafkas})
+        member.positions[place] = kafkas
+    async with running(own=own, member=member) as harness:
+        await harness.worker.on_partitions_assigned({TP0})
+        await harness.until(lambda: member.committed == {TP0: 8, TP1: 8})
+        assert sorted(set(harness.processor.processed)) == list(range(1, 8))
+        assert harness.processor.processed.count(3) == 2, "the second partition from 3 on, the first from 1"
+        assert own.noted == {P0: 8, P1: 8}
+
+
 async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() -> None:
     class Kafka:
         def __init__(self) -> None:
