@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producers.relay import destination as destinations
 from producers.relay import lanes
+from producers.relay import loop as loops
 from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.lanes import LEFT_SECONDS, Batch, SpoolLane
 from producers.relay.loop import LaneHealth, LaneLoop
@@ -24,7 +26,7 @@ from runtime.settings import KafkaSettings, Settings
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from collections.abc import Set as AbstractSet
 
 pytestmark = pytest.mark.unit
@@ -184,6 +186,40 @@ async def test_what_was_left_alone_is_not_taken_for_published_where_a_record_is_
     with pytest.raises(PartlyPublishedError):
         await loop.turn(spool, Lease("relay", "me", 1))  # type: ignore[arg-type]
     assert spool.deleted == [[10]], "the rows of the others stay"
+
+
+async def test_each_connection_is_asked_whose_ids_it_has_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a fail-over it may be another database: its rows must not go out under the epoch of the one before."""
+    done: list[str] = []
+    ending = asyncio.Event()
+
+    class Dying:
+        """A pool, its connection, and a lane that reads nothing but that the connection is gone."""
+
+        name, compression, seconds = "changes", None, 0.0
+
+        @asynccontextmanager
+        async def acquire(self, **_: Any) -> AsyncIterator[Dying]:
+            done.append("connected")
+            yield self
+
+        async def read(self, *_: Any) -> None:
+            done.append("read")
+            if done.count("read") == 3:
+                ending.set()
+            raise ConnectionResetError
+
+    async def check(*_: Any) -> None:
+        done.append("checked")
+
+    monkeypatch.setattr(loops, "check_cluster", check)
+    monkeypatch.setattr(loops, "pause_seconds", lambda *_: 0.0)
+    lane = Dying()
+    loop = LaneLoop(lane, lane, Settings(), LaneHealth())  # type: ignore[arg-type]
+    await asyncio.wait_for(loop.run(Lease("relay", "me", 1), ending), 5)
+    assert done == ["connected", "checked", "read"] * 3
 
 
 def test_a_part_of_a_batch_has_the_marks_of_its_records() -> None:
