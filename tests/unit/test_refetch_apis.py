@@ -12,6 +12,8 @@ from outside import Outside, intent, mollie_payment, outside, stk_answer
 from pydantic import SecretStr
 
 from consumer.dispatcher.apis import Absent, Again, Answered, Api, CallRateLimiter, Refused, open_apis, outcome_of
+from consumer.dispatcher.lists import Lists, lists_of
+from providers.core.recall import Page, PageAsked
 from providers.core.refetch import Fetched, Gone, Later
 from runtime.http import HttpAnswer, HttpClient, HttpUnavailableError
 from runtime.settings import AccountSettings, HttpSettings, ProviderSettings, Settings
@@ -211,6 +213,31 @@ async def test_token_that_is_refused(world: Outside, apis: dict[tuple[str, str],
     world.fail("/oauth", 503)
     assert isinstance(await apis["mpesa", ""].ask(PUSH, NOW), Again)
     assert world.asked("/mpesa/") == 0
+
+
+async def test_a_call_that_refuses_a_token_of_just_now_refuses_the_credentials(
+    world: Outside, apis: dict[tuple[str, str], Api]
+):
+    """Only a token that was granted before may have been revoked; asking for others would never end."""
+    api = apis["mpesa", ""]
+    world.fail("/mpesa/", 401, 401)
+    outcome = await api.ask(PUSH, NOW)
+    assert isinstance(outcome, Refused)
+    assert "credentials" in outcome.error
+    assert isinstance(await api.ask(PUSH, NOW), Again), "the same token is an old one by now"
+
+
+async def test_a_list_that_refuses_a_token_of_just_now_refuses_the_credentials(world: Outside):
+    account = {"api_key": SecretStr("client"), "api_secret": SecretStr("hidden"), "api_base_url": world.url}
+    settings = Settings(providers={"paypal": ProviderSettings(**account)})
+    async with HttpClient(settings.http) as client:
+        lists = lists_of(settings, client, "paypal", "", settings.providers["paypal"])
+        assert isinstance(lists, Lists)
+        asked = PageAsked(NOW - 60, NOW, None, 10)
+        world.fail("/v1/notifications", 401, 401)
+        outcomes = [await lists.ask(lists.recall.lists[0], asked) for _ in range(3)]
+    assert [type(one) for one in outcomes] == [Refused, Again, Page]
+    assert len(world.tokens) == 2, "a new one after the old one was refused"
 
 
 async def test_calls_are_spread():
