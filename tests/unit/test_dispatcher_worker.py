@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
 from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.role import WorkersHealth, dispatch, serve, watch_health
+from consumer.dispatcher.sender import Taken
 from consumer.dispatcher.sms import SmsJob, Unknown
 from consumer.dispatcher.worker import Health, work
 from providers.core.refetch import Fetched
@@ -22,11 +23,10 @@ from runtime.http import HttpUnavailableError
 from runtime.lease import Lease
 from runtime.settings import DispatcherSettings, Settings
 from schemas.errors import LeaseLostError
+from schemas.sms import SmsStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from consumer.dispatcher.sender import Taken
 
 pytestmark = pytest.mark.unit
 
@@ -123,6 +123,9 @@ class Rows:
             return self.row
         self.written.append((name, *arguments))
         return None
+
+    async def finish_sent(self, lease: Lease, *arguments: object) -> None:
+        self.written.append(("finish_sent", *arguments))
 
 
 class ScriptedApi:
@@ -338,6 +341,49 @@ async def test_a_message_of_which_there_is_no_template_frees_the_probe():
     assert await sms_job(rows, nobody, breaker).turn(LEASE)
     assert rows.written == [("finish_sms", 7, 1, "failed", None)]
     assert breaker.would_allow(time.monotonic())
+
+
+SENT = Taken("SM1", SmsStatus.SENT)
+FOUND, FAILED, TOOK = ("finish_sent", "SM1"), ("finish_sms", "failed"), Settings().sms.sends_max
+
+
+@pytest.mark.parametrize(
+    ("attempts", "status", "found", "asked", "written"),
+    [
+        (1, "captured", None, ["send"], FOUND),
+        (2, "captured", None, ["find", "send"], FOUND),
+        (2, "captured", SENT, ["find"], FOUND),
+        (1, "failed", None, [], FAILED),
+        (2, "failed", None, ["find"], FAILED),
+        (2, "failed", SENT, ["find"], FOUND),
+        (TOOK, "captured", None, ["find", "send"], FOUND),
+        (TOOK + 1, "captured", None, ["find"], FAILED),
+        (TOOK + 1, "captured", SENT, ["find"], FOUND),
+        (TOOK + 1, "failed", SENT, ["find"], FOUND),
+    ],
+)
+async def test_a_message_that_was_tried_is_looked_up_before_anything_is_said_of_it(
+    attempts: int, status: str, found: Taken | None, asked: list[str], written: tuple[str, str]
+):
+    """What the provider has is sent, also where it has become untrue since, or was tried too often to be sent again."""
+
+    class Sender:
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        async def send(self, _message: object) -> Taken:
+            self.asked.append("send")
+            return SENT
+
+        async def find(self, _message: object) -> Taken | None:
+            self.asked.append("find")
+            return found
+
+    rows, sender = sms_row(attempts=attempts), Sender()
+    rows.row["survivor_status"] = status
+    assert await SmsJob(rows, sender, Breaker(10, 1), Settings()).turn(LEASE)  # type: ignore[arg-type]
+    (name, *arguments), *further = rows.written
+    assert (sender.asked, name, written[1] in arguments, further) == (asked, written[0], True, [])
 
 
 async def test_failure_before_the_call_frees_the_probe():
