@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
+from ops import retention
 from ops.archive import Archive
-from ops.seal import Sealed, SealedRow, SealError, SealReader, SealWriter, anchor_mac, key_of
+from ops.seal import (
+    Sealed,
+    SealedRow,
+    SealError,
+    SealReader,
+    SealWriter,
+    anchor_mac,
+    anchor_without_payment_mac,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +41,37 @@ def path(tmp_path: Path) -> Path:
     writer.finish()
     assert (writer.payments, writer.rows) == (len(LINES), len(ROWS))
     return tmp_path / "a.seal"
+
+
+class Anchors:
+    """A database with the anchor of the rows of no payment, as retention moves it."""
+
+    def __init__(self, ledger_id: int, rows_removed: int) -> None:
+        self.anchor: dict[str, Any] = {"ledger_id": ledger_id, "rows_removed": rows_removed}
+        self.anchor["mac"] = anchor_without_payment_mac(KEY, ledger_id, rows_removed)
+
+    async def fetch(self, _sql: str, *_: Any) -> list[dict[str, Any]]:
+        return [self.anchor]
+
+    async def execute(self, _sql: str, ledger_id: int, rows_removed: int, mac: bytes) -> None:
+        """Move it as move_anchor_without_payment.sql does: never back."""
+        self.anchor = {"ledger_id": max(self.anchor["ledger_id"], ledger_id), "rows_removed": rows_removed, "mac": mac}
+
+
+@pytest.mark.parametrize(
+    ("before", "ids", "after"),
+    [(0, [4, 9], 9), (0, [9, 4], 9), (12, [9, 4], 12), (7, [8, 3], 8), (12, [13, 3], 13)],
+)
+async def test_the_anchor_of_rows_of_no_payment_stands_at_the_highest_id_that_went(
+    monkeypatch: pytest.MonkeyPatch, before: int, ids: list[int], after: int
+):
+    """They go in the relay's order: who began last may have the smaller id, and every id up to the anchor's is gone."""
+    monkeypatch.setattr(retention, "is_as_written", lambda *_: True)
+    database = Anchors(before, 5)
+    rows = [{"id": 99, "payment_id": UUID(int=1)}, *({"id": one, "payment_id": None} for one in ids)]
+    await retention._anchor_rows_without_payment(database, rows, retention.Signing(KEY))  # type: ignore[arg-type]
+    mac = anchor_without_payment_mac(KEY, after, 7)
+    assert database.anchor == {"ledger_id": after, "rows_removed": 7, "mac": mac}
 
 
 def test_what_was_sealed_is_read_up_to_each_payment(path: Path):
