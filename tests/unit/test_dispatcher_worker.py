@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,11 +11,13 @@ import structlog
 from pydantic import SecretStr
 
 from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
+from consumer.dispatcher.recall import RecallJob
 from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.role import WorkersHealth, dispatch, serve, watch_health
 from consumer.dispatcher.sender import Taken
 from consumer.dispatcher.sms import SmsJob, Unknown
 from consumer.dispatcher.worker import Health, work
+from providers.core.recall import Listing, Page, Recall
 from providers.core.refetch import Fetched
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
@@ -271,6 +274,36 @@ async def test_a_claim_that_fails_gives_its_call_back():
     with pytest.raises(OSError, match="away"):
         await refetch_job(rows, api).turn(LEASE)
     assert api.guesses.take(time.monotonic())
+
+
+@pytest.mark.parametrize("following", ["second", None])
+async def test_a_page_of_which_nothing_is_kept_is_not_the_end_of_its_list(following: str | None):
+    """A page may hold nothing but kinds that say nothing; the cursor moves to the next one all the same."""
+
+    class Pages(Rows):
+        async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Any:
+            if name != "open_cursor":
+                return await super().fetch_one(lease, name, *arguments)
+            now = dt.datetime.now(dt.UTC)
+            long_ago = now - dt.timedelta(days=1)
+            return {"now": now, "read_until": long_ago, "began_at": long_ago, "since": None, "spooled": 0, "turns": 4}
+
+        async def fetch_all(self, *_: object) -> list[Any]:
+            return []
+
+        async def spool_page(self, _lease: Lease, _cursor: object, _span: object, *arguments: object) -> int:
+            self.written.append(("spool_page", *arguments[:2]))
+            return 0
+
+    async def ask(*_: object) -> Page:
+        return Page((), following)
+
+    recall = Recall("", (Listing("events", None, None, 86_400.0, 60.0),), 60.0)  # type: ignore[arg-type]
+    lists = SimpleNamespace(provider="p", account="", source="p", recall=recall, ready=lambda _now: True, ask=ask)
+    rows = Pages()
+    job = RecallJob(rows, {("p", ""): lists}, Settings(), SystemClock())  # type: ignore[arg-type, dict-item]
+    assert await job.turn(LEASE) is (following is not None), "the next page is read at once"
+    assert rows.written[-1] == ("spool_page", following, [])
 
 
 class ScriptedSender:
