@@ -69,6 +69,33 @@ def test_a_genuine_body_of_any_shape_is_one_event(provider: str, body: bytes) ->
     assert notification.event_id is None
 
 
+@pytest.mark.parametrize("ours", [0, 1, 2])
+@pytest.mark.parametrize("provider", sorted(SIGNERS))
+def test_a_signature_in_any_line_of_its_header_proves(provider: str, ours: int) -> None:
+    """A sender that rotates its key, or a proxy, may write the header once for each; a field's lines are its values."""
+    name, sign = SIGNERS[provider]
+    lines = [sign(b"other %d" % number) for number in range(3)]
+    lines[ours] = sign(b"{}")
+    (found,) = providers.verify(provider, headers={name: lines}, body=b"{}", url=URL, secrets=[KEY], now=0)
+    assert found.trust == "verified"
+    del lines[ours]
+    with pytest.raises(SignatureRejected, match="no signature fits"):
+        providers.verify(provider, headers={name: lines}, body=b"{}", url=URL, secrets=[KEY], now=0)
+
+
+@pytest.mark.parametrize("ours", [0, 1, 2])
+@pytest.mark.parametrize("prefix", ["webhook", "svix"])
+def test_a_standard_webhooks_signature_in_any_line_proves(prefix: str, ours: int) -> None:
+    mac = base64.b64encode(_mac(b"m1.1790000000.{}")).decode()
+    lines = ["v1," + base64.b64encode(bytes([number]) * 32).decode() for number in range(3)]
+    lines[ours] = f"v1a,{'A' * 86}== v1,{mac}"
+    headers = {f"{prefix}-id": "m1", f"{prefix}-timestamp": "1790000000", f"{prefix}-signature": lines}
+    secret = "whsec_" + base64.b64encode(KEY.encode()).decode()
+    now = 1_790_000_000
+    (found,) = providers.verify("standard_webhooks", headers=headers, body=b"{}", url=URL, secrets=[secret], now=now)
+    assert found.event_id == "m1"
+
+
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"events":7}', b"\xff"])
 def test_a_signed_gocardless_body_that_lists_no_events_is_kept_as_one_event_of_no_kind(body: bytes) -> None:
     headers = {"Webhook-Signature": SIGNERS["gocardless"][1](body)}
