@@ -455,6 +455,24 @@ async def test_partitions_that_come_while_others_are_checked_are_checked_too(oth
         assert own.noted == {P0: 8, P1: 8}
 
 
+async def test_who_the_database_is_is_asked_at_each_assignment() -> None:
+    """It may be another one by then: what is committed under the name of the one before is not its own."""
+
+    class Replaced(Own):
+        async def identity(self) -> str:
+            asked.append(1)
+            return f"ratchet:{len(asked)}:1"
+
+    asked: list[int] = []
+    async with running(own=Replaced(), member=Member(assigned={TP0})) as harness:
+        member, worker = harness.member, harness.worker
+        for number in (1, 2):
+            await worker.on_partitions_assigned({TP0})
+            member.publish(1)
+            await harness.until(lambda number=number: member.committed == {TP0: number})
+            assert member.by == {TP0: f"ratchet:{number}:1"}
+
+
 async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() -> None:
     class Kafka:
         def __init__(self) -> None:

@@ -419,6 +419,20 @@ async def test_a_message_that_was_tried_is_looked_up_before_anything_is_said_of_
     assert (sender.asked, name, written[1] in arguments, further) == (asked, written[0], True, [])
 
 
+@pytest.mark.parametrize("waits", ["none", "untrue"])
+async def test_a_turn_that_asks_nobody_frees_the_probe(waits: str):
+    """Where no message is due after an outage, or the only one is true no more, the next one must still be tried."""
+
+    async def nobody() -> Taken:
+        raise AssertionError("it is not sent")
+
+    rows, breaker = sms_row(), Breaker(0.0, 1)
+    rows.row = None if waits == "none" else rows.row | {"survivor_status": "failed"}  # type: ignore[assignment]
+    breaker.failed(time.monotonic())
+    assert await sms_job(rows, nobody, breaker).turn(LEASE) is (waits == "untrue")
+    assert breaker.would_allow(time.monotonic())
+
+
 async def test_failure_before_the_call_frees_the_probe():
     rows, breaker = sms_row(), Breaker(0.0, 1)
     breaker.failed(time.monotonic())
