@@ -395,7 +395,7 @@ FOUND, FAILED, TOOK = ("finish_sent", "SM1"), ("finish_sms", "failed"), Settings
         (TOOK + 1, "failed", SENT, ["find"], FOUND),
     ],
 )
-async def test_a_message_that_was_tried_is_looked_up_before_anything_is_said_of_it(
+async def test_a_message_that_was_tried_is_looked_up_before_it_is_given_up(
     attempts: int, status: str, found: Taken | None, asked: list[str], written: tuple[str, str]
 ):
     """What the provider has is sent, also where it has become untrue since, or was tried too often to be sent again."""

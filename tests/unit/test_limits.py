@@ -102,7 +102,7 @@ async def test_memory_is_bounded_in_a_flood_of_addresses(clock: Clock) -> None:
 
 
 async def test_the_key_not_hit_for_longest_gives_way() -> None:
-    """Who knocks all the time stays counted, and what it was told last is known, however many others come by."""
+    """Who knocks all the time stays counted, and its last answer is known, however many others come by."""
     clock = Clock()
     limits, quota = local_limits(clock, keys_max=2), Quota("unverified", 3, 60)
     for who in ("busy", "other", "busy", "third"):
