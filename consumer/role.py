@@ -196,7 +196,7 @@ async def _patiently(
 
     def note(error: Exception | None, _: int) -> None:
         nonlocal waiting
-        waiting = error and f"starting: {error}"
+        waiting = None if error is None else f"starting: {error}"
         if error is not None:
             log.warning(_waiting_event(error), detail=str(error))
 

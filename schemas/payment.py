@@ -102,9 +102,9 @@ class Payment(msgspec.Struct):
     """One payment as the consumer holds it under its row lock.
 
     `facts` are its own; `projection` is what they come to, of an intent together with those of the attempts that it has
-    adopted. `intent_id` is, of an attempt, the intent's payment that has adopted it. `group_flags` are the flags that its
-    group gives it, beside those that its facts raise. `head_hash` and `head_xid` are the hash and the relay_xid of its
-    newest ledger row.
+    adopted. `intent_id` is, of an attempt, the intent's payment that has adopted it. `group_flags` are the flags that
+    its group gives it, beside those that its facts raise. `head_hash` and `head_xid` are the hash and the relay_xid of
+    its newest ledger row.
     """
 
     id: UUID

@@ -62,7 +62,7 @@ class WorkersHealth:
 
     def note(self, error: Exception | None, failures: int) -> None:
         """Say why the role does not start, to the log and to the probe."""
-        self.waiting = error and f"Postgres can't be used: {type(error).__name__}: {error}"
+        self.waiting = None if error is None else f"Postgres can't be used: {type(error).__name__}: {error}"
         if error is not None:
             log.warning("dispatcher_waits", error=self.waiting, failures_in_row=failures)
 

@@ -291,8 +291,8 @@ NEW = "insert into payment_refs (provider, account, merchant_account, livemode, 
 
 
 async def test_refs_are_made_before_any_is_locked(filled: str) -> None:
-    """Who held a name and then waited for one that another makes would let that one wait for ever."""
-    asked = (*rows.ref_arrays([NAMES[0], ("p", "", "", True, "payment", "new")]), "{f,f}", "{}", 10)
+    """Who held a reference and then waited for one that another makes would let that one wait for ever."""
+    asked = (*rows.ref_arrays([REFS[0], ("p", "", "", True, "payment", "new")]), "{f,f}", "{}", 10)
     async with sessions(filled, 3) as (holder, asker, observer):
         await observer.execute("set lock_timeout = '300ms'")
         async with holder.transaction():
@@ -305,7 +305,7 @@ async def test_refs_are_made_before_any_is_locked(filled: str) -> None:
 
 
 async def test_who_made_a_ref_a_moment_later_learns_that_it_has_not_seen_it(filled: str) -> None:
-    asked = (*rows.ref_arrays([NAMES[0], ("p", "", "", True, "payment", "new")]), "{f,f}", "{}", 10)
+    asked = (*rows.ref_arrays([REFS[0], ("p", "", "", True, "payment", "new")]), "{f,f}", "{}", 10)
     async with sessions(filled, 3) as (holder, asker, observer):
         async with holder.transaction():
             await holder.execute(f"{NEW} ('p', '', '', true, 'payment', 'new')")
