@@ -28,7 +28,7 @@ async def open_when_there(
 ) -> Part | None:
     """Open a part of a role, however long what it needs is away; None where the role is stopped first.
 
-    `note` is told each failure and how many there were in a row, and None when the part is open. The pauses grow from
+    `note` gets each failure and how many there were in a row, and None when the part is open. The pauses grow from
     `initial_seconds` to `max_seconds`.
     """
     for failures, pause in enumerate(delays(initial_seconds, max_seconds), start=1):

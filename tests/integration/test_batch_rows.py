@@ -335,11 +335,13 @@ async def test_the_last_word_of_a_receipt_stands(some: Session) -> None:
         row = {"payment_id": pay(1), "to_number": "+491511234567", "template": status, "status": status}
         await insert(some, "sms_transactions", **row, provider_sid=status)
     await insert(some, "sms_transactions", **row | {"template": "t", "status": "sent"}, provider_sid="another")
-    await run(some, "note_receipts", list(held), ["sent"] * 2 + ["failed"] * 4)
+    await run(some, "note_delivery_reports", list(held), ["sent"] * 2 + ["failed"] * 4)
     found = dict(await of_table(some, "provider_sid, status", "sms_transactions"))
     last = {one: one for one in ("delivered", "undelivered", "failed")}
     assert found == {"another": "sent", "queued": "sent", "sending": "sent", "sent": "failed", **last}
-    await run(some, "note_receipts", ["delivered", "undelivered", "failed"], ["undelivered", "failed", "delivered"])
+    await run(
+        some, "note_delivery_reports", ["delivered", "undelivered", "failed"], ["undelivered", "failed", "delivered"]
+    )
     assert dict(await of_table(some, "provider_sid, status", "sms_transactions")) == found
 
 

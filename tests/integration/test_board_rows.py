@@ -197,10 +197,10 @@ async def test_the_letters_of_a_payment_name_it_by_any_of_its_names(owner: async
         await add(owner, "dead_letters", id=number, payment_ref=ref, source=source)
     for rows, wanted in ((9, [6, 2, 1]), (2, [6, 2])):
         assert [row["id"] for row in await run(owner, "find_letters_of_payment", FIRST, rows)] == wanted
-    names = await run(owner, "list_payment_names", FIRST, 9)
+    names = await run(owner, "list_payment_refs", FIRST, 9)
     every = [("charge", "pi_1"), ("payment", "pi_1"), ("reference", "ORDER-1"), ("shared", "SHARED-1")]
     assert [tuple(row) for row in names] == every
-    assert [tuple(row) for row in await run(owner, "list_payment_names", FIRST, 2)] == every[:2]
+    assert [tuple(row) for row in await run(owner, "list_payment_refs", FIRST, 2)] == every[:2]
 
 
 async def test_names_come_in_their_order_each_once(owner: asyncpg.Connection[Any]) -> None:
@@ -208,7 +208,7 @@ async def test_names_come_in_their_order_each_once(owner: asyncpg.Connection[Any
     for ref in ("ORDER-2", "ORDER-1", "ORDER-3"):
         await add(owner, "payment_refs", kind="reference", ref=ref, payment_id=FIRST, returning=None)
         await add(owner, "reference_payments", ref=ref, payment_id=FIRST, returning=None)
-    names = await run(owner, "list_payment_names", FIRST, 9)
+    names = await run(owner, "list_payment_refs", FIRST, 9)
     assert [row["ref"] for row in names] == ["ORDER-1", "ORDER-2", "ORDER-3"]
 
 

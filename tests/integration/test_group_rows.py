@@ -229,15 +229,15 @@ async def test_references_to_which_a_group_leads_are_named(some: Session) -> Non
     assert found.held == [1, 2, 3]
 
 
-async def find_claims(
+async def find_reported(
     connection: Session, *events: tuple[str, str], snapshot: str | None = None
 ) -> tuple[dict[tuple[str, str], Any], list[str], list[int]]:
-    """Return what find_claims.sql says: events, what it tells, and payments in groups that grew."""
-    found = await connection.fetch(statement("consumer", "find_claims"), *rows.claim_arrays(events), snapshot)
+    """Return what find_reported.sql says: events, what it tells, and payments in groups that grew."""
+    found = await connection.fetch(statement("consumer", "find_reported"), *rows.dedupe_arrays(events), snapshot)
     tells = sorted({row["tells"] for row in found if row["tells"] is not None})
     grew = sorted(number(row["payment_id"]) for row in found if row["tells"] == "grew")
-    claims = {(row["source"], row["event_id"]): row["facts"] for row in found if row["tells"] is None}
-    return claims, tells, grew
+    reported = {(row["source"], row["event_id"]): row["facts"] for row in found if row["tells"] is None}
+    return reported, tells, grew
 
 
 LEDGER = {"event_type": "k", "outcome": "noop", "topic": "t", "partition": 0, "relay_xid": 1, "hash": b"x" * 32}
@@ -258,16 +258,16 @@ async def park(connection: Session, source: str, event_id: str, facts: str = "[]
 
 async def test_what_was_taken_is_known_by_its_sender_and_id(filled: Session) -> None:
     async with undone(filled):
-        assert await find_claims(filled, ("p", "e-1")) == ({}, [], [])
+        assert await find_reported(filled, ("p", "e-1")) == ({}, [], [])
         await log(filled, "p", "e-1", '["ledger"]')
         await log(filled, "p", "e-2")
         await log(filled, "q", "e-1")
-        found = await find_claims(filled, ("p", "e-1"), ("p", "e-3"))
+        found = await find_reported(filled, ("p", "e-1"), ("p", "e-3"))
         assert found == ({("p", "e-1"): '["ledger"]'}, [], [])
         await park(filled, "p", "e-3", '["parked"]')
         await park(filled, "q", "e-3")
         await park(filled, "p", "e-4")
-        found = await find_claims(filled, ("p", "e-1"), ("p", "e-3"))
+        found = await find_reported(filled, ("p", "e-1"), ("p", "e-3"))
         assert found == ({("p", "e-1"): '["ledger"]', ("p", "e-3"): '["parked"]'}, [], [])
 
 
@@ -277,10 +277,10 @@ async def test_it_is_known_whether_events_or_letters_wait_and_that_a_list_was_as
     """Where it is left out, what waits for a name is not woken when the name comes."""
     async with undone(filled):
         parked = await park(filled, "p", "e-1")
-        assert await find_claims(filled) == ({}, [], [])
+        assert await find_reported(filled) == ({}, [], [])
         await bind(filled, NAME, None)
         await insert(filled, "parked_refs", **NAME, parked_id=parked)
-        assert await find_claims(filled) == ({}, ["waits"], [])
+        assert await find_reported(filled) == ({}, ["waits"], [])
         await filled.execute("delete from parked_refs")
         letter = await filled.fetchval(
             """insert into dead_letters (topic, partition, "offset", digest, timestamp_ms, header_names, header_values,
@@ -288,24 +288,24 @@ async def test_it_is_known_whether_events_or_letters_wait_and_that_a_list_was_as
             values ('t', 0, 0, sha256('x'), 0, '{}', '{}', 'orphan', '', 1, now()) returning id"""
         )
         await insert(filled, "orphan_refs", **NAME, letter_id=letter)
-        assert await find_claims(filled) == ({}, ["waits"], [])
+        assert await find_reported(filled) == ({}, ["waits"], [])
         await filled.execute("delete from orphan_refs")
         asked = {"provider": "p", "account": "a", "list": "l"}
         now = await filled.fetchval("select now()")
         await insert(filled, "recall_cursors", **asked, began_at=now, read_until=now)
-        assert await find_claims(filled) == ({}, ["recalls"], [])
+        assert await find_reported(filled) == ({}, ["recalls"], [])
 
 
 async def test_promises_are_named_where_groups_were_not_looked_up(filled: Session) -> None:
     async with undone(filled):
         now = await filled.fetchval("select pg_current_snapshot()::text")
         await stand(filled, "r", 1)
-        assert await find_claims(filled) == ({}, [], [])
+        assert await find_reported(filled) == ({}, [], [])
         await stand(filled, "r", 2, promise=1)
-        assert await find_claims(filled) == ({}, ["promises"], [])
+        assert await find_reported(filled) == ({}, ["promises"], [])
         await filled.execute("delete from reference_payments where promise is null")
-        assert await find_claims(filled) == ({}, ["promises"], [])
-        assert await find_claims(filled, snapshot=now) == ({}, [], [])
+        assert await find_reported(filled) == ({}, ["promises"], [])
+        assert await find_reported(filled, snapshot=now) == ({}, [], [])
 
 
 async def test_groups_that_grew_since_a_snapshot_are_named(filled: Session) -> None:
@@ -320,7 +320,7 @@ async def test_groups_that_grew_since_a_snapshot_are_named(filled: Session) -> N
         async def grown(xid: int, **changed: Any) -> list[int]:
             """Return whose group grew where payment 2 came to stand under 'r' with payment 1."""
             await stand(filled, "r", 2, **{"xid": xid} | changed)
-            claims, tells, found = await find_claims(filled, snapshot=snapshot)
+            claims, tells, found = await find_reported(filled, snapshot=snapshot)
             assert claims == {}
             assert tells == (["grew"] if found else [])
             await filled.execute("delete from reference_payments where payment_id = $1", pay(2))
@@ -346,7 +346,7 @@ async def test_groups_that_grew_since_a_snapshot_are_named(filled: Session) -> N
         await filled.execute("delete from payment_refs where payment_id is not null")
         await filled.execute("update payment_refs set payment_id = $1", pay(1))
         await filled.execute("update reference_payments set xid = $1", ended)
-        assert (await find_claims(filled, snapshot=snapshot))[2] == [1]
+        assert (await find_reported(filled, snapshot=snapshot))[2] == [1]
     finally:
         await transaction.rollback()
 

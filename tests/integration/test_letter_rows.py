@@ -170,7 +170,7 @@ async def test_a_redrive_is_listed_with_what_came_back_of_it_alone(owner: asyncp
 
 
 async def test_a_stop_that_has_not_come_yet_is_taken_back(owner: asyncpg.Connection[Any]) -> None:
-    """Also of a redrive that waits: nobody would know why it ends, who has said that it is to go on."""
+    """Also of a redrive that waits: nobody would know why it ends, and it was let go on again."""
     counts = {"published": 3, "failed": 2, "started_at": MOMENT, "stop_requested_by": "bob"}
     over = {"ended_at": MOMENT}
     for number, (status, columns, resumed) in enumerate(

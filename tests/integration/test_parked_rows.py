@@ -234,7 +234,7 @@ async def test_a_name_on_which_many_wait_is_named_once(some: Session) -> None:
     await park(some, 1, NAME, OTHER)
     await park(some, 2, NAME)
     await park(some, 3, NEAR[0])
-    found = await some.fetch(statement("consumer", "find_waited_names"), [1, 2])
+    found = await some.fetch(statement("consumer", "find_waited_refs"), [1, 2])
     assert sorted(map(rows.key_of, found)) == sorted([key(NAME), key(OTHER)])
 
 
@@ -340,7 +340,7 @@ async def test_the_open_letter_of_an_event_waits_on_its_names(some: Session) -> 
     await bury(some, 4, event_id="e-4", digest=DIGEST)
     await bury(some, 5, event_id="e-1")
     for _ in range(2):
-        await some.execute(statement("consumer", "keep_orphan_names"), "p", "e-1", DIGEST, *names(NAME, OTHER))
+        await some.execute(statement("consumer", "keep_orphan_refs"), "p", "e-1", DIGEST, *names(NAME, OTHER))
         assert await of_table(some, "letter_id, ref", "orphan_refs") == [(1, "r"), (1, "s")]
 
 
@@ -393,5 +393,5 @@ async def test_a_body_is_known_once_its_event_is_taken(some: Session) -> None:
     await park(some, 4)
     assert await known() == [3, 4]
     claim = ["p", "p"], [digest(1), digest(9)], ["e-3", "e-9"]
-    await some.execute(statement("consumer", "claim_bodies"), *claim)
+    await some.execute(statement("consumer", "insert_bodies"), *claim)
     assert await known() == [1, 3, 4]

@@ -637,6 +637,6 @@ async def test_what_is_kept_goes_once_its_time_is_over_and_no_moment_sooner(owne
             made = {"created_at": now - 9 * 24 * HOUR, "expires_at": now + HOUR - age}
             await add(owner, "intent_claims", **row, **made)
         assert await owner.execute(statement("producers", "delete_commands"), 9, 3600.0) == "DELETE 1"
-        assert await owner.execute(statement("producers", "delete_claims"), 9) == "DELETE 1"
+        assert await owner.execute(statement("producers", "delete_idempotency_records"), 9) == "DELETE 1"
         assert await owner.fetchval("select created_at from commands") == now - HOUR
         assert await owner.fetchval("select expires_at from intent_claims") == now

@@ -204,7 +204,7 @@ def _runbook_s_statements() -> str:
 
 
 async def test_of_two_who_begin_at_once_the_first_one_s_prefix_stays(database: Database) -> None:
-    """Both have seen that none was noted; the second is told whose the database is, not that a row is there."""
+    """Both have seen that none was noted; the second learns whose the database is, not that a row is there."""
     async with asyncpg.create_pool(database.owner_dsn, min_size=1, max_size=1) as pool:
         await pool.execute("delete from topic_prefix")
         for prefix in ("first.", "second."):

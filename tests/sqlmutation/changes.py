@@ -30,8 +30,15 @@ READ: Final = frozenset(
         *(
             f"producers/sql/{name}.sql"
             for name in (
-                *("delete_spool", "find_claim", "find_own_payments", "find_taken", "insert_claim", "move_cursor"),
-                *("read_asked", "read_claimed", "read_moments", "read_payment_view"),
+                *(
+                    "delete_spool",
+                    "find_idempotency_record",
+                    "find_own_payments",
+                    "find_taken",
+                    "insert_idempotency_record",
+                    "move_cursor",
+                ),
+                *("read_asked", "read_recorded_view", "read_moments", "read_payment_view"),
             )
         ),
         "runtime/sql/guard_lease.sql",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from schemas.errors import LeaseLostError
 from schemas.sms import SmsStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = pytest.mark.unit
 
@@ -281,9 +282,12 @@ async def test_a_page_of_which_nothing_is_kept_is_not_the_end_of_its_list(follow
     """A page may hold nothing but kinds that say nothing; the cursor moves to the next one all the same."""
 
     class Pages(Rows):
-        async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Any:
-            if name != "open_cursor":
-                return await super().fetch_one(lease, name, *arguments)
+        @asynccontextmanager
+        async def guarded(self, _: Lease) -> AsyncIterator[Any]:
+            yield self
+
+        async def fetchrow(self, *_: object) -> dict[str, Any]:
+            """Give the list's cursor."""
             now = dt.datetime.now(dt.UTC)
             long_ago = now - dt.timedelta(days=1)
             return {"now": now, "read_until": long_ago, "began_at": long_ago, "since": None, "spooled": 0, "turns": 4}

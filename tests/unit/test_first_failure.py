@@ -139,7 +139,7 @@ async def test_a_report_has_ended_before_its_role_has(role: str, monkeypatch: py
         async def close(self) -> None:
             closed.append(set(parts.ended))
 
-    async def opened(*_: Any) -> PaperPool:
+    async def opened(*_: Any, **__: Any) -> PaperPool:
         return PaperPool()
 
     class PaperLeader:
@@ -152,7 +152,7 @@ async def test_a_report_has_ended_before_its_role_has(role: str, monkeypatch: py
     async def keep(_name: str, _work: Callable[[], Awaitable[None]]) -> None:
         await parts.run("report")
 
-    monkeypatch.setattr(module, "_open_when_there", opened)
+    monkeypatch.setattr(module, "open_when_there", opened)
     monkeypatch.setattr(module, "Leader", PaperLeader)
     monkeypatch.setattr(module, "keep_running", keep)
     async with asyncio.timeout(PATIENCE_SECONDS):

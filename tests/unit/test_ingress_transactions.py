@@ -114,6 +114,7 @@ async def test_a_copy_into_the_spool_that_waits_for_a_standby_keeps_its_place_to
             await spool.store([RECORD])
     assert pool.place.locked(), "the session is in use still"
     assert pool.terminated == 0
+    await until(lambda: len(asyncio.all_tasks()) == 2, "all but the first were given up")
     pool.standby.set()
     await until(lambda: not pool.place.locked(), "the server has answered")
     await spool.store([RECORD])

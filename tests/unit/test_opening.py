@@ -29,7 +29,7 @@ def failing(*errors: Exception) -> Any:
     return open_part
 
 
-async def test_what_is_away_is_waited_for_and_told_each_time() -> None:
+async def test_what_is_away_is_waited_for_and_noted_each_time() -> None:
     away = [UnavailableError("Kafka"), OSError("Postgres"), asyncpg.CannotConnectNowError("starting")]
     noted: Noted = []
     opened = open_when_there(failing(*away), asyncio.Event(), lambda *one: noted.append(one), **PAUSES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,11 +70,11 @@ POOLS: dict[str, tuple[Callable[[], Awaitable[object]], dict[str, str | None]]] 
         {"statement_timeout": "1250", "default_transaction_read_only": None, "jit": "off"},
     ),
     "relay": (
-        lambda: relay_role._open_when_there(SETTINGS, asyncio.Event(), {}),
+        lambda: relay_role._open(SETTINGS),
         {"plan_cache_mode": "force_custom_plan"},
     ),
     "dispatcher": (
-        lambda: dispatcher_role._open_when_there(SETTINGS, asyncio.Event(), dispatcher_role.WorkersHealth()),
+        lambda: dispatcher_role._open(SETTINGS),
         {},
     ),
 }
