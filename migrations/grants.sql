@@ -91,9 +91,9 @@ begin
                 ('dispatcher', 'select, update, delete', '', '{debits}'),
                 ('dispatcher', 'select', '', '{payments, payment_refs, payment_logs, schema_migrations}'),
 
-                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool,
+                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, body_claims, spool,
                     sms_transactions, relay_cursors, schema_migrations, ledger_anchors, anchor_without_payment, redrive_returns, operator_actions,
-                    operator_action_heads, recall_cursors, recalled_events, topic_prefix}'),
+                    operator_action_heads, recall_cursors, recalled_events, topic_prefix, parking_clock}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),
                 ('console', 'select', '', '{dead_letters, commands}'),
@@ -112,7 +112,7 @@ begin
                 ('console', 'update', 'ended_by, ended_at', '{dead_letter_notes}'),
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
-                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, epochs,
+                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, body_claims, spool, epochs,
                     relay_cursors, schema_migrations, ledger_anchors, anchor_without_payment, redrive_returns, operator_actions, operator_action_heads,
                     erased_letters}'),
                 ('ops', 'select', '', '{parking_clock, topic_prefix, commands}'),

@@ -31,32 +31,45 @@ SHARED = (
     ("acquire_lease", "guard_lease", "release_lease", "renew_lease", "note_topic_prefix", "read_topic_prefix",
      "read_schema_version"),
 )  # fmt: skip
-"""What all processes ask of Postgres by the same code, those that may: leases, whose topics it is of, its schema."""
-SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "ingress": (("producers/ingress/**/*.py",), ("producers/sql",)),
-    "relay": (("producers/relay/*.py",), ("producers/sql", "runtime/sql")),
-    "consumer": (("consumer/*.py",), ("consumer/sql", "runtime/sql")),
-    "dispatcher": (("consumer/dispatcher/*.py",), ("consumer/dispatcher/sql", "consumer/sql", "runtime/sql")),
+"""What processes ask of Postgres by the same code, those that may: leases, whose topics it is of, its schema."""
+WITH_LEASES = {"consumer", "relay", "dispatcher"}
+Borrowing = tuple[tuple[str, ...], tuple[str, ...]]
+SOURCES: dict[str, tuple[Borrowing, ...]] = {
+    "ingress": ((("producers/ingress/**/*.py",), ("producers/sql",)),),
+    "relay": ((("producers/relay/*.py",), ("producers/sql", "runtime/sql")),),
+    "consumer": ((("consumer/*.py",), ("consumer/sql", "runtime/sql")),),
+    "dispatcher": ((("consumer/dispatcher/*.py",), ("consumer/dispatcher/sql", "consumer/sql", "runtime/sql")),),
     "console": (
         (
-            "ops/console/**/*.py",
-            "ops/redrives.py",
-            "ops/redrive_preview.py",
-            "ops/dry_run.py",
-            "ops/snapshot_reader.py",
-            "ops/audit.py",
-            "ops/letter_erasure.py",
-            "ops/letter_notes.py",
-            "ops/operators.py",
-            "ops/audit_actions.py",
+            (
+                "ops/console/**/*.py",
+                "ops/redrives.py",
+                "ops/redrive_preview.py",
+                "ops/dry_run.py",
+                "ops/snapshot_reader.py",
+                "ops/audit.py",
+                "ops/letter_erasure.py",
+                "ops/letter_notes.py",
+                "ops/operators.py",
+                "ops/audit_actions.py",
+                "ops/parking_standstill.py",
+                "ops/payment_search.py",
+                "ops/payment_timeline.py",
+                "ops/status.py",
+            ),
+            ("ops/console/sql", "ops/sql"),
         ),
-        ("ops/console/sql", "ops/sql"),
+        (("ops/availability.py",), ("runtime/sql",)),
+        (("consumer/reads.py",), ("consumer/sql",)),
     ),
     "ops": (
-        ("ops/*.py", "consumer/dispatcher/recall_rows.py"),
-        ("ops/sql", "consumer/dispatcher/sql"),
+        (("ops/*.py",), ("ops/sql",)),
+        (("ops/availability.py", "ops/archive_run.py", "ops/doctor.py"), ("runtime/sql",)),
+        (("ops/recalls.py", "consumer/dispatcher/recall_rows.py"), ("consumer/dispatcher/sql",)),
+        (("consumer/reads.py",), ("consumer/sql",)),
     ),
 }
+"""Modules of each process, and in which folders the statements are that they name."""
 AS_OWNER = {
     "rebase_changes", "rebase_cursors", "rebase_commands", "rebase_letters", "rebase_payments", "rebase_spool",
     "lock_for_rebase", "list_old_rows", "lock_chains", "move_anchors", "move_anchor_without_payment", "remove_rows",
@@ -75,17 +88,35 @@ MONEY = {f"{table}.{right}" for table in ("payments", "payment_refs", "payment_l
          for right in ("INSERT", "UPDATE", "DELETE")}  # fmt: skip
 
 
+def files_of(patterns: tuple[str, ...]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
 def statements_of(process: str) -> Iterator[tuple[str, str]]:
     """Yield name and text of every statement that a process's source names."""
-    patterns, folders = SOURCES[process]
-    reported = " ".join(path.read_text() for pattern in patterns for path in ROOT.glob(pattern))
-    words = set(re.findall(r'"([a-z_]+)"', reported))
-    for folder in folders:
-        for path in sorted((ROOT / folder).glob("*.sql")):
-            if path.stem not in AS_OWNER and (path.stem in words or (folder == SHARED[0] and path.stem in SHARED[1])):
-                yield f"{folder}/{path.name}", path.read_text()
+    for patterns, folders in SOURCES[process]:
+        words = set(re.findall(r'"([a-z_]+)"', " ".join(path.read_text() for path in files_of(patterns))))
+        for folder in folders:
+            for path in sorted((ROOT / folder).glob("*.sql")):
+                if path.stem not in AS_OWNER and path.stem in words:
+                    yield f"{folder}/{path.name}", path.read_text()
+    if process in WITH_LEASES:
+        yield from shared()
 
 
+BORROWED: dict[str, dict[str, str]] = {
+    "console": {
+        "ops/people.py": "its two statements that the console runs are in NOT_IN_A_FILE",
+        "ops/tokens.py": "likewise",
+    },
+    "ops": {
+        "producers/ingress/hints.py": "the API's description is made of the ingress's types",
+        "producers/ingress/intents/claims.py": "likewise",
+        "producers/relay/cluster.py": "`migrate rebase` and `up` run it as the schema's owner",
+        "producers/relay/rebase.py": "likewise",
+    },
+}
+"""Modules with statements that a process's own lead to by their imports, and why not all of these are the process's."""
 NOT_IN_A_FILE: dict[str, tuple[str, ...]] = {
     "consumer": ("insert into payment_logs default values",),
     "ingress": ("insert into spool (topic) select topic from spool where false",),
@@ -122,10 +153,10 @@ $$
 """
 
 
-def shared() -> Iterator[str]:
+def shared() -> Iterator[tuple[str, str]]:
     """Yield the statements that processes share."""
     for name in SHARED[1]:
-        yield (ROOT / SHARED[0] / f"{name}.sql").read_text()
+        yield f"{SHARED[0]}/{name}.sql", (ROOT / SHARED[0] / f"{name}.sql").read_text()
 
 
 @pytest.fixture
@@ -141,6 +172,30 @@ async def granted(stack: Endpoints, database: Database) -> AsyncIterator[asyncpg
     connection = await asyncpg.connect(with_database(stack.superuser_dsn, name))
     yield connection
     await connection.close()
+
+
+def names_statements(path: Path) -> bool:
+    """Tell whether a module names a statement of any folder."""
+    folders = {folder for parts in SOURCES.values() for _, folders in parts for folder in folders}
+    stems = {one.stem for folder in folders for one in (ROOT / folder).glob("*.sql")}
+    return not stems.isdisjoint(re.findall(r'"([a-z_]+)"', path.read_text()))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_whose_statements_a_process_borrows_is_read_too(process: str) -> None:
+    """What its modules import of others', and what that imports; else a right looks as if nobody needed it."""
+    read = {path for patterns, _ in SOURCES[process] for path in files_of(patterns)}
+    found, left = set(read), sorted(read)
+    while left:
+        text = left.pop().read_text()
+        for package, names in re.findall(r"^(?:    )*from ([a-z_.]+) import ([^#\n(]+)", text, re.MULTILINE):
+            for module in (package, *(f"{package}.{name.strip()}" for name in names.split(","))):
+                path = ROOT / f"{module.replace('.', '/')}.py"
+                if module.partition(".")[0] in {"consumer", "producers", "ops"} and path.exists() and path not in found:
+                    found.add(path)
+                    left.append(path)
+    borrowed = {str(path.relative_to(ROOT)) for path in found - read if names_statements(path)}
+    assert borrowed == BORROWED.get(process, {}).keys()
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -161,7 +216,11 @@ async def test_a_process_may_run_its_own_statements(granted: Any, process: str) 
 async def test_a_process_has_no_right_that_its_statements_do_not_need(granted: Any, process: str) -> None:
     """Each right is taken away by itself: a statement must be refused then, or nothing needs it."""
     role = f"ratchet_{process}"
-    asked = [*(text for _, text in statements_of(process)), *NOT_IN_A_FILE.get(process, ()), *shared()]
+    asked = [
+        *(text for _, text in statements_of(process)),
+        *NOT_IN_A_FILE.get(process, ()),
+        *(text for _, text in shared()),
+    ]
     await granted.execute(REFUSES)
     found, unused = await granted.fetch(RIGHTS, role), set()
     assert len(found) >= 5
