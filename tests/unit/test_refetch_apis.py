@@ -229,7 +229,7 @@ async def test_a_call_that_refuses_a_token_of_just_now_refuses_the_credentials(
 
 async def test_a_list_that_refuses_a_token_of_just_now_refuses_the_credentials(world: Outside):
     account = {"api_key": SecretStr("client"), "api_secret": SecretStr("hidden"), "api_base_url": world.url}
-    settings = Settings(providers={"paypal": ProviderSettings(**account)})
+    settings = Settings(providers={"paypal": ProviderSettings(**account)}, recall={"requests_per_second_max": 1000})
     async with HttpClient(settings.http) as client:
         lists = lists_of(settings, client, "paypal", "", settings.providers["paypal"])
         assert isinstance(lists, Lists)
