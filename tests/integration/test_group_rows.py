@@ -124,7 +124,7 @@ async def lock(
     others = [(ref, payment and number(payment)) for *_, ref, payment in json.loads(first["others"] or "[]")]
     members = [(ref, number(payment)) for _, _, _, ref, payment, *_ in json.loads(first["members"] or "[]")]
     return Locked(
-        first["names"],
+        first["refs"],
         dict(bound),
         sorted(others),
         sorted(members),

@@ -111,7 +111,7 @@ BORROWED: dict[str, dict[str, str]] = {
     },
     "ops": {
         "producers/ingress/hints.py": "the API's description is made of the ingress's types",
-        "producers/ingress/intents/claims.py": "likewise",
+        "producers/ingress/intents/idempotency.py": "likewise",
         "producers/relay/cluster.py": "`migrate rebase` and `up` run it as the schema's owner",
         "producers/relay/rebase.py": "likewise",
     },

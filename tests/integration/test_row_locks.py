@@ -311,7 +311,7 @@ async def test_who_made_a_ref_a_moment_later_learns_that_it_has_not_seen_it(fill
             await holder.execute(f"{NEW} ('p', '', '', true, 'payment', 'new')")
             begun = asyncio.create_task(asker.fetch(statement("consumer", "lock_refs"), *asked))
             await until_waiting(observer)
-        assert (await begun)[0]["names"] == 1
+        assert (await begun)[0]["refs"] == 1
 
 
 class Written(NamedTuple):
