@@ -41,7 +41,25 @@ READ: Final = frozenset(
                 *("read_asked", "read_recorded_view", "read_moments", "read_payment_view"),
             )
         ),
-        "runtime/sql/guard_lease.sql",
+        *(
+            f"consumer/dispatcher/sql/{name}.sql"
+            for name in (
+                *("await_refetch", "claim_refetch", "claim_sms", "count_recalled", "count_waiting"),
+                *("delay_recall_order", "end_recall_order", "fail_recall", "fail_refetch", "find_known"),
+                *("finish_refetch", "finish_sms"),
+                *("hold_sms", "move_recall", "move_recall_order", "note_seen", "open_cursor", "queue_debits"),
+                *("queue_stale", "retry_refetch", "retry_sms", "take_recall_order", "trim_recalled", "trim_refetches"),
+            )
+        ),
+        *(
+            f"runtime/sql/{name}.sql"
+            for name in (
+                *("acquire_lease", "create_schema_migrations", "delete_schema_migration", "guard_lease"),
+                *("insert_schema_migration", "note_topic_prefix", "read_clock_and_waits", "read_disk_use"),
+                *("read_oldest_transaction", "read_replication", "read_schema_migrations", "read_schema_version"),
+                *("read_topic_prefix", "read_wal_bytes", "release_lease", "renew_lease"),
+            )
+        ),
     }
 )
 """Statements read to the end: a change of theirs that is neither noticed nor explained ends a run with 1."""
