@@ -121,6 +121,16 @@ async def test_every_row_is_read_whatever_it_lacks(filled: asyncpg.Connection[An
     assert [row[sized.column] for row in found] == [1], "the row that passes the bound is the last one"
 
 
+@pytest.mark.parametrize("sized", [one for one in SIZED if one.after == (999,)], ids=lambda sized: sized.name)
+async def test_a_value_is_left_out_above_its_bound_alone(filled: asyncpg.Connection[Any], sized: Sized) -> None:
+    for bound in (50, 49):
+        found = await filled.fetch(statement(sized.package, sized.name), *sized.before, PLENTY, bound)
+        value = None if bound == 49 else b"v" * 50
+        assert [(row["value"], row["value_left_out"]) for row in found] == [
+            *((value, bound == 49), (None, False), (None, False), (value, bound == 49)),
+        ]
+
+
 @pytest.mark.parametrize("name", ["find_marked"])
 async def test_what_waits_has_a_size_whatever_it_lacks(filled: asyncpg.Connection[Any], name: str) -> None:
     found = await filled.fetch(statement("consumer", name), None, 9)
