@@ -76,7 +76,7 @@ def test_all_statements_of_the_folders_are_found_and_each_folder_of_the_product_
 def test_what_is_not_noticed_ends_a_run_with_1_where_the_statement_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(statements(*FOLDERS)) > READ
     monkeypatch.setattr(Outcomes, "of", lambda *_: SURVIVED)
-    read, unread = change(path=min(READ)), change(path="ops/sql/list_old_rows.sql")
+    read, unread = change(path=min(READ)), change(path="consumer/sql/not_read_yet.sql")
     for left, explanation, status in (([read], {}, 1), ([unread], {}, 0), ([read], {read.key: "why"}, 0)):
         tests = {one.path: [HERE] for one in left}
         assert report(left, tests, explanation, all_places=False, page=False) == status
