@@ -78,12 +78,11 @@ class Known:
 
     `reported` maps applied and parked events to the facts that they reported; `reread` are those whose provider's
     meaning has another version today; `bodies` holds what was taken already from senders whose event ids are unsigned.
-    `groups` holds, of each reference that somebody promised or that the batch promises,
-    the payments that stand under it; `under`, of each order that the batch proves to be one payment, those under it.
-    `some_wait` tells that any event is parked or an orphan, `recalls`
-    that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply. `commands`
-    are those of each payment by their ids, in order; read where the batch holds commands or answers to them. `xid` is
-    the transaction's id, by which the relay orders what is written.
+    `groups` holds, of each reference that somebody promised or that the batch promises, the payments that stand under
+    it; `under`, of each order that the batch proves to be one payment, those under it. `some_wait` tells that any event
+    is parked or an orphan, `recalls` that a provider's list was ever asked; `parked` are those to wake, `orphans` the
+    dead letters to apply. `commands` are those of each payment by their ids, in order; read where the batch holds
+    commands or answers to them. `xid` is the transaction's id, by which the relay orders what is written.
     """
 
     refs: dict[RefKey, UUID | None] = field(default_factory=dict)

@@ -42,7 +42,7 @@ class FactKind(StrEnum):
     MODE = "mode"
     """When money is taken. Key `intent`: manual or automatic, as the client asked. Else the key of an authorization
     whose provider tells of it alone also where it takes the money at once: `account` (the intent or the account's
-    setting says which), `manual` or `automatic`. Every event is evidence that beats it: see `consumer.fold`."""
+    setting says which), `manual` or `automatic`. What any event shows beats it: see `consumer.fold`."""
     ATTEMPT = "attempt"
     """One try to pay. Key: the provider's id of the try; parent: that of its payment, where it is another. Amount: what
     it asked to begin with. It is over by money of its own too: an authorization or a capture under its key, or whose

@@ -1,5 +1,5 @@
 -- $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until, $6 ids, $7 status, $8 part of the message,
--- $9 kind of event; null: any. 
+-- $9 kind of event; null: any.
 select count(*) as total
 from dead_letters
 where ($1::text is null or reason = $1)

@@ -1,5 +1,6 @@
--- $1 providers, $2 the providers' payment ids or references, $3 merchant accounts, $4 which of the two, pairwise; the
--- URL's accounts are none, and a reference is its merchants' together. The row, and its ledger's versions.
+-- $1 providers, $2 the providers' payment ids or references, $3 merchant accounts, $4 which of the two, pairwise. The
+-- sample's endpoints have no account in their URL. A merchant's own reference stands without its merchant account (`_anywhere`
+-- in consumer.resolve). The row, and its ledger's versions.
 select
     asked.provider, asked.ref, payments.id, payments.merchant_account, payments.livemode, payments.status,
     payments.refund_status, payments.dispute_status, payments.currency, payments.amount, payments.authorized,

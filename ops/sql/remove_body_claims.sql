@@ -1,4 +1,4 @@
--- Bodies whose event is neither in the ledger nor waiting: they count for nothing. $1 no matter, $2 rows
+-- Bodies whose event is neither in the ledger nor waiting: they count for nothing. $1 is not used (all removals are called alike), $2 rows
 delete from body_claims
 where (source, digest) in (
     select source, digest from body_claims b

@@ -1,5 +1,4 @@
--- Letters that Kafka refuses: they are open again. $1 redrive, $2 letters and $3 why,
--- pairwise.
+-- Letters that Kafka refuses: they are open again. $1 redrive, $2 letters and $3 why, pairwise.
 with returned as (
     update redrive_messages m
     set status = 'skipped', detail = left(n.detail, 500), claimed_at = null
