@@ -29,7 +29,7 @@ async def test_a_redrive_is_ordered_with_what_was_foreseen_of_each_letter(databa
     async with lying(database.owner_dsn) as owner:
         letters = [await add(owner, "dead_letters") for _ in range(3)]
         order = ("alice", '{"reason": "orphan"}', "payments.webhooks", 50.0, 7, "keep_going", 0.5, 10, True, 3)
-        redrive = await owner.fetchval(statement("ops", "order_redrive"), *order, letters[:0:-1], ["apply", "noop"])
+        redrive = await owner.fetchval(statement("ops", "insert_redrive"), *order, letters[:0:-1], ["apply", "noop"])
         (row,) = await owner.fetch(
             """select requested_by, filter, target_topic, rate_per_second, messages_max, policy, failure_ratio_max,
                 failures_min, forced, matched, selected, status, id from redrives"""
