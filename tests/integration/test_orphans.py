@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from consumer_harness import BatchHarness, Event, batch_harness, broken_chains, records, until, until_waiting, webhook
 from consumer_processes import ConsumerProcesses, consumer_processes
+from filled_database import by_heap, undone
 
 from consumer import planner
 from consumer.decode import decoded
@@ -253,6 +254,17 @@ async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(har
         [0],
         ["discarded"],
     )
+
+
+async def test_letters_are_locked_in_the_order_of_their_ids(harness: BatchHarness) -> None:
+    """However they lie: a redrive locks them so too, and each would wait for the other."""
+    await bury(harness, refund("pay-1"), refund("pay-2"))
+    first, second = [row["id"] for row in await harness.fetch("select id from dead_letters order by id")]
+    async with harness.pool.acquire() as connection, undone(connection):
+        await by_heap(connection)
+        await connection.execute("update dead_letters set status = status where id = $1", first)  # it lies last now
+        found = await connection.fetch(statement("consumer", "lock_letters"), [second, first])
+        assert [row["id"] for row in found] == [first, second]
 
 
 async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: BatchHarness) -> None:

@@ -8,12 +8,15 @@ import os
 import re
 import shlex
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
-from consumer_harness import batch_harness
+from consumer_harness import batch_harness, until_waiting
 from dispatching import Office, office
+from filled_database import insert, undone
 from msgspec.structs import replace
 from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
@@ -23,6 +26,7 @@ from waiting import until
 from consumer.dispatcher.role import LEASE_NAME
 from ops.cli import app
 from runtime import metrics
+from runtime.postgres_arrays import text_array
 from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.record import RECALL_HEADER, Attributes, Record
@@ -407,6 +411,30 @@ def command_of(jobs: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         return json.loads(result.stdout)
 
     return run
+
+
+async def test_what_is_noted_of_many_events_is_locked_in_the_order_of_their_ids(database: Database) -> None:
+    """However the batch groups them: two that note the same events in turned order would wait for each other."""
+    ids = [f"e-{number}" for number in range(1, 9)]
+    every = "select event_id from recalled_events order by event_id for update skip locked"
+    async with (
+        asyncpg.create_pool(database.owner_dsn, min_size=3, max_size=3) as pool,
+        pool.acquire() as holder,
+        pool.acquire() as asker,
+        pool.acquire() as observer,
+    ):
+        for event_id in reversed(ids):
+            row = {"source": "p/a", "event_id": event_id, "kind": "k", "history": False}
+            await insert(holder, "recalled_events", **row, occurred_at=datetime.now(UTC))
+        for setting in ("sort", "hashjoin", "mergejoin"):
+            await asker.execute(f"set enable_{setting} = off")  # so that they come grouped by their hashes
+        async with undone(holder):
+            await holder.execute("select from recalled_events where event_id = 'e-1' for update")
+            notes = [text_array(["p/a"] * 8), text_array(ids), text_array(["webhook"] * 8)]
+            begun = asyncio.create_task(asker.execute(statement("consumer", "note_recalled"), *notes))
+            await until_waiting(observer)
+            assert [row["event_id"] for row in await observer.fetch(every)] == ids[1:]
+        await begun
 
 
 async def test_a_dry_run_says_what_it_would_bring_and_the_command_brings_it(
