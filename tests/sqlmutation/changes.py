@@ -23,8 +23,16 @@ READ: Final = frozenset(
         *(
             f"consumer/sql/{name}.sql"
             for name in (
-                *("drop_marks", "end_quarantine", "excuse_ends", "forget_ends", "let_go", "note_end", "note_probe"),
-                *("read_mark", "take_expired", "write_mark"),
+                *("answer_commands", "apply_letters", "begin_epoch", "bury_record", "claim_bodies", "copy_members"),
+                *("delete_marks", "delete_parked", "drop_marks", "end_quarantine", "excuse_ends", "excuse_owners"),
+                *("find_bodies", "find_claims", "find_expired", "find_groups", "find_marked", "find_orphans"),
+                *("find_parked", "find_under", "find_waited_names", "follow_chains", "forget_ends", "insert_command"),
+                *("keep_orphan_names", "lengthen_deadlines", "let_go", "lock_instance", "lock_letters", "lock_names"),
+                *("lock_receipts", "lock_refs", "mark_bound", "move_mark", "move_parking_clock", "note_debits"),
+                *("note_end", "note_members", "note_metadata", "note_object_webhooks", "note_offsets", "note_probe"),
+                *("note_recalled", "note_receipts", "park_event", "queue_messages", "queue_refetches"),
+                *("read_commands", "read_identity", "read_mark", "read_offsets", "read_parking_clock"),
+                *("take_expired", "write_mark", "write_payments"),
             )
         ),
         *(
