@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from relay_rows import NOW, add_letter, add_payment, relaying, settings_for, spool
+from relay_rows import NOW, add_command, add_letter, add_payment, relaying, settings_for, spool
 from waiting import until
 
 from runtime import metrics
 from runtime.kafka import ensure_topics
 from runtime.settings import MetricsSettings
+from runtime.sql import statement
 from schemas.payment import Flag
 
 if TYPE_CHECKING:
@@ -86,3 +87,21 @@ async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, databas
     assert value("ratchet_parked_events", reason="orphan") is None
     assert value("ratchet_flagged_payments", flag="contradiction") is None
     await connection.close()
+
+
+async def test_a_command_is_unanswered_until_somebody_ends_it(database: Database) -> None:
+    connection = await asyncpg.connect(database.owner_dsn)
+    try:
+        payment_id = await add_payment(connection)
+        states = [None, "accepted", "accepted", *["done"] * 4, *["refused"] * 8]
+        for _ in states:
+            await add_command(connection, payment_id)
+        ids = [row["id"] for row in await connection.fetch("select id from commands")]
+        await connection.execute("update commands set expires_at = now() - interval '1 hour'")
+        await connection.executemany(
+            "update commands set state = $2 where id = $1", list(zip(ids, states, strict=True))
+        )
+        found = await connection.fetch(statement("producers", "sample_waiting"), 99)
+    finally:
+        await connection.close()
+    assert [(row["kind"], row["reason"], row["count"]) for row in found] == [("unanswered", "refund", 3)]

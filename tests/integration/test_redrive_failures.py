@@ -1,0 +1,45 @@
+"""Which letters count as failures of a redrive: each that came back although the dry run foresaw that it would not."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from relay_rows import add_letter
+
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from conftest import Database
+
+pytestmark = pytest.mark.integration
+
+REDRIVE = """
+insert into redrives (requested_by, filter, rate_per_second, policy, failure_ratio_max, failures_min, forced, matched,
+    selected)
+values ('alice', '{}', 1, 'keep_going', 0.5, 1, false, 1, 1) returning id
+"""
+SENT = """
+insert into redrive_messages (redrive_id, dead_letter_id, would, status, claimed_at, published_at)
+values ($1, $2, $3, 'published', now(), now())
+"""
+
+
+async def test_a_letter_that_came_back_is_a_failure_unless_that_was_foreseen(database: Database) -> None:
+    """One that was to wait for its payment may have waited in vain."""
+    owner = await asyncpg.connect(database.owner_dsn)
+    try:
+        for would in ("apply", "noop", "illegal", "orphan"):
+            for reason in ("orphan", "conflict", "fatal"):
+                named = {"source": "s", "event_id": uuid.uuid4().hex, "digest": uuid.uuid4().bytes * 2}
+                redrive = await owner.fetchval(REDRIVE)
+                await owner.execute(SENT, redrive, await add_letter(owner, **named, redrive_count=0), would)
+                await add_letter(owner, **named, reason=reason, redrive_count=1)
+                failed = would in {"apply", "noop"} or (would == "orphan" and reason == "fatal")
+                counted = await owner.fetchrow(statement("producers", "count_redrive_failures"), redrive)
+                assert counted is not None
+                assert counted["failed"] == failed, (would, reason)
+    finally:
+        await owner.close()
