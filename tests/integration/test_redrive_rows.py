@@ -1,4 +1,4 @@
-"""Which letters count as failures of a redrive: each that came back although the dry run foresaw that it would not."""
+"""What a redrive counts as its failures, and since when it counts as begun."""
 
 from __future__ import annotations
 
@@ -41,5 +41,22 @@ async def test_a_letter_that_came_back_is_a_failure_unless_that_was_foreseen(dat
                 counted = await owner.fetchrow(statement("producers", "count_redrive_failures"), redrive)
                 assert counted is not None
                 assert counted["failed"] == failed, (would, reason)
+    finally:
+        await owner.close()
+
+
+async def test_a_redrive_that_goes_on_keeps_when_it_began(database: Database) -> None:
+    owner = await asyncpg.connect(database.owner_dsn)
+    try:
+        for began in ("now() - interval '1 day'", "null"):
+            redrive = await owner.fetchval(REDRIVE)
+            before = await owner.fetchval(
+                f"update redrives set started_at = {began} where id = $1 returning started_at", redrive
+            )
+            await owner.execute(statement("producers", "start_redrive"), redrive)
+            row = await owner.fetchrow("select status, started_at from redrives where id = $1", redrive)
+            assert row is not None
+            assert (row["status"], row["started_at"] is not None) == ("running", True)
+            assert before in {None, row["started_at"]}
     finally:
         await owner.close()
