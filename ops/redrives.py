@@ -285,7 +285,7 @@ async def stop(connection: Connection, redrive_id: int, who: str, origin: str = 
 
 
 async def resume(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> RedriveProgress:
-    """Let a redrive go on that was stopped, is to be, or failed, its failures forgiven; another one is left alone."""
+    """Let a redrive go on that was stopped, is to be, or failed, its failures forgiven; others are left as they are."""
     await _order_anew(connection, "resume_redrive", redrive_id, Operator(_named(who), origin))
     return await progress(connection, redrive_id)
 
