@@ -255,8 +255,12 @@ class Explorer:
         if deadlocks:
             problems.append(f"{deadlocks} deadlocks")
         await _end(processes)
-        await self._world.finish(self._arena)
-        problems += await self._world.check(self._arena)
+        try:
+            await self._world.finish(self._arena)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who goes on afterwards can't
+            problems.append(f"who goes on afterwards ended with {error!r}")
+        else:
+            problems += await self._world.check(self._arena)
         if problems:
             self.found.violations.append(Violation(tuple(path), tuple(steps), tuple(problems)))
 
