@@ -15,62 +15,10 @@ from sqlmutation.words import differing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDERS: Final = ("consumer/sql", "consumer/dispatcher/sql", "producers/sql", "ops/sql", "runtime/sql")
-UNREAD: Final = ("ops/console/sql",)
-"""Folders whose statements are changed by their name alone: what no test notices of them has not been read."""
-READ: Final = frozenset(
-    {
-        *(
-            f"consumer/sql/{name}.sql"
-            for name in (
-                *("answer_commands", "apply_letters", "begin_epoch", "bury_record", "claim_bodies", "copy_members"),
-                *("delete_marks", "delete_parked", "drop_marks", "end_quarantine", "excuse_ends", "excuse_owners"),
-                *("find_bodies", "find_claims", "find_expired", "find_groups", "find_marked", "find_orphans"),
-                *("find_parked", "find_under", "find_waited_names", "follow_chains", "forget_ends", "insert_command"),
-                *("keep_orphan_names", "lengthen_deadlines", "let_go", "lock_instance", "lock_letters", "lock_names"),
-                *("lock_receipts", "lock_refs", "mark_bound", "move_mark", "move_parking_clock", "note_debits"),
-                *("note_end", "note_members", "note_metadata", "note_object_webhooks", "note_offsets", "note_probe"),
-                *("note_recalled", "note_receipts", "park_event", "queue_messages", "queue_refetches"),
-                *("read_commands", "read_identity", "read_mark", "read_offsets", "read_parking_clock"),
-                *("take_expired", "write_mark", "write_payments"),
-            )
-        ),
-        *(
-            f"producers/sql/{name}.sql"
-            for name in (
-                *(
-                    "delete_spool",
-                    "find_idempotency_record",
-                    "find_own_payments",
-                    "find_taken",
-                    "insert_idempotency_record",
-                    "move_cursor",
-                ),
-                *("read_asked", "read_recorded_view", "read_moments", "read_payment_view"),
-            )
-        ),
-        *(
-            f"consumer/dispatcher/sql/{name}.sql"
-            for name in (
-                *("await_refetch", "claim_refetch", "claim_sms", "count_recalled", "count_waiting"),
-                *("delay_recall_order", "end_recall_order", "fail_recall", "fail_refetch", "find_known"),
-                *("finish_refetch", "finish_sms"),
-                *("hold_sms", "move_recall", "move_recall_order", "note_seen", "open_cursor", "queue_debits"),
-                *("queue_stale", "retry_refetch", "retry_sms", "take_recall_order", "trim_recalled", "trim_refetches"),
-            )
-        ),
-        *(
-            f"runtime/sql/{name}.sql"
-            for name in (
-                *("acquire_lease", "create_schema_migrations", "delete_schema_migration", "guard_lease"),
-                *("insert_schema_migration", "note_topic_prefix", "read_clock_and_waits", "read_disk_use"),
-                *("read_oldest_transaction", "read_replication", "read_schema_migrations", "read_schema_version"),
-                *("read_topic_prefix", "read_wal_bytes", "release_lease", "renew_lease"),
-            )
-        ),
-    }
+FOLDERS: Final = (
+    *("consumer/sql", "consumer/dispatcher/sql", "producers/sql", "ops/sql", "ops/console/sql", "runtime/sql"),
 )
-"""Statements read to the end: a change of theirs that is neither noticed nor explained ends a run with 1."""
+"""Where the product's statements are; all of them were read to the end."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mutants.planted import ROOT
 from mutants.results import write_between
 from mutants.trial import PASSED, Trial, copied, end_of
 
-from sqlmutation.changes import FOLDERS, READ, StatementChange, UnfaithfulError, changes_of, printed, statements
+from sqlmutation.changes import FOLDERS, StatementChange, UnfaithfulError, changes_of, printed, statements
 from sqlmutation.outcomes import KEPT, REFUSED, SURVIVED, Outcomes, digest_of, explained, keep
 from sqlmutation.page import table
 from sqlmutation.recording import chosen, files_with_statements, fresh, nearness, record, recorded
@@ -203,7 +203,7 @@ def report(
 ) -> int:
     """Print what is left, write the page where that is asked for, and return the exit status.
 
-    It is 1 where a change of a statement that was read to the end is not noticed, or an explanation is of no change.
+    It is 1 where a change is neither noticed nor explained, or an explanation is of no change.
     """
     outcomes = Outcomes()
     verdict_of: Callable[[StatementChange], str | None] = lambda one: outcomes.of(one, tests[one.path])  # noqa: E731
@@ -211,8 +211,7 @@ def report(
         write_between(PAGE, *MARKS, table(changes, verdict_of, why))
     left = [one for one in changes if verdict_of(one) == SURVIVED and one.key not in why]
     for one in left:
-        seen = "not noticed" if one.path in READ else "not noticed, not read yet"
-        say(f"{seen}: {one.path}:{one.line}{f' nth={one.nth}' * bool(one.nth)}: {one.before}  ->  {one.after}")
+        say(f"not noticed: {one.path}:{one.line}{f' nth={one.nth}' * bool(one.nth)}: {one.before}  ->  {one.after}")
     paths = {change.path for change in changes}
     known = {change.key for change in changes}
     stale = [key for key in why if key not in known and (all_places or key[0] in paths)]
@@ -220,7 +219,7 @@ def report(
         say(f"equal.toml explains what is no change any more: {key}")
     due = sum(verdict_of(one) is None for one in changes)
     say(f"{len(changes)} changes, {len(left)} not noticed and not explained, {due} not run")
-    return int(bool(stale) or any(one.path in READ for one in left))
+    return int(bool(stale or left))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from mutants.planted import ROOT
 from sqlmutation import outcomes as kept_outcomes
 from sqlmutation import recording
-from sqlmutation.changes import FOLDERS, READ, UNREAD, StatementChange, statements
+from sqlmutation.changes import FOLDERS, StatementChange, statements
 from sqlmutation.each import RED, _tried
 from sqlmutation.outcomes import (
     GREEN,
@@ -70,22 +70,19 @@ def test_all_statements_of_the_folders_are_found_and_each_folder_of_the_product_
     assert "consumer/sql/lock_refs.sql" in statements(*FOLDERS)
     assert statements("consumer/sql/lock_refs.sql") == ["consumer/sql/lock_refs.sql"]
     folders = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("[a-z]*/**/sql/*.sql")} - {"ops/bench/sql"}
-    assert sorted(folders) == sorted({*FOLDERS, *UNREAD})
+    assert sorted(folders) == sorted(FOLDERS)
 
 
-def test_what_is_not_noticed_ends_a_run_with_1_where_the_statement_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(statements(*FOLDERS)) > READ
+def test_what_is_neither_noticed_nor_explained_ends_a_run_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Outcomes, "of", lambda *_: SURVIVED)
-    read, unread = change(path=min(READ)), change(path="consumer/sql/not_read_yet.sql")
-    for left, explanation, status in (([read], {}, 1), ([unread], {}, 0), ([read], {read.key: "why"}, 0)):
+    one = change()
+    for left, explanation, status in (([one], {}, 1), ([one], {one.key: "why"}, 0), ([], {}, 0)):
         tests = {one.path: [HERE] for one in left}
         assert report(left, tests, explanation, all_places=False, page=False) == status
 
 
 def test_each_explanation_is_about_a_statement_that_stands_and_no_other_word_is_asked() -> None:
-    assert [
-        key for key in explained() if not (ROOT / key[0]).is_file() or key[0] not in statements(*FOLDERS, *UNREAD)
-    ] == []
+    assert [key for key in explained() if not (ROOT / key[0]).is_file() or key[0] not in statements(*FOLDERS)] == []
     assert [key for key, because in explained().items() if not because] == []
 
 
