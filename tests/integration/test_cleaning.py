@@ -25,7 +25,7 @@ values ('shop', $1, sha256(''), 'cancel', $2, $3, 'k', '', now() - interval '9 d
 """
 
 
-async def test_a_bounded_batch_of_claims_is_of_those_that_expired_first(database: Database) -> None:
+async def test_a_bounded_batch_of_records_is_of_those_that_expired_first(database: Database) -> None:
     """Else one that is never reached keeps its key, and whatever it names, for good."""
     owner = await asyncpg.connect(database.owner_dsn, server_settings=NO_INDEX)
     now = dt.datetime.now(dt.UTC)
@@ -34,7 +34,7 @@ async def test_a_bounded_batch_of_claims_is_of_those_that_expired_first(database
             expired = now - dt.timedelta(hours=hours)
             await owner.execute(CLAIM, uuid.uuid4(), uuid.uuid4(), str(hours), expired)
         for left in ({"1", "2", "3"}, {"1", "2"}):
-            await owner.execute(statement("producers", "delete_claims"), 1)
+            await owner.execute(statement("producers", "delete_idempotency_records"), 1)
             assert {row["event_id"] for row in await owner.fetch("select event_id from intent_claims")} == left
     finally:
         await owner.close()

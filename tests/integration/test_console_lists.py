@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-async def test_the_names_of_a_payment_are_its_own_in_their_order(database: Database) -> None:
+async def test_the_references_of_a_payment_are_its_own_in_their_order(database: Database) -> None:
     async with lying(database.owner_dsn, enable_sort="off") as owner:  # what is made distinct has no order by itself
         one, other = await add(owner, "payments"), await add(owner, "payments")
         for number in range(20):
@@ -23,7 +23,7 @@ async def test_the_names_of_a_payment_are_its_own_in_their_order(database: Datab
                 row = {"ref": f"{prefix}-{number:02}", "payment_id": payment, "returning": None}
                 await add(owner, "reference_payments", **row)
                 await add(owner, "payment_refs", **row)
-        found = await owner.fetch(statement("ops.console", "list_payment_names"), one, 30)
+        found = await owner.fetch(statement("ops.console", "list_payment_refs"), one, 30)
         mine = [f"mine-{number:02}" for number in range(20)]
         assert [tuple(row) for row in found] == [
             *(("payment", ref) for ref in mine),
