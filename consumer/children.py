@@ -200,6 +200,19 @@ class Children:
         self.has_cancels = bool(canceled)
         self.refunded = given_back(refunds, self._by_kind.get(FactKind.REFUND_TOTAL, _NONE), taken)
 
+    def captured_of(self, dispute: str) -> int:
+        """Return what was captured of the payment that a dispute names, in all where nothing shows which part is its.
+
+        An intent's row adds up several payments: a dispute of one takes nothing of the others.
+        """
+        state = self.of(FactKind.DISPUTE).get(dispute)
+        payment = None if state is None else state.parent
+        if payment is None or self._net.get(None):
+            return self.captured
+        own = [key for key, one in self.of(_AUTHORIZATION).items() if one.parent == payment and key != payment]
+        found = [self._net[key] for key in (payment, *own) if key in self._net]
+        return sum(found) if found else self.captured
+
     def _rest(self, capture: ChildState) -> int:
         """Return what a capture of all that was asked for comes to beside its siblings that tell their amounts."""
         siblings = (one for one in self._captures.values() if one.parent == capture.parent)

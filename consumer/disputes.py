@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from schemas.facts import ChildState
 
@@ -20,10 +20,11 @@ def stage_of(key: str, dispute: ChildState, outs: Mapping[str, ChildState]) -> s
     return "lost" if any(key == (out.parent or own) for own, out in outs.items()) else "prevented"
 
 
-def money_held(outs: Mapping[str, ChildState], ins: Mapping[str, ChildState], captured: int) -> int:
+def money_held(outs: Mapping[str, ChildState], ins: Mapping[str, ChildState], captured_of: Callable[[str], int]) -> int:
     """Return what disputes hold: in each round what was taken (`outs`) less what was given back (`ins`).
 
-    A later round that takes money says that the rounds before it had given theirs back, unless they tell a part.
+    `captured_of` returns what was captured of a dispute's payment, which a part without an amount took. A later round
+    that takes money says that the rounds before it had given theirs back, unless they tell a part.
     """
     if not outs:
         return 0
@@ -33,7 +34,7 @@ def money_held(outs: Mapping[str, ChildState], ins: Mapping[str, ChildState], ca
         last[dispute] = max(last.get(dispute, 0), number)
     total = 0
     for (dispute, number), amount in taken.items():
-        took = captured if amount is None else amount
+        took = captured_of(dispute) if amount is None else amount
         back = given.get((dispute, number), took if number < last[dispute] else 0)
         total += 0 if back is None else max(took - back, 0)
     return total

@@ -120,7 +120,9 @@ def full_row(facts: Facts) -> Projection:
         authorized=children.authorized,
         captured=captured,
         refunded=refunded,
-        disputed=disputes.money_held(children.of(FactKind.DISPUTE_OUT), children.of(FactKind.DISPUTE_IN), captured),
+        disputed=disputes.money_held(
+            children.of(FactKind.DISPUTE_OUT), children.of(FactKind.DISPUTE_IN), children.captured_of
+        ),
         flags=tuple(sorted(flags)) if flags else (),
     )
 

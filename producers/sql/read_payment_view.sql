@@ -9,7 +9,7 @@ with recursive followed as (
     inner join followed on payments.id = followed.merged_into
 ),
 family as (
-    select payments.id, payments.facts
+    select payments.id, payments.facts, payments.captured
     from payments
     inner join followed on payments.id = followed.id or payments.intent_id = followed.id
     where payments.merged_into is null
@@ -30,8 +30,9 @@ select
     )::bigint as refunds_seen,
     coalesce(
         (
-            select sum(coalesce(refunds.amount, payments.captured))
-            from refunds where refunds.payment_id in (select family.id from family) and refunds.state = 'pending'
+            select sum(coalesce(refunds.amount, family.captured))
+            from refunds inner join family on family.id = refunds.payment_id
+            where refunds.state = 'pending'
         ),
         0
     )::bigint as refunds_pending,
@@ -45,7 +46,8 @@ select
             select
                 dispute_id,
                 case
-                    when bool_or(amount is null) filter (where withdrawn) then payments.captured
+                    when bool_or(amount is null) filter (where withdrawn)
+                        then max(captured) filter (where withdrawn and amount is null)
                     else sum(amount) filter (where withdrawn)
                 end as taken,
                 bool_or(amount is null) filter (where not withdrawn) as all_given,
@@ -53,7 +55,7 @@ select
                 round < max(round) over (partition by dispute_id) as is_over
             from (
                 select
-                    fact.key like 'dispute\_out:%' as withdrawn, (fact.value ->> 1)::bigint as amount,
+                    family.captured, fact.key like 'dispute\_out:%' as withdrawn, (fact.value ->> 1)::bigint as amount,
                     coalesce(fact.value ->> 2, substr(fact.key, strpos(fact.key, ':') + 1)) as dispute_id,
                     coalesce((fact.value ->> 3)::bigint, 0) as round
                 from family, jsonb_each(family.facts) as fact

@@ -406,7 +406,7 @@ async def test_a_view_adds_up_a_payment_and_its_attempts_and_nobody_else(owner: 
     found = await view(owner, one)
     assert found == await view(owner, merged), "the one that it turned out to be"
     assert found["id"] == one
-    assert [found[name] for name in SEEN] == [33, 99, 7 + 6 + 6]
+    assert [found[name] for name in SEEN] == [33, 99, 7 + 6 + 30], "of no amount: all of its own payment"
     assert (found["disputes"], found["reversals"]) == (["d1", "d2"], ["a12", "b1", "x"])
     (shown,) = found["attempts"]
     assert (shown["id"], [shown[name] for name in SEEN]) == (str(attempt), [30, 9, 30])
@@ -466,6 +466,16 @@ async def test_a_view_names_the_disputes_that_hold_money(owner: asyncpg.Connecti
         assert shown.disputed == held, moves
         one = await payment(owner, client="shop", captured=shown.captured, disputed=held, facts=dump_joined(facts))
         assert (await view(owner, one))["disputes"] == (["d"] if held else []), moves
+
+
+async def test_a_dispute_without_an_amount_holds_all_of_its_own_attempt(owner: asyncpg.Connection[Any]) -> None:
+    one = await payment(owner, client="shop", captured=100, disputed=1)
+    withdrawn = newer({}, [dispute_funds("d", OUT, None), dispute_funds("d", IN, 39)])
+    await payment(owner, client=None, intent_id=one, captured=40, facts=dump_joined(withdrawn))
+    await payment(owner, client=None, intent_id=one, captured=60, facts="{}")
+    assert (await view(owner, one))["disputes"] == ["d"]
+    await owner.execute("update payments set captured = 39 where captured = 40")
+    assert (await view(owner, one))["disputes"] == []
 
 
 async def test_a_view_names_no_more_disputes_reversals_and_attempts_than_are_read(

@@ -71,4 +71,4 @@ def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(name: str, o
     ],
 )
 def test_a_dispute_holds_what_it_took_less_what_it_gave_back(outs: Parts, ins: Parts, held: int) -> None:
-    assert money_held(outs, ins, CAPTURED) == held
+    assert money_held(outs, ins, {"d": CAPTURED, "e": 7}.__getitem__) == held

@@ -10,6 +10,7 @@ from providers.core.payments import (
     authorized,
     captured,
     dispute,
+    dispute_funds,
     ended,
     mode,
     refund,
@@ -199,3 +200,31 @@ def test_of_several_disputes_the_one_that_needs_somebody_is_shown() -> None:
     assert full_row(known(captured("c", 5))).dispute_status is DisputeStatus.NONE
     assert full_row(known(dispute("d", "won"), dispute("e", "lost"))).dispute_status is DisputeStatus.LOST
     assert full_row(known(dispute("d", "won"), dispute("e", "open"))).dispute_status is DisputeStatus.OPEN
+
+
+ONE = (captured("c1", 40, authorization="p1"), dispute("d1", "open", payment="p1"))
+TWO = (authorized("a2", 60, attempt="p2"), captured("c2", 60, authorization="a2"))
+
+
+@pytest.mark.parametrize(
+    ("more", "disputed"),
+    [
+        ((), 40),
+        ((dispute("d2", "open", payment="p2"), dispute_funds("d2", "withdrawn", None)), 40 + 60),
+        ((captured("c3", 5, authorization="p1"),), 45),
+        ((captured("c3", 5),), 105),
+        ((captured("c1", 0, authorization="p1", version=1),), 0),
+    ],
+    ids=["its own", "each its own", "all captures of it", "a capture may be anybody's", "nothing captured"],
+)
+def test_a_dispute_without_an_amount_takes_what_was_captured_of_its_own_payment(
+    more: tuple[Fact, ...], disputed: int
+) -> None:
+    """An intent of several attempts shows them united: the others' money is not disputed."""
+    shown = project(united({}, [known(*ONE, dispute_funds("d1", "withdrawn", None)), known(*TWO), known(*more)]))
+    assert shown.disputed == disputed
+
+
+@pytest.mark.parametrize("named", [(), (dispute("d1", "open"),), (dispute("d1", "open", payment="unheard of"),)])
+def test_a_dispute_of_nobody_knows_which_payment_takes_all(named: tuple[Fact, ...]) -> None:
+    assert project(known(*ONE[:1], *TWO, *named, dispute_funds("d1", "withdrawn", None))).disputed == 100
