@@ -46,8 +46,7 @@ select
             select
                 dispute_id,
                 case
-                    when bool_or(amount is null) filter (where withdrawn)
-                        then max(captured) filter (where withdrawn and amount is null)
+                    when bool_or(amount is null) filter (where withdrawn) then max(captured) filter (where withdrawn)
                     else sum(amount) filter (where withdrawn)
                 end as taken,
                 bool_or(amount is null) filter (where not withdrawn) as all_given,

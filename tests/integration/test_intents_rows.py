@@ -469,9 +469,9 @@ async def test_a_view_names_the_disputes_that_hold_money(owner: asyncpg.Connecti
 
 
 async def test_a_dispute_without_an_amount_holds_all_of_its_own_attempt(owner: asyncpg.Connection[Any]) -> None:
-    one = await payment(owner, client="shop", captured=100, disputed=1)
-    withdrawn = newer({}, [dispute_funds("d", OUT, None), dispute_funds("d", IN, 39)])
-    await payment(owner, client=None, intent_id=one, captured=40, facts=dump_joined(withdrawn))
+    returned, withdrawn = (dump_joined(newer({}, [dispute_funds("d", *move)])) for move in ((IN, 39), (OUT, None)))
+    one = await payment(owner, client="shop", captured=100, disputed=1, facts=returned)
+    await payment(owner, client=None, intent_id=one, captured=40, facts=withdrawn)
     await payment(owner, client=None, intent_id=one, captured=60, facts="{}")
     assert (await view(owner, one))["disputes"] == ["d"]
     await owner.execute("update payments set captured = 39 where captured = 40")
