@@ -106,14 +106,15 @@ class Publisher:
             return await self._spooled(records)
         sending = _Sending(producer, leaders, self._heard)
         try:
-            if not await self._sent(sending, records):
-                return await self._hedge(sending, records)
+            acknowledged = await self._sent(sending, records)
         except asyncio.CancelledError:
             self._abandoned(leaders)
             raise
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the webhook goes to the spool
             self._failed(sending, error, records)
             return await self._spooled(records)
+        if not acknowledged:
+            return await self._hedge(sending, records)
         self._succeeded(sending)
         return Durability.KAFKA
 
@@ -150,7 +151,10 @@ class Publisher:
         return Durability.SPOOL
 
     async def _hedge(self, sending: _Sending, records: Sequence[Outgoing]) -> Durability:
-        """Ask the spool while Kafka may still answer; return where the records were durable first."""
+        """Ask the spool while Kafka may still answer; return where the records were durable first.
+
+        `_await_acks` tells the breakers what came of Kafka, whoever leaves meanwhile; the spool's failure tells them nothing.
+        """
         acking = asyncio.create_task(self._await_acks(sending, records))
         spooling = asyncio.create_task(self._spooled(records))
         try:
