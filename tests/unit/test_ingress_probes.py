@@ -237,7 +237,7 @@ async def test_a_producer_that_does_not_get_to_know_its_topic_is_closed(monkeypa
     class Opened(PaperProducer):
         async def partitions_for(self, topic: str) -> None:
             await asyncio.sleep(0)
-            if len(made) == 1:
+            if len(made) in {1, 4}:
                 raise KafkaTimeoutError
 
     async def opened(*_: Any) -> Opened:
@@ -258,6 +258,10 @@ async def test_a_producer_that_does_not_get_to_know_its_topic_is_closed(monkeypa
     assert (made[1].stopped, len(ensured)) == (False, 2)
     assert await publisher._connect() is made[2]
     assert len(ensured) == 2, "who has seen the topic needs no broker that makes topics"
+    with pytest.raises(UnavailableError):
+        await publisher._connect()
+    await publisher._connect()
+    assert len(ensured) == 3, "it may be gone by now"
     await publisher.close()
 
 

@@ -1,0 +1,223 @@
+"""One request to the intents API: its quota, its place, its bounds, and what it is told, also where something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from asgi_calls import Told, ask
+from pydantic import SecretStr
+from waiting import until
+
+from producers.ingress.intents.handler import Intents
+from producers.ingress.intents.idempotency import IN_PROGRESS, StoredAnswer
+from producers.ingress.rate_limits import RateLimits
+from runtime.redis import RedisLink
+from runtime.settings import IngressSettings, IntentsSettings, LimitSettings, ProviderSettings, RedisSettings, Settings
+from schemas.errors import UnavailableError
+from schemas.intent_answers import Moment
+from tests.unit.test_intents_payment_view import NOW, RECORDED
+
+if TYPE_CHECKING:
+    from producers.ingress.intents.bodies import ParsedCommand
+
+pytestmark = pytest.mark.unit
+
+KEY = "sk_shop_0123456789abcdef"
+ID = UUID(int=1)
+INTENT = {"amount": 100, "currency": "EUR", "provider": "adyen"}
+MOMENT = Moment(
+    source="s",
+    event_id="e",
+    event_type="t",
+    outcome="noop",
+    from_status=None,
+    to_status=None,
+    amount=None,
+    version=1,
+    occurred_at=None,
+    recorded_at=NOW,
+)
+
+
+class PaperRecords:
+    """Makes and finds what it is told to, a moment later; may be held."""
+
+    def __init__(self) -> None:
+        self.made: list[ParsedCommand] = []
+        self.answer: Any = StoredAnswer(ID, b"{}")
+        self.payments = self.moments_there = 0
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def make(self, _: Any, parsed: ParsedCommand) -> Any:
+        await asyncio.sleep(0)
+        await self.open.wait()
+        self.made.append(parsed)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def find(self, *_: Any) -> Any:
+        await asyncio.sleep(0)
+        return RECORDED
+
+    async def find_by_reference(self, *_: Any) -> Any:
+        await asyncio.sleep(0)
+        return [RECORDED] * self.payments
+
+    async def moments(self, _: UUID) -> Any:
+        await asyncio.sleep(0)
+        return [MOMENT] * self.moments_there
+
+
+class Held:
+    """A clock that stands still."""
+
+    def now(self) -> float:
+        return dt.datetime(2026, 11, 28, tzinfo=dt.UTC).timestamp()
+
+
+class Api:
+    """The interface with all that is behind it on paper."""
+
+    def __init__(
+        self, *, intents: dict[str, Any] | None = None, ingress: dict[str, Any] | None = None, **limits: int
+    ) -> None:
+        adyen = ProviderSettings.model_validate(
+            {"secrets": ["aabb"], "merchant_accounts": ["AcmeShop"], "mode": "test"}
+        )
+        settings = Settings().model_copy(
+            update={
+                "api_keys": {"shop": (SecretStr(KEY),)},
+                "providers": {"adyen": adyen},
+                "limits": LimitSettings(**limits),
+                "intents": IntentsSettings(**{"in_flight_wait_seconds": 0.01, **(intents or {})}),
+                "ingress": IngressSettings(**{"in_flight_wait_seconds": 0.01, **(ingress or {})}),
+            }
+        )
+        self.records = PaperRecords()
+        rates = RateLimits(settings, RedisLink(RedisSettings()))
+        self.app = Intents(settings, self.records, Held(), rates)  # type: ignore[arg-type]
+
+    async def create(self, *parts: bytes, key: str = KEY, hangs: bool = False, **more: str) -> Told:
+        fields = {"authorization": f"Bearer {key}", "idempotency_key": str(UUID(int=7)), **more}
+        body = parts or (json.dumps(INTENT).encode(),)
+        return await ask(self.app, "/payment-intents", *body, hangs=hangs, **fields)
+
+    async def get(self, path: str) -> Any:
+        told = await ask(self.app, path, method="GET", authorization=f"Bearer {KEY}")
+        assert told.status == 200
+        return json.loads(told.body)
+
+
+async def test_guessing_at_keys_costs_the_quota_of_forgeries() -> None:
+    api = Api(unverified_requests_max=2)
+    told = [await api.create(key="sk_guess_0123456789abcdef") for _ in range(4)]
+    assert [one.status for one in told] == [401, 401, 429, 429]
+    assert b"retry-after" in told[-1].headers
+    assert (await api.create()).status == 202, "who is known has another quota"
+
+
+async def test_what_fails_gives_its_place_back() -> None:
+    api = Api(intents={"in_flight_max": 2})
+    api.records.answer = UnavailableError("away")
+    for _ in range(5):
+        told = await api.create()
+        assert (told.status, told.headers[b"retry-after"]) == (503, b"2")
+    api.records.answer = KeyError("nobody foresaw it")
+    for _ in range(5):
+        with pytest.raises(KeyError):
+            await api.create()
+    api.records.answer = StoredAnswer(ID, b"{}")
+    assert [(await api.create()).status for _ in range(5)] == [202] * 5
+
+
+async def test_its_places_are_its_own() -> None:
+    """A flood of webhooks has other bounds: intents have the connections of Postgres for so many."""
+    api = Api(intents={"in_flight_max": 1}, ingress={"in_flight_max": 9, "in_flight_wait_seconds": 60})
+    api.records.open.clear()
+    first = asyncio.create_task(api.create())
+    await until(lambda: api.app._in_flight.free == 0, "it has the place", 10)
+    told = await asyncio.wait_for(api.create(), 10)
+    assert (told.status, told.line.reason) == (503, "temporary_reduced_capacity")
+    api.records.open.set()
+    assert (await first).status == 202
+
+
+async def test_its_large_bodies_have_places_of_their_own() -> None:
+    api = Api(intents={"large_bodies_max": 1, "in_flight_max": 9}, ingress={"body_bytes_unreserved": 10})
+    slow = asyncio.create_task(api.create(b"{" + b" " * 20, hangs=True))
+    await until(lambda: api.app._large_bodies.free == 0, "it has the place", 10)
+    assert (await api.create(b"{" + b" " * 20, b"}")).status == 503
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    assert (await api.create(b"{" + b" " * 20, b"}")).status == 422
+
+
+async def test_its_bodies_have_a_bound_of_their_own() -> None:
+    api = Api(intents={"body_bytes_max": 100}, ingress={"body_bytes_max": 10_000})
+    assert (await api.create(b"{" + b" " * 98 + b"}")).status == 422
+    assert (await api.create(b"{" + b" " * 99 + b"}")).status == 413
+    assert (await api.create(b"", content_length="101")).status == 413
+
+
+async def test_what_an_intent_leaves_out_is_filled_in_before_it_is_recorded() -> None:
+    api = Api()
+    assert (await api.create()).status == 202
+    (parsed,) = api.records.made
+    body: Any = parsed.body
+    assert (body.merchant_account, body.livemode, body.provider) == ("AcmeShop", False, "adyen")
+
+
+async def test_a_copy_of_what_is_under_way_is_told_to_come_again_soon() -> None:
+    api = Api()
+    api.records.answer = IN_PROGRESS
+    told = await api.create()
+    assert (told.status, told.headers[b"retry-after"]) == (409, b"2")
+
+
+async def test_a_record_that_stood_already_is_told_so() -> None:
+    api = Api()
+    first = await api.create()
+    api.records.answer = StoredAnswer(ID, b"{}", replayed=True)
+    again = await api.create()
+    assert (first.line.outcome, first.line.events, again.line.outcome, again.line.events) == (
+        "accepted",
+        1,
+        "replayed",
+        0,
+    )
+    assert (b"idempotent-replayed" in first.headers, again.headers[b"idempotent-replayed"]) == (False, b"true")
+
+
+@pytest.mark.parametrize("there", [0, 2, 3])
+async def test_it_is_told_whether_all_there_is_is_shown(there: int) -> None:
+    api = Api(intents={"payments_found_max": 2, "timeline_rows_max": 2})
+    api.records.payments = api.records.moments_there = there
+    found = await api.get("/payments?reference=order-1")
+    assert (len(found["payments"]), found["complete"]) == (min(there, 2), there <= 2)
+    timeline = await api.get(f"/payment-intents/{ID}/timeline")
+    assert (len(timeline["timeline"]), timeline["complete"]) == (min(there, 2), there <= 2)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "reference=",
+        "reference=a&id=b",
+        "reference=a&reference=b",
+        "reference=%00",
+        "id=1",
+        "other=a",
+        "reference=%ff",
+    ],
+)
+async def test_a_query_that_names_not_one_thing_is_refused(query: str) -> None:
+    told = await ask(Api().app, f"/payments?{query}", method="GET", authorization=f"Bearer {KEY}")
+    assert (told.status, told.line.reason) == (400, "invalid_query")
