@@ -8,6 +8,7 @@ Fields: draft-ietf-httpapi-ratelimit-headers, `RateLimit-Policy: "name";q=quota;
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
@@ -21,7 +22,7 @@ from runtime.redis import AWAY
 from schemas import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from producers.ingress.intents.routes import Action
     from producers.ingress.sources import Network
@@ -36,12 +37,14 @@ ADDRESSES_REMEMBERED: Final = 4096
 """Spellings of addresses whose key is kept, so that a busy sender's address is parsed once."""
 SPELLING_LENGTH_MAX: Final = 256
 """The longest X-Forwarded-For that is kept: what a stranger writes must not fill the memory."""
+SHARE_AGAIN_SECONDS: Final = 60.0
+"""After a Redis that was away, and so did not learn of a proven sender, it is told anew."""
 
 
 class RateLimits:
     """Counts requests against the quotas of the settings."""
 
-    def __init__(self, settings: Settings, link: RedisLink) -> None:
+    def __init__(self, settings: Settings, link: RedisLink, monotonic: Callable[[], float] = time.monotonic) -> None:
         bounds = settings.limits
         self._bounds = bounds
         self._limits = Limits(link, bounds.local_keys_max)
@@ -51,7 +54,9 @@ class RateLimits:
         self._untouched = fields_of(whole)
         self._clients: dict[tuple[str, str], Quota] = {}
         self._key_of = AddressKeys(settings.ingress.trusted_proxies)
-        self._proven: OrderedDict[str, None] = OrderedDict()
+        self._proven: OrderedDict[str, float] = OrderedDict()
+        """Proven senders, and when Redis is to be told of each again."""
+        self._monotonic = monotonic
         self._link = link
         self._proven_seconds = settings.ingress.certificates.proven_kept_seconds
 
@@ -77,19 +82,25 @@ class RateLimits:
         return self._key_of(peer, forwarded_for)
 
     def proves(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
-        """Remember that a genuine webhook came from there; tell whether that is new here."""
-        key = self._key_of(peer, forwarded_for)
-        new = key not in self._proven
-        self._proven[key] = None
+        """Remember that a genuine webhook came from there; tell whether to share it: it is new, or was shared long ago.
+
+        Redis forgets after its time, also a sender that never stopped: at half of that time it is told anew.
+        """
+        key, now = self._key_of(peer, forwarded_for), self._monotonic()
+        due = self._proven.get(key, now)
+        self._proven[key] = now + self._proven_seconds / 2 if due <= now else due
         self._proven.move_to_end(key)
         if len(self._proven) > ADDRESSES_REMEMBERED:
             self._proven.popitem(last=False)
-        return new
+        return due <= now
 
     async def share_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> None:
         """Tell the other processes, and this one after a restart, that a genuine webhook came from there."""
-        name = self._proven_name(self._key_of(peer, forwarded_for))
-        await self._link.ask(lambda redis: redis.set(name, b"1", ex=self._proven_seconds))
+        key = self._key_of(peer, forwarded_for)
+        name = self._proven_name(key)
+        told = await self._link.ask(lambda redis: redis.set(name, b"1", ex=self._proven_seconds))
+        if told is AWAY and key in self._proven:
+            self._proven[key] = self._monotonic() + SHARE_AGAIN_SECONDS
 
     async def was_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
         """Tell whether a genuine webhook came from there, as far as this process or Redis remembers."""

@@ -66,6 +66,9 @@ class Readiness:
             await store.check()
         except UnavailableError as error:
             self._failures[name] = str(error)
+        except Exception as error:
+            self._failures[name] = f"the check failed with {type(error).__name__}"  # or the answer before would stand
+            raise
         else:
             self._failures[name] = None
 

@@ -24,9 +24,13 @@ pytestmark = pytest.mark.unit
 
 NAMES = {statement("producers", name): name for name in ("queue_hint", "answer_query", "refuse_query")}
 BOUNDS = RefetchSettings(waiting_max=30, unknown_waiting_max=20, same_payment_seconds=10)
-NAMED = {b"one": (("tr_1", None),), b"two": (("tr_1", None), ("push_2", "tr_1")), b"none": ()} | dict.fromkeys(
-    (b"done", b"not yet"), (("tr_1", None),)
-)
+NAMED = {
+    b"one": (("tr_1", None),),
+    b"two": (("tr_1", None), ("push_2", "tr_1")),
+    b"done": (("tr_1", None),),
+    b"not yet": (("tr_1", None),),
+    b"none": (),
+}
 CALLED = {b"done": Called("q_1", Fetched("payment", "tr_1")), b"not yet": Called("q_1", None, "still pending")}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from producers.ingress import rate_limits
 from producers.ingress.intents.routes import ReadAction
 from producers.ingress.rate_limits import AddressKeys, RateLimits, fields_of
 from runtime.limits import LimitResult, Quota
-from runtime.redis import RedisLink
+from runtime.redis import AWAY, RedisLink
 from runtime.settings import IngressSettings, LimitSettings, RedisSettings, Settings
 from schemas.intents import Command
 
@@ -102,6 +104,68 @@ def test_of_proven_senders_the_one_not_heard_of_for_longest_is_forgotten(monkeyp
     assert rates.proves("192.0.2.3", [])
     assert rates.is_proven(*busy), "it sends all the time, however long ago it began"
     assert not rates.is_proven("192.0.2.2", [])
+
+
+class PaperLink:
+    """Redis as far as it is told of proven senders: it answers a moment later, or is away."""
+
+    key_prefix, client = "", None
+
+    def __init__(self) -> None:
+        self.away, self.told = False, list[tuple[str, int]]()
+
+    async def ask(self, question: Any) -> Any:
+        await asyncio.sleep(0)
+        return AWAY if self.away else question(self)
+
+    def set(self, name: str, _: bytes, ex: int) -> bool:
+        self.told.append((name, ex))
+        return True
+
+    def exists(self, name: str) -> int:
+        return sum(one == name for one, _ in self.told)
+
+
+async def test_redis_is_told_of_a_proven_sender_until_it_knows_and_before_it_forgets() -> None:
+    """It was told once a process: who came while it was away, and who never stopped for 30 days, it did not know."""
+    link, now = PaperLink(), [1000.0]
+    rates = RateLimits(Settings(), link, lambda: now[0])  # type: ignore[arg-type]
+    kept = Settings().ingress.certificates.proven_kept_seconds
+    sender = ("192.0.2.1", [])
+
+    async def webhook_at(seconds: float) -> int:
+        now[0] = seconds
+        if rates.proves(*sender):
+            await rates.share_proven(*sender)
+        return len(link.told)
+
+    link.away = True
+    assert await webhook_at(1000) == 0
+    link.away = False
+    assert [await webhook_at(1000 + rate_limits.SHARE_AGAIN_SECONDS / 2), await webhook_at(1061)] == [0, 1]
+    assert [await webhook_at(1062), await webhook_at(1000 + kept / 2), await webhook_at(1061 + kept / 2)] == [1, 1, 2]
+    assert link.told == [("proven:192.0.2.1", kept)] * 2
+
+
+async def test_while_redis_is_away_nobody_is_proven_whom_this_process_does_not_know() -> None:
+    """Else every stranger could spend what is left to proven senders."""
+    link = PaperLink()
+    rates = RateLimits(Settings(), link)  # type: ignore[arg-type]
+    assert not await rates.was_proven("192.0.2.1", [])
+    link.away = True
+    assert not await rates.was_proven("192.0.2.1", [])
+    link.away = False
+    await rates.share_proven("192.0.2.1", [])
+    assert await rates.was_proven("192.0.2.1", [])
+
+
+async def test_who_was_proven_is_not_refused_unread_for_what_others_sent_from_there() -> None:
+    rates, shared = rates_of(unverified_requests_max=1), ("192.0.2.1", [])
+    for _ in range(2):
+        await rates.of_unverified(*shared)
+    assert rates.spent(*shared) is not None
+    rates.proves(*shared)
+    assert rates.spent(*shared) is None
 
 
 def test_what_a_stranger_writes_is_not_kept() -> None:

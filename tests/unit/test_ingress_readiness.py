@@ -21,12 +21,15 @@ class Store:
 
     def __init__(self, *, away: bool = False) -> None:
         self.away, self.hangs, self.asked = away, False, 0
+        self.failure: Exception | None = None
 
     async def check(self) -> None:
         self.asked += 1
         await asyncio.sleep(0)
         if self.hangs:
             await asyncio.Event().wait()
+        if self.failure is not None:
+            raise self.failure
         if self.away:
             raise UnavailableError(f"away for the {self.asked}. time")
 
@@ -61,6 +64,20 @@ async def test_what_was_away_is_back_and_what_was_there_goes() -> None:
         await readiness.refresh()
         found.append(readiness.unready())
     assert found == ["kafka: away for the 1. time", None, "kafka: away for the 3. time", None]
+
+
+async def test_a_check_that_fails_unforeseen_leaves_no_old_answer() -> None:
+    """It did: the ingress stayed ready by what was true before."""
+    store = Store()
+    readiness, _, _ = ready_of(kafka=store)
+    await readiness.refresh()
+    store.failure = KeyError("of the client")
+    with pytest.raises(KeyError):
+        await readiness.refresh()
+    assert readiness.unready() == "kafka: the check failed with KeyError"
+    store.failure = None
+    await readiness.refresh()
+    assert readiness.unready() is None
 
 
 @pytest.mark.parametrize("hanging", ["kafka", "postgres"])

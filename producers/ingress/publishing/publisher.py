@@ -153,7 +153,7 @@ class Publisher:
     async def _hedge(self, sending: _Sending, records: Sequence[Outgoing]) -> Durability:
         """Ask the spool while Kafka may still answer; return where the records were durable first.
 
-        `_await_acks` tells the breakers what came of Kafka, whoever leaves meanwhile. What the spool does tells them nothing.
+        `_await_acks` tells the breakers what came of Kafka, whoever leaves meanwhile.
         """
         acking = asyncio.create_task(self._await_acks(sending, records))
         spooling = asyncio.create_task(self._spooled(records))
