@@ -108,7 +108,7 @@ async def test_a_probe_of_all_that_finds_one_broker_silent_lets_the_others_be_us
     await publisher.publish([RECORD])
     await until_idle(publisher)
     producer = PaperProducer(leaders=(0, 1, 2))
-    publisher._producer, producer.silent = producer, frozenset({1})  # type: ignore[assignment]
+    publisher._producer, producer.silent = producer, frozenset({1})
     clock.now = 2
     assert await publisher.publish([record_of(1)]) is Durability.SPOOL
     await until_idle(publisher)
@@ -197,7 +197,7 @@ async def test_what_was_known_of_the_brokers_goes_with_the_producer() -> None:
         await publisher.publish([record_of(leader)])
         await until_idle(publisher)
     fresh = PaperProducer(leaders=(0, 1, 2))
-    publisher._producer, clock.now = fresh, 0.015  # type: ignore[assignment]
+    publisher._producer, clock.now = fresh, 0.015
     publisher._breaker.closed_until = 0.0
     assert await publisher.publish([record_of(0)]) is Durability.KAFKA, "the new one has not failed"
     assert len(spool.stored) == 3
@@ -216,7 +216,7 @@ async def test_a_late_acknowledgement_of_the_old_producer_ends_no_probe_of_the_n
     slow = asyncio.create_task(publisher.publish([RECORD]))
     await asyncio.sleep(0)
     assert await publisher.publish([OTHER]) is Durability.SPOOL
-    publisher._producer = fresh = PaperProducer("hang")  # type: ignore[assignment]
+    publisher._producer = fresh = PaperProducer("hang")
     clock.now = 2
     probe = asyncio.create_task(publisher.publish([RECORD]))
     await asyncio.sleep(0)

@@ -131,7 +131,7 @@ async def test_redis_is_told_of_a_proven_sender_until_it_knows_and_before_it_for
     link, now = PaperLink(), [1000.0]
     rates = RateLimits(Settings(), link, lambda: now[0])  # type: ignore[arg-type]
     kept = Settings().ingress.certificates.proven_kept_seconds
-    sender = ("192.0.2.1", [])
+    sender: tuple[str, list[str]] = ("192.0.2.1", [])
 
     async def webhook_at(seconds: float) -> int:
         now[0] = seconds
@@ -160,7 +160,8 @@ async def test_while_redis_is_away_nobody_is_proven_whom_this_process_does_not_k
 
 
 async def test_who_was_proven_is_not_refused_unread_for_what_others_sent_from_there() -> None:
-    rates, shared = rates_of(unverified_requests_max=1), ("192.0.2.1", [])
+    rates = rates_of(unverified_requests_max=1)
+    shared: tuple[str, list[str]] = ("192.0.2.1", [])
     for _ in range(2):
         await rates.of_unverified(*shared)
     assert rates.spent(*shared) is not None

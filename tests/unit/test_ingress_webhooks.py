@@ -20,6 +20,7 @@ from producers.ingress.rate_limits import RateLimits
 from producers.ingress.verification.certificates import Certificates
 from producers.ingress.webhooks import Webhooks
 from runtime.health import Probe
+from runtime.http import HttpUnavailableError
 from runtime.redis import RedisLink
 from runtime.settings import (
     AccountSettings,
@@ -31,7 +32,7 @@ from runtime.settings import (
     Settings,
 )
 from schemas.errors import UnavailableError
-from tests.unit.test_ingress_certificates import ROOT, URL, Host, HttpUnavailableError
+from tests.unit.test_ingress_certificates import ROOT, URL, Host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,7 @@ class Door:
         return await ask(self.app, path, body, **signed(body, at))
 
 
-def signed(body: bytes, at: float = NOW, secret: str = SECRET) -> dict[str, str]:
+def signed(body: bytes, at: float = NOW, secret: str = SECRET) -> dict[str, Any]:
     digest = hmac.new(secret.encode(), f"{int(at)}.".encode() + body, hashlib.sha256).hexdigest()
     return {"stripe_signature": f"t={int(at)},v1={digest}", "content_length": str(len(body))}
 

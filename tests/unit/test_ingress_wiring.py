@@ -31,7 +31,7 @@ def test_a_connection_has_the_bounds_of_the_settings() -> None:
     figures: dict[str, Any] = {name: 101 + number for number, name in enumerate(names.values())}
     figures |= {"trusted_proxies": (NETWORK,), "backlog_connections": 11, "keep_alive_seconds": 12, "drain_seconds": 13}
     ingress = IngressSettings(**figures)
-    config = app._configuration(lambda *_: None, ingress)  # type: ignore[arg-type, return-value]
+    config = app._configuration(lambda *_: None, ingress)  # type: ignore[arg-type]
     connections: Any = config.http
     assert isinstance(connections, HttpConnections)
     bounds = connections._bounded.bounds

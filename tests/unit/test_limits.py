@@ -91,6 +91,18 @@ async def test_what_was_reported_last_is_known_without_asking(clock: Clock) -> N
     assert limits.last(quota, "a") is None
 
 
+async def test_what_was_reported_last_grows_old(clock: Clock) -> None:
+    """A refused sender that comes again is told what is left of its wait, and a flood asks nobody."""
+    limits, quota = local_limits(clock), Quota("default", 1, 60)
+    await hits(limits, quota, 2)
+    left = []
+    for clock.now in (START + 1, START + 20, START + 60):
+        refused, last = await limits.hit(quota, "a"), limits.last(quota, "a")
+        assert last == refused
+        left.append((refused.allowed, refused.reset_seconds))
+    assert left == [(False, 60), (False, 41), (False, 1)]
+
+
 async def test_memory_is_bounded_in_a_flood_of_addresses(clock: Clock) -> None:
     limits, quota = local_limits(clock, keys_max=50), Quota("unverified", 1, 60)
     for number in range(2_000):
