@@ -168,6 +168,7 @@ class Leader:
         worker = asyncio.ensure_future(work(lease, ending))
         keeper = asyncio.ensure_future(self._keep(lease))
         stopping = asyncio.ensure_future(stop.wait())
+        lost = False
         try:
             await asyncio.wait({worker, keeper, stopping}, return_when=asyncio.FIRST_COMPLETED)
             ending.set()
@@ -177,11 +178,12 @@ class Leader:
                 worker.cancel()
                 metrics.LEASE_LOSSES.labels(lease.name).inc()
                 _log.warning("lease_lost", lease=lease.name, fencing_token=lease.token)
+            await asyncio.wait({worker})  # who cancels us meanwhile is not taken for the end of the work
             with contextlib.suppress(LeaseLostError, *((asyncio.CancelledError,) if lost else ())):
-                await worker
+                worker.result()
         finally:
-            for task in (worker, keeper, stopping):
-                task.cancel()
+            for task in (keeper, stopping) if lost else (worker, keeper, stopping):
+                task.cancel()  # once: a second time it cuts short how the work ends
             await asyncio.gather(worker, keeper, stopping, return_exceptions=True)
             await self._release(lease)
 

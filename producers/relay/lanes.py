@@ -175,26 +175,27 @@ class CursorLane:
 
     async def finish(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Move the cursor from where the batch began to its last row; see `Lane`."""
-        self._pass_by(batch, refused)
+        in_row = self._pass_by(batch, refused)
         span: CursorMove = batch.mark
         moved = await connection.fetchval(
             statement("producers", "move_cursor"), self.name, *span.start, *span.end, *lease.fence
         )
         if moved is None:
             raise LeaseLostError(f"cursor {self.name!r} was not moved: another relay holds the lease or has moved it")
+        self._refused_in_row = in_row
 
-    def _pass_by(self, batch: Batch, refused: Refused) -> None:
-        """Log what is passed by; raise UnavailableError where Kafka takes nothing any more."""
+    def _pass_by(self, batch: Batch, refused: Refused) -> int:
+        """Log what is passed by and return how many in a row are; raise UnavailableError where Kafka takes nothing."""
         some_went = len(refused) < len(batch.records)
         in_row = (0 if some_went else self._refused_in_row) + len(refused)
         if not some_went and in_row > self._settings.refused_in_row_max:
             (index, error), *_ = refused.items()
             raise UnavailableError(f"the last {in_row} records were refused: {refusal_of(batch.records[index], error)}")
-        self._refused_in_row = in_row
         for index, error in refused.items():
             record = batch.records[index]
             names = {name: (value or b"").decode(errors="replace") for name, value in record.headers if name in NAMING}
             _log.error("relay_record_refused", lane=self.name, error=refusal_of(record, error), **names)
+        return in_row
 
 
 class LettersLane(CursorLane):

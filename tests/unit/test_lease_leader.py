@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Never
 import pytest
 
 from runtime import lease as module
+from runtime import metrics
 from runtime.lease import Leader, Lease, holder_name, wait_for_event
 from schemas.errors import LeaseLostError
 
@@ -233,3 +234,112 @@ async def test_a_renewal_that_hangs_is_waited_for_until_the_lease_ends_and_no_lo
     async with asyncio.timeout(5):
         await leader.run(stop, work)
     assert (leases.renewed, leases.released) == (1, [1])
+
+
+async def test_a_lease_that_is_lost_after_the_stop_ends_the_work_all_the_same():
+    """What it has in hand then is somebody else's."""
+    leases, cancelled = ScriptedLeases(renewals=[False]), []
+
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
+        stop.set()
+        await ending.wait()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(leases.renewed)
+            raise
+
+    await lead(leases, work)
+    assert cancelled == [1]
+
+
+async def test_a_lease_is_renewed_until_the_work_has_finished_what_it_has_in_hand():
+    leases, finished = ScriptedLeases(), []
+
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
+        stop.set()
+        await ending.wait()
+        await leases.renewed_often.wait()
+        finished.append(lease.token)
+
+    await lead(leases, work)
+    assert (finished, leases.released) == ([1], [1])
+
+
+@pytest.mark.parametrize("question", ["acquire", "release"])
+async def test_an_issuer_that_does_not_answer_is_waited_for_as_long_as_a_lease_lasts(
+    question: str, monkeypatch: pytest.MonkeyPatch
+):
+    leases, asked = ScriptedLeases(), []
+    answer = getattr(leases, question)
+
+    async def hang_once(*arguments: object) -> object:
+        asked.append(arguments)
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return await answer(*arguments)
+
+    monkeypatch.setattr(leases, question, hang_once)
+
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
+        stop.set()
+
+    await lead(leases, work)
+    assert len(asked) == (2 if question == "acquire" else 1)
+
+
+class LingeringWork:
+    """Work that takes a few turns of the loop to end once it is cancelled."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done, self.begun, self.cancelled = done, asyncio.Event(), asyncio.Event()
+
+    async def run(self, _lease: Lease, _ending: asyncio.Event) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            self.done.append("ended")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_who_is_cancelled_gives_the_lease_back_when_its_work_has_ended_and_leads_no_more(*, lost: bool):
+    """Given back before, the next one writes beside it; and that the lease is lost meanwhile is no reason to go on."""
+    done: list[str] = []
+
+    class Noting(ScriptedLeases):
+        async def release(self, lease: Lease) -> None:
+            await asyncio.sleep(0)
+            done.append("released")
+
+    work = LingeringWork(done)
+    leading = asyncio.create_task(
+        Leader(Noting(renewals=[not lost]), "work", "me", SECONDS).run(asyncio.Event(), work.run)
+    )
+    async with asyncio.timeout(5):
+        await (work.cancelled if lost else work.begun).wait()
+        leading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leading
+    assert done == ["ended", "released"]
+
+
+async def test_what_a_term_shows_ends_with_it():
+    def shown(name: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value(name, {"lease": "work"})
+
+    seen, losses = [], shown("ratchet_lease_losses_total") or 0.0
+
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
+        seen.append((shown("ratchet_lease_held"), shown("ratchet_lease_token")))
+        if lease.token == 2:
+            stop.set()
+            return
+        await asyncio.Event().wait()
+
+    await lead(ScriptedLeases(renewals=[False]), work)
+    assert seen == [(1, 1), (1, 2)]
+    assert (shown("ratchet_lease_held"), shown("ratchet_lease_losses_total")) == (0, losses + 1)
