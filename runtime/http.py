@@ -138,6 +138,6 @@ def retry_after_seconds(value: str | None, now: dt.datetime) -> float | None:
         return float(value.strip()[:_DIGITS_MAX])
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # also of a year that no calendar has
         return None
     return max(0.0, (date.replace(tzinfo=date.tzinfo or dt.UTC) - now).total_seconds())

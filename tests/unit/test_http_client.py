@@ -98,6 +98,49 @@ async def test_a_connection_that_is_reset_may_have_brought_the_request(client: H
     assert (error.value.sent, len(asked)) == (True, 1)
 
 
+async def test_a_host_that_takes_no_connection_in_time_was_sent_nothing():
+    """Whose queue of connections is full says nothing; that is not the silence of one that may have what we sent."""
+    bounds = HttpSettings(total_timeout_seconds=5.0, connect_timeout_seconds=0.1)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        async with HttpClient(bounds) as hasty:
+            queued = [await asyncio.to_thread(_connect, full.getsockname()) for _ in range(2)]
+            with pytest.raises(HttpUnavailableError, match="took no connection") as error:
+                await hasty.send(HttpRequest("POST", f"http://127.0.0.1:{full.getsockname()[1]}/", body=b"To=1"))
+            for one in queued:
+                one.close()
+    assert not error.value.sent
+
+
+def _connect(place: tuple[str, int]) -> socket.socket:
+    own = socket.socket()
+    own.setblocking(False)
+    own.connect_ex(place)
+    return own
+
+
+async def test_neither_proxies_of_the_environment_nor_cookies_are_used(
+    world: Outside, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+):
+    """A proxy would see keys and phone numbers; a cookie of one call would speak for the next one, of another account."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    world.fail("/first", 200, headers={"Set-Cookie": "session=theirs; Path=/"})
+    by_name = world.url.replace("127.0.0.1", "localhost")  # cookies of a bare address are never kept
+    async with HttpClient(BOUNDS) as own:
+        assert (await own.send(HttpRequest("GET", f"{by_name}/first"))).status == 200
+        assert (await own.send(HttpRequest("GET", f"{by_name}/second"))).status == 404
+    assert ["Cookie" in headers for _, _, headers, _ in world.calls] == [False, False]
+
+
+async def test_a_body_stays_as_it_was_packed(world: Outside, client: HttpClient):
+    """Unpacked, a few bytes may be more than the bound before anybody counts."""
+    world.fail("/packed", 200, headers={"Content-Encoding": "gzip"}, body="packed, to whoever looks")
+    assert (await client.send(HttpRequest("GET", f"{world.url}/packed"))).body == b"packed, to whoever looks"
+
+
 async def test_certificate_is_checked(client: HttpClient, world: Outside):
     with pytest.raises(HttpUnavailableError, match=r"took no connection|broke the connection"):
         await client.send(HttpRequest("GET", world.url.replace("http:", "https:")))
@@ -119,7 +162,7 @@ def test_retry_after_is_seconds_or_a_date_or_nothing():
     assert retry_after_seconds("Thu, 01 Jan 2026 00:01:00 GMT", NOW) == 60
     assert retry_after_seconds("Thu, 01 Jan 2026 00:01:00 -0000", NOW) == 60
     assert retry_after_seconds("Wed, 31 Dec 2025 00:00:00 GMT", NOW) == 0
-    for bad in ("", "soon", "-5", "1.5", "٣"):
+    for bad in ("", "soon", "-5", "1.5", "٣", "1 Jan 99999999999999 00:00:00 GMT", "1 Jan 9999999999 00:00:00 GMT"):
         assert retry_after_seconds(bad, NOW) is None
 
 

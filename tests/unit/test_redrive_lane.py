@@ -1,0 +1,184 @@
+"""The lane of redrives: under whose lease it writes, how fast it goes, and what it publishes again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from producers.relay.lanes import Batch
+from producers.relay.redrive import RedriveLane, RedriveMark
+from runtime.lease import Lease
+from runtime.settings import RedriveSettings, RelaySettings
+from runtime.sql import statement
+from schemas.errors import LeaseLostError
+from schemas.topics import DEFAULT, WEBHOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.unit
+
+NAMES = {
+    statement("producers", name): name
+    for name in (
+        "read_redrive", "read_redrive_next", "read_redrive_doubtful", "start_redrive", "claim_redrive_messages",
+        "skip_redrive_messages", "count_redrive_failures", "requeue_redrive_messages", "end_redrive",
+    )
+} | {statement("runtime", "guard_lease"): "guard"}  # fmt: skip
+READS = {"read_redrive", "read_redrive_doubtful", "count_redrive_failures"}
+"""What needs no lease: the count of what came back only grows, whoever counts."""
+
+
+def letter(own: int, topic: str = WEBHOOKS.name) -> dict[str, Any]:
+    return {
+        "id": own, "topic": topic, "partition": 2, "key": b"k", "value": b"v", "header_names": [],
+        "header_values": [], "redrive_count": 0, "status": "open", "value_left_out": False,
+    }  # fmt: skip
+
+
+class OneJob:
+    """A database with one job; `held` tells whether the relay that asks has its lease. Each answer takes a turn."""
+
+    def __init__(self, *, held: bool = True, **job: Any) -> None:
+        self.held = held
+        self.job = {"id": 9, "target_topic": None, "stop_requested_by": None, "rate_per_second": 100} | job
+        self.waiting = [letter(number) for number in range(1, 1001)]
+        self.doubtful: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        self.in_transaction = False
+        self.failed = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        self.in_transaction = True
+        try:
+            yield
+        finally:
+            self.in_transaction = False
+
+    async def _ask(self, sql: str) -> str:
+        await asyncio.sleep(0)
+        self.asked.append(NAMES[sql])
+        return NAMES[sql]
+
+    async def fetchval(self, sql: str, *_: Any) -> int | None:
+        assert await self._ask(sql) == "guard"
+        assert self.in_transaction
+        return 1 if self.held else None
+
+    async def fetchrow(self, sql: str, *_: Any) -> dict[str, Any] | None:
+        if await self._ask(sql) == "read_redrive":
+            return self.job
+        return {
+            "failed": self.failed, "failed_before": 0, "published": 10, "published_before": 0,
+            "policy": "stop_on_failures", "failure_ratio_max": 0.1, "failures_min": 1,
+        }  # fmt: skip
+
+    async def fetch(self, sql: str, _job: int, rows_max: int, *_: Any) -> list[dict[str, Any]]:
+        if await self._ask(sql) == "read_redrive_doubtful":
+            return self.doubtful
+        taken, self.waiting = self.waiting[:rows_max], self.waiting[rows_max:]
+        return taken
+
+    async def execute(self, sql: str, *_: Any) -> None:
+        await self._ask(sql)
+
+
+class Moved:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lane_at(clock: Moved, **bounds: float) -> RedriveLane:
+    return RedriveLane(RelaySettings(), RedriveSettings(**bounds), Lease("relay", "me", 1), DEFAULT, monotonic=clock)
+
+
+async def taken(lane: RedriveLane, database: OneJob) -> int:
+    batch = await lane.read(database)  # type: ignore[arg-type]
+    return 0 if batch is None else batch.rows
+
+
+@pytest.mark.parametrize("job", [{}, {"stop_requested_by": "somebody"}], ids=["taken", "ended"])
+async def test_without_its_lease_it_takes_no_letter_and_ends_no_job(job: dict[str, Any]) -> None:
+    """A successor may be publishing those very letters."""
+    clock, database = Moved(), OneJob(**job)
+    lane = lane_at(clock)
+    if not job:
+        assert await taken(lane, database) == 0
+        clock.now += 1.0
+    database.held = False
+    database.asked.clear()
+    with pytest.raises(LeaseLostError):
+        await lane.read(database)  # type: ignore[arg-type]
+    assert database.asked[-1] == "guard"
+    assert set(database.asked[:-1]) <= READS
+
+
+async def test_nothing_is_read_ahead_of_what_is_being_published() -> None:
+    """Letters on their way would be taken for those that a crash left, and published twice."""
+    database = OneJob()
+    database.doubtful = [letter(1)]
+    behind = Batch(1, [], RedriveMark(9, [1]), more=True)
+    assert await lane_at(Moved()).read(database, behind) is None  # type: ignore[arg-type]
+    assert database.asked == []
+
+
+async def test_what_a_crash_left_goes_where_it_was_going() -> None:
+    """A letter of a stranger's topic goes to the topic that the job names, the first time and the second."""
+    database = OneJob(target_topic=WEBHOOKS.name)
+    database.doubtful = [letter(1, "theirs"), letter(2)]
+    batch = await lane_at(Moved()).read(database)  # type: ignore[arg-type]
+    assert batch is not None
+    assert [record.topic for record in batch.records] == [WEBHOOKS.name, WEBHOOKS.name]
+    assert batch.mark == RedriveMark(9, [1, 2])
+
+
+async def test_a_stop_comes_before_what_a_crash_left() -> None:
+    database = OneJob(stop_requested_by="somebody")
+    database.doubtful = [letter(1)]
+    assert await lane_at(Moved()).read(database) is None  # type: ignore[arg-type]
+    assert "requeue_redrive_messages" in database.asked
+
+
+@pytest.mark.parametrize(("asked", "bound", "rate"), [(100, 50.0, 50), (20, 50.0, 20)])
+async def test_it_takes_what_the_lower_rate_allows_and_no_more(asked: int, bound: float, rate: int) -> None:
+    clock, database = Moved(), OneJob(rate_per_second=asked)
+    lane = lane_at(clock, rate_per_second_max=bound, burst_seconds=2.0)
+    found = []
+    for _ in range(4):
+        found.append(await taken(lane, database))
+        clock.now += 1.0
+    assert found == [0, rate, rate, rate]
+
+
+async def test_the_next_job_begins_with_nothing_that_the_one_before_it_left() -> None:
+    clock, database = Moved(), OneJob(rate_per_second=100)
+    lane = lane_at(clock, rate_per_second_max=100.0, burst_seconds=2.0)
+    assert await taken(lane, database) == 0
+    clock.now += 2.0
+    database.job |= {"id": 10, "rate_per_second": 5}
+    assert await taken(lane, database) == 0
+    clock.now += 1.0
+    assert await taken(lane, database) == 5
+
+
+async def test_what_came_back_is_looked_at_again_and_again() -> None:
+    clock, database = Moved(), OneJob()
+    lane = lane_at(clock, failure_check_seconds=5.0)
+    for _ in range(3):
+        await taken(lane, database)
+        clock.now += 2.0
+    looks = database.asked.count("count_redrive_failures")
+    database.failed = 10
+    clock.now += 5.0
+    assert await taken(lane, database) == 0
+    assert database.asked.count("end_redrive") == 1
+    assert looks == 2, "once a job, at once, and again after its time"
