@@ -123,7 +123,7 @@ def _connect(place: tuple[str, int]) -> socket.socket:
 async def test_neither_proxies_of_the_environment_nor_cookies_are_used(
     world: Outside, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ):
-    """A proxy would see keys and phone numbers; a cookie of one call would speak for the next one, of another account."""
+    """A proxy would see keys and phone numbers; a cookie of one call would speak for the next, of another account."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_tcp_port}")
     monkeypatch.delenv("no_proxy", raising=False)
