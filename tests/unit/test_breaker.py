@@ -66,3 +66,16 @@ def test_abandoned_probe_gives_its_place_back():
     breaker.abandoned(11)
     assert breaker.state is BreakerState.OPEN
     assert breaker.allows(11)
+
+
+def test_after_a_probe_that_succeeded_it_takes_as_many_failures_as_ever():
+    breaker = Breaker(pause_seconds=10, failures_max=3)
+    for _ in range(3):
+        breaker.failed(0)
+    assert breaker.allows(10)
+    breaker.succeeded()
+    breaker.failed(11)
+    breaker.failed(11)
+    assert breaker.allows(11), "two failures are no run of three"
+    breaker.failed(11)
+    assert not breaker.allows(11)

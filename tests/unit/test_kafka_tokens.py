@@ -13,7 +13,7 @@ from token_server import CLIENT, SECRET, Issuer, token_server
 
 from runtime.http import HttpAnswer
 from runtime.kafka_security import TokenError, client_arguments, explain
-from runtime.kafka_tokens import ClientCredentials, read_token
+from runtime.kafka_tokens import ClientCredentials, KeptToken, read_token
 from runtime.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -84,6 +84,33 @@ async def test_an_issuer_that_is_away_ends_nothing_before_the_token_does(issuer:
     with pytest.raises(TokenError, match="answers 503"):
         await provider.token()
     assert await provider.token() not in ("", first)
+
+
+async def test_a_token_s_life_began_when_it_was_asked_for() -> None:
+    """An answer that takes long brings a token that is older by that, also while its renewal fails."""
+    clock, lives, asked = Clock(), [100.0, None, None, 100.0], []
+
+    class Slow(KeptToken):
+        async def _fetch(self) -> tuple[str, float]:
+            await asyncio.sleep(0)
+            asked.append(clock.now - 1000.0)
+            clock.now += 10.0
+            if (seconds := lives.pop(0)) is None:
+                raise TokenError("no answer")
+            return f"token{len(asked)}", seconds
+
+    provider = Slow(KafkaSettings(bootstrap="kafka:9092"), clock)
+    assert await provider.token() == "token1"
+    clock.now = 1000.0 + 79.9
+    assert await provider.token() == "token1"
+    clock.now = 1000.0 + 80.0
+    with capture_logs():
+        assert await provider.token() == "token1", "it is valid for a while yet"
+        clock.now = 1000.0 + 98.0
+        assert await provider.token() == "token1"
+    clock.now = 1000.0 + 100.0
+    assert await provider.token() == "token4", "none is used past its end, however lately its renewal failed"
+    assert asked == [0.0, 80.0, 98.0, 100.0]
 
 
 async def test_a_token_that_says_no_life_is_used_once(issuer: Issuer) -> None:

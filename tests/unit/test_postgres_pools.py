@@ -1,9 +1,9 @@
-"""Pools of Postgres: opened once for all, tried again after a failure, and left open by nobody who could not use them."""
+"""Pools of Postgres: opened once for all, tried again after a failure, and closed by those who could not use them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import asyncpg
 import pytest
@@ -156,7 +156,7 @@ class LentSession:
     def transaction(self) -> LentSession:
         return self
 
-    async def __aenter__(self) -> LentSession:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
