@@ -1,4 +1,4 @@
-"""What runs beside the relay's outputs, and who waits for its lease: their failures end what they should, and no more."""
+"""What runs beside the relay's outputs, and who waits for its lease: failures end what they should, and no more."""
 
 from __future__ import annotations
 
