@@ -21,6 +21,7 @@ from producers.relay.lanes import Batch, CursorLane, CursorMove
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.records import RelayedRecord
 from producers.relay.role import watch_health
+from runtime import metrics
 from runtime.health import Probe
 from runtime.lease import Lease
 from runtime.settings import KafkaSettings, RelaySettings, Settings
@@ -259,10 +260,39 @@ async def test_what_is_refused_is_tried_smaller_at_its_own_place(destination: De
     health = LaneHealth()
     loop = LaneLoop(lane, PaperPool(), Settings(), health)  # type: ignore[arg-type]
     loop._destination = destination
+    before = counted("ratchet_relay_records_total"), counted("ratchet_relay_refused_total")
     await loop.turn(None, LEASE)  # type: ignore[arg-type]
     assert [refused for _, refused in lane.finished] == [[4, 5]]
     assert sorted(broker.values_of(0)) == [b"0", b"1", b"2", b"3", b"6"]
     assert health.records == 5
+    assert (counted("ratchet_relay_records_total"), counted("ratchet_relay_refused_total")) == (
+        before[0] + 5,
+        before[1] + 2,
+    )
+
+
+def counted(name: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, {"lane": "changes"}) or 0.0
+
+
+async def test_behind_a_part_that_makes_no_record_the_next_one_follows_at_once(destination: Destination) -> None:
+    lane = PaperLane(batch_of(more=True), batch_of(b"a"))
+    loop = loop_of(lane, destination)
+    assert [await loop.turn(None, LEASE) for _ in range(2)] == [True, False]  # type: ignore[arg-type]
+    assert [len(batch.records) for batch, _ in lane.finished] == [0, 1]
+
+
+async def test_rows_that_did_not_fit_follow_at_once() -> None:
+    rows = [{"relay_xid": 5, "id": number} for number in range(1, 4)]
+
+    async def fetch(*_: Any) -> Sequence[Any]:
+        return rows
+
+    bounds = RelaySettings().model_copy(update={"batch_bytes_max": 5})
+    lane = CursorLane("changes", bounds, fetch, lambda _row: record(b"four"), full_rows=1000)
+    batch = await lane.read(None, batch_of(b"a"))  # type: ignore[arg-type]
+    assert batch is not None
+    assert (batch.rows, batch.mark.end, batch.more) == (1, (5, 1), True)
 
 
 async def test_a_part_of_a_cursor_s_batch_that_went_moves_no_cursor(destination: Destination, broker: Broker) -> None:
