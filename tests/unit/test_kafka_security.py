@@ -24,6 +24,7 @@ from pydantic import SecretStr, ValidationError
 from structlog.testing import capture_logs
 
 from ops import doctor, doctor_settings
+from runtime import kafka_security
 from runtime.kafka import _need_created, authorization_kind, opening
 from runtime.kafka_security import CurrentContext, away_or_refused, client_arguments, explain, tls_context
 from runtime.settings import KafkaSettings, PostgresSettings, Settings, load
@@ -160,6 +161,24 @@ def test_renewed_files_are_taken_at_the_next_connection(files: dict[str, Any], c
         issue("client", ca).write(certificate.parent, "client", "keysecret")
         assert connection(context) is not first
     assert [line["event"] for line in lines] == ["certificates_not_renewed", "certificates_renewed"]
+
+
+def test_renewed_files_that_could_not_be_read_are_tried_again(
+    files: dict[str, Any], ca: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mends their rights changes neither their time nor their size."""
+    context = CurrentContext(KafkaSettings(**files))
+    first = connection(context)
+    issue("client", ca).write(files["certificate_file"].parent, "client", "keysecret")
+
+    def refuse(_settings: KafkaSettings) -> None:
+        raise SettingsError("permission denied")
+
+    with monkeypatch.context() as patched, capture_logs():
+        patched.setattr(kafka_security, "tls_context", refuse)
+        assert connection(context) is first
+    with capture_logs():
+        assert connection(context) is not first
 
 
 def test_settings_share_one_context(files: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ class Broker:
     def __init__(self) -> None:
         self.silent: set[bytes] = set()
         self.lost: set[bytes] = set()
+        self.late: set[bytes] = set()
         self.taken: list[tuple[int, list[bytes]]] = []
         self.opened: list[bool] = []
         self.closed: list[int] = []
@@ -95,7 +96,7 @@ class OpenProducer:
 
     async def _answer(self, values: list[bytes], partition: int) -> None:
         self.broker.asked.set()
-        for _ in range(3):
+        for _ in range(20 if self.broker.late & set(values) else 3):
             await asyncio.sleep(0)
         if self.broker.silent & set(values):
             await asyncio.Event().wait()
@@ -147,6 +148,16 @@ async def test_of_what_a_batch_did_not_take_nothing_counts_as_acknowledged(
         await destination.publish([record(b"%d" % number) for number in range(6)])
     assert raised.value.acknowledged == {0, 1, 2}
     assert (broker.opened, broker.closed) == ([True], [1])
+
+
+async def test_a_partition_that_fails_is_told_when_the_others_have_answered(
+    destination: Destination, broker: Broker
+) -> None:
+    broker.lost.add(b"a")
+    broker.late.add(b"b")
+    with pytest.raises(PartlyPublishedError) as raised:
+        await destination.publish([record(b"a", 1), record(b"b", 2)])
+    assert raised.value.acknowledged == {1}
 
 
 @pytest.mark.parametrize("bad", [{0}, {1}, {2}, {4}, {7}, {0, 1}, {1, 3, 7}, {6, 7}])

@@ -84,6 +84,31 @@ async def test_only_those_that_wait_for_long_are_looked_after() -> None:
     assert silence.waited_for(now + QUIET_SECONDS + 0.1) == set()
 
 
+async def test_one_question_that_is_lost_ends_nothing_and_who_was_ended_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_silence, "LOOK_SECONDS", 0.001)
+    asked: list[str | tuple[str, int]] = []
+
+    async def answers(server: str | tuple[str, int], _seconds: float) -> bool:
+        await asyncio.sleep(0)
+        asked.append(server)
+        return server == ("lossy", 1) and asked.count(server) > 1
+
+    monkeypatch.setattr(postgres_silence, "answers", answers)
+    long_ago = time.monotonic() - QUIET_SECONDS - 1
+    lossy, first, second = (PaperSession((name, 1), None) for name in ("lossy", "first", "second"))
+    silence, pool = await watched(lossy, first, second), PaperPool()
+    silence.start(pool)  # type: ignore[arg-type]
+    lossy.waiting_since = long_ago
+    await until(lambda: asked.count(lossy.server) > 3, within_seconds=5)
+    for one in (first, second):
+        one.waiting_since = long_ago
+        await until(lambda one=one: one.ended, within_seconds=5)
+    assert not lossy.ended
+    pool.closing = True
+
+
 class PaperConnection:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
