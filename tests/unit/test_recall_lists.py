@@ -268,3 +268,97 @@ def test_a_hold_of_razorpay_that_was_given_back_is_no_money_that_was_taken() -> 
     assert [fact.kind for fact in taken if fact.kind != "terms"] == ["capture"]
     with pytest.raises(UninterpretableError):
         providers.interpret("razorpay", "recall.refund", b"{}")
+
+
+MOVED_NOTHING: dict[str, Any] = {
+    "stripe": {"object": "list", "has_more": True, "data": [stripe_event("evt_1", "customer.updated")]},
+    "paypal": {
+        "events": [paypal_event("WH-1", "CHECKOUT.ORDER.SAVED")],
+        "links": [{"rel": "next", "href": "https://api.paypal.com/x?evt_1"}],
+    },
+    "gocardless": {
+        "events": [{"id": "evt_1", "resource_type": "payments", "action": "customer_approval_granted", "links": {}}],
+        "meta": {"cursors": {"after": "evt_1"}},
+    },
+    "square": {"events": [{"event_id": "e1", "type": "customer.created"}], "cursor": "evt_1"},
+    "mollie": {
+        "_embedded": {"payments": [{"id": "tr_1", "createdAt": "2026-09-21T16:00:00Z"}]},
+        "_links": {"next": {"href": "https://api.mollie.com/v2/payments?from=evt_1"}},
+    },
+}
+
+
+@pytest.mark.parametrize("name", MOVED_NOTHING)
+def test_a_page_of_nothing_that_is_taken_is_not_the_end_of_the_list(name: str) -> None:
+    (listing,) = recall_of(name).lists
+    assert listing.read(FIRST, json.dumps(MOVED_NOTHING[name]).encode()) == Page((), "evt_1")
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("stripe", 100), ("paypal", 300), ("gocardless", 500), ("square", 100), ("mollie", 250), ("razorpay", 100)],
+)
+def test_no_page_is_asked_for_that_is_larger_than_the_api_makes(name: str, most: int) -> None:
+    """It would refuse the request, or give fewer than were asked for."""
+    (listing,) = recall_of(name).lists
+    request = listing.request(PageAsked(FIRST.since, FIRST.until, None, 10_000), CREDENTIALS)
+    asked = json.loads(request.body) if request.body else parse_qs(urlsplit(request.url).query)
+    (size,) = {str(one) for key in ("limit", "count", "page_size") for one in _as_list(asked.get(key))}
+    assert size == str(most)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def test_a_page_of_razorpay_is_full_with_what_it_makes_at_most() -> None:
+    (listing,) = recall_of("razorpay").lists
+    full = razorpay_page(*(razorpay_payment(id=f"pay_{number}") for number in range(100)))
+    assert listing.read(PageAsked(FIRST.since, FIRST.until, None, 10_000), full).following == "100"
+    assert listing.read(PageAsked(FIRST.since, FIRST.until, "100", 10_000), full).following == "200"
+
+
+def test_a_span_of_mollies_list_holds_its_first_moment_and_not_its_last() -> None:
+    (listing,) = recall_of("mollie").lists
+    asked = PageAsked(1_790_000_100.0, 1_790_000_160.0, None, 50)
+    for at, listed in (("14:14:59", 0), ("14:15:00", 1), ("14:15:59", 1), ("14:16:00", 0)):
+        assert len(listing.read(asked, mollie_page(mollie_payment(f"2026-09-21T{at}Z"))).items) == listed, at
+    on_the_edge = mollie_page(mollie_payment("2026-09-21T14:15:00Z"), following="tr_0")
+    assert listing.read(asked, on_the_edge).following == "tr_0", "another may be of the same second"
+
+
+def test_paypal_is_asked_for_whole_seconds_around_the_span() -> None:
+    (listing,) = recall_of("paypal").lists
+    query = parse_qs(urlsplit(listing.request(FIRST, CREDENTIALS).url).query)
+    assert (query["start_time"], query["end_time"]) == (["2026-09-21T14:13:20Z"], ["2026-09-21T15:13:21Z"])
+
+
+@pytest.mark.parametrize("name", RECALLING)
+def test_a_list_reaches_as_far_back_as_its_provider_shows(name: str) -> None:
+    days = {"stripe": 30, "paypal": 30, "gocardless": 90, "square": 28, "mollie": 90, "razorpay": 90}
+    (listing,) = recall_of(name).lists
+    assert days[name] - 1 < listing.reach_seconds / 86_400 <= days[name]
+
+
+def test_mollies_and_razorpays_lists_say_that_a_payment_is_another_one_now() -> None:
+    """An amount that was lowered, an order that it belongs to, a capture that is told by nothing but a flag."""
+    changes: dict[str, Any] = {
+        "mollie": ({"amount": {"value": "9.00", "currency": "EUR"}}, {"orderId": "ord_1"}),
+        "razorpay": ({"amount": 900}, {"captured": False}, {"order_id": "order_2"}, {"currency": "USD"}),
+    }
+    for name, page, whole in (
+        ("mollie", mollie_page, mollie_payment("2026-09-21T14:15:00Z")),
+        ("razorpay", razorpay_page, razorpay_payment()),
+    ):
+        (listing,) = recall_of(name).lists
+        states = [whole, *(whole | change for change in changes[name])]
+        ids = {listing.read(FIRST, page(state)).items[0].notification.event_id for state in states}
+        assert len(ids) == len(states), name
+
+
+def test_what_the_lists_say_of_a_payment_counts_from_when_it_came_to_be_so() -> None:
+    (mollie,), (razorpay,) = recall_of("mollie").lists, recall_of("razorpay").lists
+    held = mollie_payment("2026-09-21T14:15:00Z", status="authorized", authorizedAt="2026-09-21T14:15:30Z")
+    assert mollie.read(FIRST, mollie_page(held)).items[0].occurred_at == 1_790_000_130
+    for status, at in (("failed", 1_790_000_100.0), ("refunded", FIRST.until)):
+        assert razorpay.read(FIRST, razorpay_page(razorpay_payment(status))).items[0].occurred_at == at
