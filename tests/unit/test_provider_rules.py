@@ -1,0 +1,219 @@
+"""Rules of single providers that decide whose money it is, how much, and in which order: one example each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import providers
+from consumer.fold import newer, project
+from providers.paypal.recall import GRANT
+from schemas.facts import FactKind, Meaning, Ref, RefKind
+
+if TYPE_CHECKING:
+    from schemas.payment import Projection
+
+pytestmark = pytest.mark.unit
+
+
+def read(provider: str, kind: str, event: dict[str, Any]) -> Meaning:
+    return providers.interpret(provider, kind, json.dumps(event).encode())
+
+
+def fold(*meanings: Meaning) -> Projection:
+    facts: dict[Any, Any] = {}
+    for meaning in meanings:
+        facts |= newer(facts, meaning.facts)
+    return project(facts)
+
+
+def named(found: Meaning, kind: RefKind) -> list[str]:
+    return [one.ref for one in found.refs if one.kind is kind]
+
+
+# --- Stripe ------------------------------------------------------------------------------------------------------
+
+EUROS = {"amount": 1000, "currency": "eur"}
+
+
+def stripe(kind: str, thing: dict[str, Any], created: int = 1_790_000_000) -> Meaning:
+    return read("stripe", kind, {"type": kind, "created": created, "data": {"object": thing}})
+
+
+def session(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "cs_1",
+        "payment_intent": "pi_1",
+        "amount_total": 1000,
+        "currency": "eur",
+        "payment_status": "paid",
+    } | more
+
+
+def test_a_session_that_needs_no_payment_took_none() -> None:
+    for status, taken in (("paid", 1000), ("no_payment_required", 0), ("unpaid", 0)):
+        assert fold(stripe("checkout.session.completed", session(payment_status=status))).captured == taken
+
+
+def test_a_session_without_a_total_ties_its_payment_and_one_of_nothing_is_none() -> None:
+    assert named(stripe("checkout.session.completed", session(amount_total=None)), RefKind.PAYMENT) == ["pi_1", "cs_1"]
+    assert stripe("checkout.session.completed", session(amount_total=0)) == Meaning()
+
+
+def test_the_total_of_a_session_is_that_of_its_time() -> None:
+    """A code lowered it after the intent was made; the intent may be changed once more."""
+    made, later = (stripe("payment_intent.created", {"id": "pi_1", **EUROS}, created) for created in (10, 30))
+    lowered = stripe("checkout.session.completed", session(amount_total=800, payment_status="unpaid"), 20)
+    assert fold(made, lowered).amount == fold(lowered, made).amount == 800
+    assert fold(lowered, later).amount == fold(later, lowered).amount == 1000
+
+
+def test_an_invoice_ties_the_intent_and_not_its_charge() -> None:
+    found = stripe("invoice.paid", {"id": "in_1", "charge": "ch_1", "payment_intent": "pi_1", "currency": "eur"})
+    assert (found.provider_ref, named(found, RefKind.PAYMENT)) == ("pi_1", ["pi_1", "in_1"])
+    assert [fact.key for fact in found.facts] == ["pi_1"]
+
+
+def test_what_was_released_with_a_part_capture_is_no_refund_though_the_charge_lists_it() -> None:
+    listed = [{"id": "re_0", "amount": 400, "status": "succeeded", "balance_transaction": "txn_0"},
+              {"id": "re_1", "amount": 100, "status": "succeeded", "balance_transaction": "txn_1"}]  # fmt: skip
+    charge = {"id": "ch_1", "payment_intent": "pi_1", "captured": True, "amount_captured": 600, "amount_refunded": 500,
+              "refunds": {"data": listed}, **EUROS}  # fmt: skip
+    assert fold(stripe("charge.captured", charge), stripe("charge.refunded", charge)).refunded == 100
+
+
+# --- PayPal ------------------------------------------------------------------------------------------------------
+
+
+def paypal(kind: str, resource: dict[str, Any]) -> Meaning:
+    return read("paypal", kind, {"event_type": kind, "resource": resource})
+
+
+def test_free_text_of_a_shop_is_no_reference_that_joins_payments() -> None:
+    capture = {"id": "C1", "custom_id": "newsletter", "amount": {"currency_code": "EUR", "value": "10.00"}}
+    assert not named(paypal("PAYMENT.CAPTURE.COMPLETED", capture), RefKind.REFERENCE)
+    found = paypal("PAYMENT.CAPTURE.COMPLETED", capture | {"invoice_id": "ORD-1"})
+    assert named(found, RefKind.REFERENCE) == ["ORD-1"]
+
+
+def test_a_token_of_paypal_lives_as_long_as_it_says() -> None:
+    assert GRANT.read(b'{"access_token": "t", "expires_in": 32400}') == ("t", 32400.0)
+    assert GRANT.read(b'{"access_token": "t", "expires_in": 32400.5}') == ("t", 32400.5)
+    assert GRANT.read(b'{"access_token": "t", "expires_in": "soon"}') is None
+
+
+def paypal_dispute(**more: Any) -> dict[str, Any]:
+    found = {"dispute_id": "PP-1", "disputed_transactions": [{"seller_transaction_id": "C1"}],
+             "dispute_amount": {"currency_code": "EUR", "value": "10.00"}, "status": "OPEN"}  # fmt: skip
+    return found | more
+
+
+def test_a_dispute_of_paypal_that_tells_no_stage_is_a_chargeback() -> None:
+    """It ranks above the inquiry that came before, however late that is heard of."""
+    inquiry = {"dispute_life_cycle_stage": "INQUIRY", "update_time": "2026-11-02T10:00:00Z"}
+    asked = paypal("CUSTOMER.DISPUTE.UPDATED", paypal_dispute(**inquiry))
+    opened = paypal("CUSTOMER.DISPUTE.UPDATED", paypal_dispute(update_time="2026-11-01T10:00:00Z"))
+    assert fold(asked).dispute_status == "inquiry"
+    assert fold(asked, opened).dispute_status == fold(opened, asked).dispute_status == "open"
+
+
+def test_the_sum_of_a_dispute_of_several_payments_is_none_of_theirs() -> None:
+    several = [{"seller_transaction_id": "C1"}, {"seller_transaction_id": "C2"}]
+    assert paypal("CUSTOMER.DISPUTE.CREATED", paypal_dispute()).amount == 1000
+    assert paypal("CUSTOMER.DISPUTE.CREATED", paypal_dispute(disputed_transactions=several)).amount is None
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("OPEN", "open"),
+        ("WAITING_FOR_BUYER_RESPONSE", "open"),
+        ("WAITING_FOR_SELLER_RESPONSE", "open"),
+        ("UNDER_REVIEW", "under_review"),
+    ],
+)
+def test_whom_a_dispute_of_paypal_waits_for(status: str, state: str) -> None:
+    assert fold(paypal("CUSTOMER.DISPUTE.UPDATED", paypal_dispute(status=status))).dispute_status == state
+
+
+def answered(provider: str, ref: str, value: dict[str, Any]) -> Meaning:
+    """Interpret an API's answer as the consumer does."""
+    found, body = providers.find(provider), json.dumps(value).encode()
+    assert found is not None
+    assert found.refetch is not None
+    answer: Any = found.refetch.answer(ref, 200, body)
+    return providers.interpret(provider, answer.kind, body)
+
+
+def ten(own: str, status: str, **more: Any) -> dict[str, Any]:
+    return {"id": own, "status": status, "amount": {"currency_code": "EUR", "value": "10.00"}} | more
+
+
+@pytest.mark.parametrize(("status", "reserved"), [("CREATED", 1000), ("PARTIALLY_CAPTURED", 1000), ("DENIED", 0)])
+def test_an_authorization_of_paypal_that_was_denied_reserved_nothing(status: str, reserved: int) -> None:
+    assert fold(answered("paypal", "charge:A1", ten("A1", status))).authorized == reserved
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"])
+def test_a_capture_of_paypal_that_was_given_back_was_taken(status: str) -> None:
+    assert fold(answered("paypal", "capture:C1", ten("C1", status))).captured == 1000
+
+
+@pytest.mark.parametrize(("status", "state"), [("PENDING", "processing"), ("DECLINED", "failed"), ("FAILED", "failed")])
+def test_an_order_of_paypal_tells_of_a_capture_that_took_nothing(status: str, state: str) -> None:
+    unit = {"amount": ten("x", "y")["amount"], "payments": {"captures": [ten("C1", status)]}}
+    row = fold(answered("paypal", "O1", {"id": "O1", "status": "COMPLETED", "purchase_units": [unit]}))
+    assert (row.status, row.captured) == (state, 0)
+
+
+def paypal_payment(*transactions: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "PAYID-1", "state": "approved", "transactions": list(transactions)}
+
+
+def test_a_payment_of_paypal_in_two_currencies_has_no_sum() -> None:
+    two = [{"amount": {"total": "10.00", "currency": code}} for code in ("EUR", "USD")]
+    found = answered("paypal", "PAYID-1", paypal_payment(*two))
+    assert (found.currency, found.amount, {fact.kind for fact in found.facts}) == (None, None, {FactKind.ATTEMPT})
+
+
+@pytest.mark.parametrize(("state", "status"), [("voided", "canceled"), ("expired", "expired")])
+def test_what_an_authorization_of_version_1_had_reserved_stays_known(state: str, status: str) -> None:
+    money = {"total": "10.00", "currency": "EUR"}
+    held = {"id": "A1", "state": state, "amount": money, "valid_until": "2026-11-01T10:00:00Z"}
+    row = fold(
+        answered("paypal", "PAYID-1", paypal_payment({"amount": money, "related_resources": [{"authorization": held}]}))
+    )
+    assert (row.status, row.authorized) == (status, 1000)
+
+
+def test_what_a_payment_of_version_1_lists_is_of_it_though_it_does_not_say_so() -> None:
+    money = {"total": "10.00", "currency": "EUR"}
+    sale = {"id": "S1", "state": "completed", "amount": money}
+    found = answered("paypal", "PAYID-1", paypal_payment({"amount": money, "related_resources": [{"sale": sale}]}))
+    assert named(found, RefKind.PAYMENT) == ["PAYID-1"]
+    assert fold(found).captured == 1000
+
+
+@pytest.mark.parametrize("status", ["CREATED", "CAPTURED", "PARTIALLY_CAPTURED"])
+def test_an_order_of_paypal_counts_what_its_authorization_reserved(status: str) -> None:
+    unit = {"amount": ten("x", "y")["amount"], "payments": {"authorizations": [ten("A1", status)]}}
+    shown = {"id": "O1", "status": "COMPLETED", "purchase_units": [unit]}
+    assert fold(answered("paypal", "O1", shown)).authorized == 1000
+
+
+def test_an_order_of_several_payees_that_is_read_again_names_none_of_them_by_itself() -> None:
+    """What it lists of refunds and voids names the order, and would join the two payees' money."""
+    void = {"authorizations": [ten("A1", "VOIDED")]}
+    units = [{"reference_id": one, "amount": ten("x", "y")["amount"], "payee": {"merchant_id": one}, "payments": void}
+             for one in ("M1", "M2")]  # fmt: skip
+    found = answered("paypal", "O1", {"id": "O1", "status": "COMPLETED", "purchase_units": units})
+    assert Ref(RefKind.SESSION, "O1") not in found.refs
+    assert Ref(RefKind.SESSION, "O1:M1") in found.refs
+
+
+def test_an_order_one_of_whose_units_tells_no_sum_has_none() -> None:
+    units = [{"reference_id": "a", "amount": ten("x", "y")["amount"]}, {"reference_id": "b"}]
+    found = paypal("CHECKOUT.ORDER.APPROVED", {"id": "O1", "purchase_units": units})
+    assert (found.currency, found.amount) == (None, None)
