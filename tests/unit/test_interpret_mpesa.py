@@ -284,3 +284,96 @@ def test_nothing_is_asked_about_what_is_no_receipt() -> None:
     till = Credentials("https://api.example", "token", merchant="174379", initiator="ops", initiator_credential="x")
     assert known.refetch.query.request("no receipt", None, till) is None
     assert known.refetch.query.request(RECEIPT, None, till) is not None
+
+
+TILL = Credentials(
+    "https://api.example", "key", merchant="174379", token="granted", initiator="ops", initiator_credential="x",
+    answers_url="https://shop.example/webhooks/mpesa/secret",
+)  # fmt: skip
+
+
+def api() -> Any:
+    known = providers.find("mpesa")
+    assert known is not None
+    return known.refetch
+
+
+def test_a_receipt_is_asked_about_with_what_it_belongs_to_and_every_answer_comes_to_us() -> None:
+    asked = api().query.request(RECEIPT, KEY, TILL)
+    assert (asked.method, asked.url) == ("POST", "https://api.example/mpesa/transactionstatus/v1/query")
+    assert asked.headers["Authorization"] == "Bearer granted"
+    told = json.loads(asked.body)
+    assert (told["TransactionID"], told["Occasion"], told["PartyA"]) == (RECEIPT, KEY, "174379")
+    assert told["ResultURL"] == told["QueueTimeOutURL"] == TILL.answers_url
+    assert json.loads(api().query.request(RECEIPT, None, TILL).body)["Occasion"] == ""
+
+
+def test_a_query_is_taken_by_an_answer_of_200_with_the_code_of_success() -> None:
+    body = json.dumps({"ConversationID": "AG_1", "ResponseCode": "0"}).encode()
+    assert [api().query.accepted(status, body) for status in (200, 500)] == ["AG_1", None]
+    assert api().query.accepted(200, body.replace(b'"0"', b'"1"')) is None
+
+
+def answer_to_a_query(**changes: str) -> bytes:
+    body = transaction(**changes)
+    body["Result"]["ConversationID"] = "AG_1"
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("status", ["", "Pending", "Authorized"])
+def test_a_transaction_that_has_no_end_yet_is_asked_about_again(status: str) -> None:
+    called = api().query.answered(answer_to_a_query(TransactionStatus=status))
+    assert (called.query, called.fetched) == ("AG_1", None)
+    assert api().query.answered(answer_to_a_query()).fetched.ref == RECEIPT
+
+
+def test_a_transaction_that_was_reversed_took_nothing_in_the_end() -> None:
+    found = interpreted("mpesa", "refetch.transaction", transaction(TransactionStatus="Reversed"))
+    assert {("capture", RECEIPT, "succeeded", "15000"), ("reversal", RECEIPT, "done", "15000")} <= facts(found)
+
+
+@pytest.mark.parametrize("status", ["Cancelled", "Declined", "Expired", "Pending"])
+def test_a_reversal_that_did_not_happen_takes_nothing_back(status: str) -> None:
+    changes = {"DebitPartyName": "174379 - Shop", "ReasonType": "Organization Reversal of Customer Payment"}
+    assert (
+        interpreted("mpesa", "refetch.transaction", transaction(RECEIPT, TransactionStatus=status, **changes))
+        == Meaning()
+    )
+
+
+def test_a_receipt_pays_a_push_where_sum_and_payer_fit_and_else_itself() -> None:
+    tied = interpreted("mpesa", "refetch.transaction", transaction(KEY))
+    alone = interpreted("mpesa", "refetch.transaction", transaction())
+    assert tied.tie is not None
+    assert (tied.tie.amount, tied.tie.capture, tied.tie.payer, tied.tie.reversal) == (
+        15000,
+        RECEIPT,
+        "254708374149",
+        False,
+    )
+    assert tied.tie.otherwise == alone
+    assert interpreted("mpesa", "refetch.transaction", transaction(RECEIPT)) == alone, "no push, but itself"
+    assert alone.tie is None
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["Business Payment", "Promotion Payment", "Salary Payment", "Pay to Customer", "Business to Business Transfer",
+     "Business To Customer"],
+)  # fmt: skip
+def test_a_reason_alone_tells_that_money_leaves_the_till(reason: str) -> None:
+    found = interpreted("mpesa", "refetch.transaction", transaction(DebitPartyName="", ReasonType=reason))
+    assert found == Meaning()
+
+
+def test_a_push_that_was_paid_is_in_shillings_and_an_answer_of_another_status_is_none() -> None:
+    body = json.dumps({"CheckoutRequestID": KEY, "ResultCode": "0"}).encode()
+    assert api().answer(KEY, 500, body) is None
+    assert interpreted("mpesa", "refetch.stk", body).currency == "KES"
+    assert api().request(KEY, TILL, 1_790_000_000.0) is None, "a till without a pass key has no password"
+
+
+def test_a_reversals_result_names_the_receipt_that_it_reverses_before_its_own() -> None:
+    listed = [{"Key": "ReceiptNo", "Value": "RKX0000009"}, {"Key": "OriginalTransactionID", "Value": RECEIPT}]
+    body = {"Result": {"ResultParameters": {"ResultParameter": listed}, "TransactionID": "RKX0000009"}}
+    assert providers.named_by_hint("mpesa", json.dumps(body).encode()) == RECEIPT

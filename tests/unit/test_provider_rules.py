@@ -217,3 +217,45 @@ def test_an_order_one_of_whose_units_tells_no_sum_has_none() -> None:
     units = [{"reference_id": "a", "amount": ten("x", "y")["amount"]}, {"reference_id": "b"}]
     found = paypal("CHECKOUT.ORDER.APPROVED", {"id": "O1", "purchase_units": units})
     assert (found.currency, found.amount) == (None, None)
+
+
+# --- Mollie ------------------------------------------------------------------------------------------------------
+
+
+def mollie(key: str, status: str, **more: Any) -> dict[str, Any]:
+    return {"resource": "payment", "id": key, "status": status, "amount": {"value": "10.00", "currency": "EUR"}} | more
+
+
+def mollie_order(status: str, embedded: dict[str, Any] | None = None, **more: Any) -> Meaning:
+    order = mollie("ord_1", status) | {"resource": "order", "orderNumber": "7", "_embedded": embedded or {}}
+    return answered("mollie", "ord_1", order | more)
+
+
+def test_an_order_of_mollie_asks_for_its_whole_amount_whatever_was_captured() -> None:
+    part = {"amountCaptured": {"value": "4.00", "currency": "EUR"}}
+    assert fold(mollie_order("created")).amount == fold(mollie_order("authorized", **part)).amount == 1000
+
+
+def test_a_try_that_the_order_lists_is_no_end_of_the_order() -> None:
+    found = mollie_order("created", {"payments": [mollie("tr_1", "canceled"), mollie("tr_2", "open")]})
+    assert FactKind.END not in {fact.kind for fact in found.facts}
+    ended = mollie_order("canceled", {"payments": [mollie("tr_1", "canceled")]})
+    assert [fact.key for fact in ended.facts if fact.kind is FactKind.END] == ["ord_1"]
+
+
+def test_a_refund_that_the_order_lists_is_of_the_payment_that_it_names() -> None:
+    refund = mollie("re_1", "refunded", paymentId="tr_2")
+    found = mollie_order("paid", {"payments": [mollie("tr_2", "paid")], "refunds": [refund]})
+    assert [fact.parent for fact in found.facts if fact.kind is FactKind.REFUND] == ["tr_2"]
+    assert (fold(found).captured, fold(found).refunded) == (1000, 1000)
+
+
+def test_an_order_of_mollie_goes_by_the_shops_own_reference_before_its_number() -> None:
+    assert named(mollie_order("paid"), RefKind.REFERENCE) == ["7"]
+    assert named(mollie_order("paid", metadata={"order_id": "ORD-1"}), RefKind.REFERENCE) == ["ORD-1"]
+
+
+def test_a_debit_of_mollie_may_be_taken_back_once_it_was_paid() -> None:
+    shown = [mollie("tr_1", status, method=method) for status, method in
+             (("paid", "directdebit"), ("pending", "directdebit"), ("paid", "ideal"))]  # fmt: skip
+    assert [answered("mollie", "tr_1", one).undoable_days for one in shown] == [60, 0, 0]
