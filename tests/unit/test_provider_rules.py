@@ -259,3 +259,81 @@ def test_a_debit_of_mollie_may_be_taken_back_once_it_was_paid() -> None:
     shown = [mollie("tr_1", status, method=method) for status, method in
              (("paid", "directdebit"), ("pending", "directdebit"), ("paid", "ideal"))]  # fmt: skip
     assert [answered("mollie", "tr_1", one).undoable_days for one in shown] == [60, 0, 0]
+
+
+# --- Razorpay ----------------------------------------------------------------------------------------------------
+
+
+def razorpay(status: str, **more: Any) -> dict[str, Any]:
+    return {"id": "pay_1", "entity": "payment", "amount": 1000, "currency": "INR", "status": status} | more
+
+
+def razorpay_event(kind: str, created: int = 1_790_000_000, **payload: dict[str, Any]) -> Meaning:
+    entities = {name: {"entity": entity} for name, entity in payload.items()}
+    return read("razorpay", kind, {"event": kind, "created_at": created, "payload": entities})
+
+
+def test_a_hold_that_razorpay_gave_back_had_reserved_its_amount() -> None:
+    row = fold(answered("razorpay", "pay_1", razorpay("refunded", captured=False)))
+    assert (row.status, row.authorized, row.captured) == ("canceled", 1000, 0)
+
+
+def test_a_refunded_payment_that_does_not_tell_whether_it_was_captured_was() -> None:
+    listed = providers.interpret("razorpay", "recall.payment", json.dumps(razorpay("refunded")).encode())
+    assert fold(listed).captured == fold(answered("razorpay", "pay_1", razorpay("refunded"))).captured == 1000
+
+
+def test_what_an_order_asks_for_in_another_currency_is_no_sum_of_the_payment() -> None:
+    paid = razorpay("captured", order_id="order_1")
+    for code, keys in (("INR", ["pay_1", "order_1"]), ("USD", ["pay_1"])):
+        found = razorpay_event("order.paid", payment=paid, order={"id": "order_1", "amount": 2000, "currency": code})
+        assert [fact.key for fact in found.facts if fact.kind is FactKind.TERMS] == keys
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("lost", [1000]), ("won", []), ("under_review", [])])
+def test_a_dispute_of_razorpay_took_money_where_it_was_lost_alone(kind: str, taken: list[int]) -> None:
+    dispute = {"id": "disp_1", "payment_id": "pay_1", "phase": "chargeback", "amount": 1000, "currency": "INR",
+               "amount_deducted": 1000}  # fmt: skip
+    found = razorpay_event(f"payment.dispute.{kind}", dispute=dispute)
+    assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == taken
+
+
+def test_a_link_that_nobody_paid_is_the_payment_of_its_order() -> None:
+    link = {"id": "plink_1", "amount": 1000, "currency": "INR"}
+    assert razorpay_event("payment_link.expired", payment_link=link).provider_ref == "plink_1"
+    of_order = razorpay_event("payment_link.expired", payment_link=link | {"order_id": "order_1"})
+    assert (of_order.provider_ref, named(of_order, RefKind.PAYMENT)) == ("order_1", ["order_1"])
+
+
+# --- GoCardless --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("created", "pending"),
+        ("submitted", "pending"),
+        ("paid", "succeeded"),
+        ("cancelled", "canceled"),
+        ("bounced", "failed"),
+        ("funds_returned", "reversed"),
+    ],
+)
+def test_where_a_refund_of_gocardless_stands(status: str, state: str) -> None:
+    refund = {"id": "RF1", "amount": 400, "currency": "EUR", "status": status, "links": {"payment": "PM1"}}
+    assert [fact.state for fact in answered("gocardless", "RF1", {"refunds": refund}).facts] == [state]
+
+
+@pytest.mark.parametrize(("status", "days"), [("confirmed", 60), ("paid_out", 60), ("submitted", 0), ("failed", 0)])
+def test_a_debit_of_gocardless_may_be_taken_back_once_it_was_collected(status: str, days: int) -> None:
+    debit = {"id": "PM1", "amount": 1000, "currency": "EUR", "status": status}
+    assert answered("gocardless", "PM1", {"payments": debit}).undoable_days == days
+
+
+def test_a_payment_of_gocardless_goes_by_its_id_its_metadata_and_what_it_shares() -> None:
+    """`reference` is what stands on the bank's statement, `metadata` here is the payment's own."""
+    shown = {"id": "PM1", "amount": 1000, "currency": "EUR", "status": "submitted", "reference": "SHOP",
+             "metadata": {"order_id": "ORD-1"}, "links": {"mandate": "MD1", "subscription": "SB1"}}  # fmt: skip
+    found = answered("gocardless", "PM1", {"payments": shown})
+    assert (found.provider_ref, named(found, RefKind.PAYMENT)) == ("PM1", ["PM1"])
+    assert (named(found, RefKind.REFERENCE), sorted(named(found, RefKind.SHARED))) == (["ORD-1"], ["MD1", "SB1"])

@@ -146,7 +146,9 @@ def test_a_broken_character_costs_no_item() -> None:
 
 def test_gocardless_pages_by_the_last_event_and_keeps_their_bytes() -> None:
     (listing,) = recall_of("gocardless").lists
-    query = parse_qs(urlsplit(listing.request(_with("EV9"), CREDENTIALS).url).query)
+    request = listing.request(_with("EV9"), CREDENTIALS)
+    assert request.headers["GoCardless-Version"] == "2015-07-06"
+    query = parse_qs(urlsplit(request.url).query)
     assert query == {
         "created_at[gte]": ["2026-09-21T14:13:20.400Z"], "created_at[lt]": ["2026-09-21T15:13:20.200Z"],
         "limit": ["50"], "after": ["EV9"],
