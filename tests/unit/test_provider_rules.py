@@ -337,3 +337,67 @@ def test_a_payment_of_gocardless_goes_by_its_id_its_metadata_and_what_it_shares(
     found = answered("gocardless", "PM1", {"payments": shown})
     assert (found.provider_ref, named(found, RefKind.PAYMENT)) == ("PM1", ["PM1"])
     assert (named(found, RefKind.REFERENCE), sorted(named(found, RefKind.SHARED))) == (["ORD-1"], ["MD1", "SB1"])
+
+
+# --- Checkout.com ------------------------------------------------------------------------------------------------
+
+
+def checkout(status: str, currency: str = "EUR", **balances: int) -> Meaning:
+    held = {f"total_{name}": amount for name, amount in balances.items()}
+    shown = {"id": "pay_1", "status": status, "amount": 1000, "currency": currency, "balances": held}
+    return answered("checkout", "pay_1", shown)
+
+
+def test_what_checkout_shows_as_given_back_is_not_added_to_its_refunds() -> None:
+    data = {"id": "pay_1", "action_id": "act_1", "amount": 400, "currency": "EUR"}
+    refunded = read("checkout", "payment_refunded", {"type": "payment_refunded", "data": data})
+    shown = checkout("Partially Refunded", authorized=1000, captured=1000, refunded=600)
+    assert fold(refunded, shown).refunded == fold(shown, refunded).refunded == 600
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("Pending", "processing"), ("Requested", "processing"), ("Active", "processing"), ("Expired", "expired")],
+)
+def test_a_payment_of_checkout_that_reserved_nothing_stands_where_its_status_says(status: str, expected: str) -> None:
+    assert fold(checkout(status)).status == expected
+
+
+@pytest.mark.parametrize("currency", ["ISK", "JPY", "KRW", "UGX"])
+def test_checkout_writes_currencies_without_decimals_as_iso_4217_does(currency: str) -> None:
+    assert fold(checkout("Captured", currency, authorized=1000, captured=1000)).captured == 1000
+
+
+def test_a_dispute_of_checkout_that_is_read_again_is_of_its_payment_and_its_entity() -> None:
+    shown = {"id": "dsp_1", "status": "lost", "amount": 1000, "currency": "EUR", "payment": {"id": "pay_1"},
+             "entity_id": "ent_1"}  # fmt: skip
+    provider = providers.find("checkout")
+    assert provider is not None
+    assert provider.refetch is not None
+    answer: Any = provider.refetch.answer("dispute:dsp_1", 200, json.dumps(shown).encode())
+    found = answered("checkout", "dispute:dsp_1", shown)
+    assert (answer.ref, found.provider_ref, found.merchant_account) == ("pay_1", "pay_1", "ent_1")
+
+
+def test_arbitration_of_checkout_outranks_the_loss_before_it() -> None:
+    lost, again = (
+        answered("checkout", "dispute:dsp_1", {"id": "dsp_1", "status": status, "amount": 1000, "currency": "EUR",
+                                               "payment": {"id": "pay_1"}})
+        for status in ("lost", "arbitration_under_review")
+    )  # fmt: skip
+    assert fold(lost, again).dispute_status == fold(again, lost).dispute_status == "under_review"
+
+
+# --- Square ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_seller_lowered_before_it_was_taken_is_lower_in_every_figure() -> None:
+    def payment(status: str, amount: int, minute: int) -> Meaning:
+        money = {"amount": amount, "currency": "EUR"}
+        shown = {"id": "p1", "status": status, "total_money": money, "updated_at": f"2026-11-01T10:{minute:02}:00Z"}
+        return answered("square", "p1", {"payment": shown})
+
+    before, after = payment("APPROVED", 1000, 0), payment("COMPLETED", 900, 5)
+    row = fold(before, after)
+    assert row == fold(after, before)
+    assert (row.amount, row.authorized, row.captured) == (900, 900, 900)

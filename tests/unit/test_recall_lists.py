@@ -170,6 +170,7 @@ def test_square_searches_whole_seconds_with_the_same_query_for_each_page() -> No
     first, second = (json.loads(listing.request(_with(page), CREDENTIALS).body) for page in (None, "next"))
     span = {"start_at": "2026-09-21T14:13:20Z", "end_at": "2026-09-21T15:13:21Z"}
     assert first["query"]["filter"]["created_at"] == span
+    assert first["query"]["sort"] == {"field": "DEFAULT", "order": "ASC"}, "what is new comes at the end"
     assert second == first | {"cursor": "next"}
     event = {"event_id": "e1", "type": "payment.updated", "created_at": "2026-09-21T14:15:00Z",
              "data": {"object": {"payment": {"id": "p1"}}}}  # fmt: skip
