@@ -401,3 +401,74 @@ def test_what_a_seller_lowered_before_it_was_taken_is_lower_in_every_figure() ->
     row = fold(before, after)
     assert row == fold(after, before)
     assert (row.amount, row.authorized, row.captured) == (900, 900, 900)
+
+
+# --- Paystack ----------------------------------------------------------------------------------------------------
+
+
+def paystack(kind: str, **data: Any) -> Meaning:
+    return read(
+        "paystack", kind, {"event": kind, "data": {"amount": 1000, "currency": "ZAR", "reference": "pre1"} | data}
+    )
+
+
+def test_the_capture_of_a_hold_is_that_of_its_transaction() -> None:
+    """The transaction is read at the API too, and is no second capture beside it."""
+    taken = paystack("preauthorization.capture.success", captured_amount=600, transaction={"reference": "T1"})
+    shown = {"reference": "T1", "status": "success", "amount": 600, "currency": "ZAR", "domain": "live"}
+    read_again = answered("paystack", "T1", {"status": True, "data": shown})
+    assert fold(taken, read_again).captured == fold(read_again, taken).captured == fold(taken).captured == 600
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"), [("09:59:59", "canceled"), ("10:00:00", "expired"), ("10:00:01", "expired")]
+)
+def test_a_hold_whose_time_was_up_expired(ended: str, status: str) -> None:
+    times = {"expired_at": f"2026-11-01T{ended}.000Z", "expiry_date": "2026-11-01T10:00:00.000Z"}
+    assert fold(paystack("preauthorization.release.success", **times)).status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("awaiting-merchant-feedback", "open"), ("awaiting-bank-feedback", "under_review"), ("pending", "under_review")],
+)
+def test_whose_answer_a_dispute_of_paystack_waits_for(status: str, state: str) -> None:
+    found = paystack("charge.dispute.remind", id=1, status=status, transaction={"reference": "T1"})
+    assert fold(found).dispute_status == state
+
+
+@pytest.mark.parametrize("status", ["success", "failed", "abandoned", "ongoing"])
+@pytest.mark.parametrize(("domain", "live"), [("test", False), ("live", True)])
+def test_a_transaction_of_paystack_is_in_its_mode_however_it_stands(status: str, domain: str, *, live: bool) -> None:
+    shown = {"reference": "T1", "status": status, "amount": 600, "currency": "ZAR", "domain": domain}
+    assert answered("paystack", "T1", {"status": True, "data": shown}).livemode is live
+
+
+# --- Braintree ---------------------------------------------------------------------------------------------------
+
+
+def braintree(ref: str, document: str) -> Meaning:
+    provider = providers.find("braintree")
+    assert provider is not None
+    assert provider.refetch is not None
+    answer: Any = provider.refetch.answer(ref, 200, document.encode())
+    return providers.interpret("braintree", answer.kind, document.encode())
+
+
+def sale(status: str, more: str = "") -> Meaning:
+    return braintree("t1", f"<transaction><id>t1</id><type>sale</type><amount>10.00</amount><status>{status}</status>"
+                     f"<currency-iso-code>EUR</currency-iso-code>{more}</transaction>")  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["settlement_declined", "settlement_failed"])
+def test_a_settlement_that_did_not_happen_takes_the_money_back(status: str) -> None:
+    taken, undone = sale("submitted_for_settlement"), sale(status)
+    assert fold(taken).captured == 1000
+    assert fold(taken, undone).captured == fold(undone, taken).captured == 0
+
+
+def test_a_dispute_of_braintree_is_about_what_is_disputed() -> None:
+    document = ("<dispute><id>d1</id><status>open</status><amount>10.00</amount><amount-disputed>4.00</amount-disputed>"
+                "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction></dispute>")  # fmt: skip
+    found = braintree("dispute:d1", document)
+    assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == [400]

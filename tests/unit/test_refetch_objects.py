@@ -750,3 +750,51 @@ def test_every_provider_that_can_be_asked_has_a_schedule(provider: str):
         assert watch.source
         asked = [ref for name, ref, *_ in ASKED if name == provider]
         assert not asked or watch.child is None or any(ref.startswith(f"{watch.child}:") for ref in asked)
+
+
+def braintree_dispute() -> str:
+    body: str = disputed("braintree", "won")
+    return body
+
+
+ORDER = {"supplementary_data": {"related_ids": {"order_id": "O1"}}}
+KEYED: list[tuple[str, str, Any, str]] = [
+    *((name, ref, answer, payment) for name, ref, answer, payment, _ in REFUNDS if "order_id" not in str(answer)
+      and name != "paypal"),
+    ("paypal", "capture:C1", ten("C1", "COMPLETED", **ORDER), "O1"),
+    ("paypal", "charge:A1", ten("A1", "CREATED", **ORDER), "O1"),
+    ("paypal", "refund:R1", ten("R1", "COMPLETED", **UP, **ORDER), "O1"),
+    ("paypal", "refund:R1", ten("R1", "COMPLETED", **UP), "R1"),
+    ("square", "dispute:1", disputed("square", "WON"), "p1"),
+    ("razorpay", "dispute:disp_1", disputed("razorpay", "won"), "pay_1"),
+    ("checkout", "dispute:dsp_1", disputed("checkout", "won"), "pay_1"),
+    ("paystack", "dispute:1", disputed("paystack", "declined"), "ord1"),
+    ("standard_webhooks", "dispute:dis_1", disputed("standard_webhooks", "dispute_won"), "pay_1"),
+    ("braintree", "dispute:d1", braintree_dispute(), "t1"),
+    ("shopify", "dispute:9", disputed("shopify", "won"), "7"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "ref", "answer", "payment"), KEYED)
+def test_an_answer_about_a_child_is_keyed_by_its_payment(provider: str, ref: str, answer: Any, payment: str):
+    """Its record then goes where the payment's own records go, and one consumer has both."""
+    body = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+    found = refetch_of(provider).answer(ref, 200, body)
+    assert isinstance(found, Fetched)
+    assert found.ref == payment
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind", "event", "account"),
+    [
+        ("square", "payment.updated", {"merchant_id": "M1", "data": {"object": square("COMPLETED")}}, "M1"),
+        ("razorpay", "payment.captured", {"account_id": "acc_1", "payload": {"payment": {"entity":
+         razorpay("captured")}}}, "acc_1"),
+        ("checkout", "payment_approved", {"data": {"entity_id": "ent_1", "id": "pay_1", "amount": 1000,
+         "currency": "EUR"}}, "ent_1"),
+    ],
+)  # fmt: skip
+def test_an_event_is_of_the_merchant_account_that_it_names(provider: str, kind: str, event: Any, account: str):
+    named = "event" if provider == "razorpay" else "type"
+    found = providers.interpret(provider, kind, json.dumps({named: kind, **event}).encode())
+    assert found.merchant_account == account
