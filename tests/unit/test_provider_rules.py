@@ -472,3 +472,101 @@ def test_a_dispute_of_braintree_is_about_what_is_disputed() -> None:
                 "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction></dispute>")  # fmt: skip
     found = braintree("dispute:d1", document)
     assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == [400]
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken", "status"),
+    [("chargeback", [1000], "lost"), ("pre_arbitration", [1000], "lost"), ("retrieval", [], "prevented")],
+)
+def test_a_question_of_braintree_takes_nothing_and_every_other_dispute_does(
+    kind: str, taken: list[int], status: str
+) -> None:
+    document = (f"<dispute><id>d1</id><kind>{kind}</kind><status>lost</status><amount>10.00</amount>"
+                "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction></dispute>")  # fmt: skip
+    found = braintree("dispute:d1", document)
+    assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == taken
+    assert fold(found).dispute_status == status
+
+
+def test_a_refund_of_braintree_whose_authorization_ran_out_gave_nothing_back() -> None:
+    document = ("<transaction><id>t2</id><type>credit</type><amount>4.00</amount><status>authorization_expired</status>"
+                "<refunded-transaction-id>t1</refunded-transaction-id><currency-iso-code>EUR</currency-iso-code>"
+                "</transaction>")  # fmt: skip
+    assert [fact.state for fact in braintree("refund:t2", document).facts] == ["failed"]
+
+
+# --- Shopify -----------------------------------------------------------------------------------------------------
+
+
+def shop(topic: str, **body: Any) -> Meaning:
+    return read(
+        "shopify", topic, {"id": 7, "currency": "EUR", "total_price": "10.00", "financial_status": "pending"} | body
+    )
+
+
+@pytest.mark.parametrize("status", ["pending", "authorized", "paid", "partially_refunded", "refunded", "voided"])
+def test_an_order_of_a_shop_is_asked_about_its_transactions_however_it_stands(status: str) -> None:
+    order = {"id": 7, "currency": "EUR", "total_price": "10.00", "financial_status": status}
+    assert answered("shopify", "7", {"order": order}).ask == "transactions:7"
+
+
+def test_an_order_that_was_canceled_asks_for_what_an_edit_had_left_of_it() -> None:
+    edited = shop("orders/updated", current_total_price="9.00", updated_at="2026-11-01T10:00:00Z")
+    canceled = shop("orders/cancelled", current_total_price="0.00", updated_at="2026-11-02T10:00:00Z",
+                    cancelled_at="2026-11-02T10:00:00Z")  # fmt: skip
+    assert fold(edited, canceled).amount == fold(canceled, edited).amount == 900
+
+
+def test_a_dispute_of_a_shop_that_tells_no_type_took_its_money() -> None:
+    dispute = {"id": 9, "order_id": 7, "status": "needs_response", "amount": "10.00", "currency": "EUR"}
+    for given, taken in (({}, 1), ({"type": "chargeback"}, 1), ({"type": "inquiry"}, 0)):
+        found = read("shopify", "disputes/create", dispute | given)
+        assert [fact.kind for fact in found.facts].count(FactKind.DISPUTE_OUT) == taken
+
+
+# --- Adyen -------------------------------------------------------------------------------------------------------
+
+
+def adyen(code: str, psp: str, original: str | None = None, value: int = 1000) -> Meaning:
+    item = {"eventCode": code, "success": "true", "pspReference": psp, "originalReference": original,
+            "merchantAccountCode": "M1", "amount": {"value": value, "currency": "EUR"}}  # fmt: skip
+    return read("adyen", code, item)
+
+
+@pytest.mark.parametrize(("end", "status"), [("WON", "won"), ("LOST", "lost")])
+def test_the_scheme_s_arbitration_ends_what_it_began(end: str, status: str) -> None:
+    began, ended = adyen("SCHEME_ARBITRATION", "D1", "P1"), adyen(f"SCHEME_ARBITRATION_{end}", "D1", "P1")
+    assert fold(began, ended).dispute_status == fold(ended, began).dispute_status == status
+
+
+def test_a_second_chargeback_that_the_issuer_withdrew_gives_its_money_back() -> None:
+    second, withdrawn = adyen("SECOND_CHARGEBACK", "D1", "P1"), adyen("PREARBITRATION_ISSUER_WITHDRAWN", "D1", "P1")
+    taken = adyen("CAPTURE", "C1", "P1")
+    assert fold(taken, second).disputed == 1000
+    row = fold(taken, second, withdrawn)
+    assert (row.disputed, row.dispute_status) == (0, "won")
+
+
+def test_an_issuer_that_does_not_answer_in_time_has_lost() -> None:
+    asked, silent = (
+        adyen("NOTIFICATION_OF_CHARGEBACK", "D1", "P1"),
+        adyen("ISSUER_RESPONSE_TIMEFRAME_EXPIRED", "D1", "P1"),
+    )
+    assert fold(asked, silent).dispute_status == "won"
+
+
+@pytest.mark.parametrize("code", ["REFUND", "REFUND_WITH_DATA", "REFUND_FAILED"])
+def test_a_refund_that_adyen_refused_failed(code: str) -> None:
+    item = {"eventCode": code, "success": "false", "pspReference": "R1", "originalReference": "P1",
+            "merchantAccountCode": "M1", "amount": {"value": 400, "currency": "EUR"}}  # fmt: skip
+    assert [(fact.key, fact.state, fact.amount) for fact in read("adyen", code, item).facts] == [("R1", "failed", 400)]
+
+
+# --- Standard Webhooks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("currency", ["ISK", "UGX", "MGA"])
+def test_only_polar_has_units_of_its_own(currency: str) -> None:
+    paid = {"payment_id": "pay_1", "total_amount": 1000, "currency": currency}
+    found = read("standard_webhooks", "payment.succeeded", {"type": "payment.succeeded", "data": paid})
+    assert (found.amount, {fact.amount for fact in found.facts}) == (1000, {1000})
