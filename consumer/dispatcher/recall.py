@@ -93,7 +93,9 @@ class RecallJob:
         due = [one for one in self._lists if one[2].due_at <= now and one[0].ready(now)]
         if not due:
             return False
-        return await self._read(lease, *min(due, key=lambda one: one[2].due_at))
+        lists, listing, schedule = min(due, key=lambda one: one[2].due_at)
+        schedule.due_at = now  # lists take turns: none waits for a long one, or for one that can't be read
+        return await self._read(lease, lists, listing, schedule)
 
     async def _read(self, lease: Lease, lists: Lists, listing: Listing, schedule: Schedule) -> bool:
         place = lists.provider, lists.account, listing.name
@@ -110,10 +112,11 @@ class RecallJob:
         asked = PageAsked(span.since, span.until, span.page, self._limits.page_items_max)
         asked_at = self._clock.now()
         outcome = await self._ask(lists, listing, asked)
+        if isinstance(outcome, Page) and len(outcome.following or "") > PAGE_LENGTH_MAX:
+            outcome = Refused(f"the next page's name has {len(outcome.following or '')} characters")
         if not isinstance(outcome, Page):
             return await self._put_off(lease, lists, listing, schedule, asked, outcome)
-        shown = shown_of(outcome.items, lists.source, listing, asked_at)
-        following = _page_name(outcome.following)
+        shown, following = shown_of(outcome.items, lists.source, listing, asked_at), outcome.following
         new = await self._rows.spool_page(lease, (*place, cursor["turns"]), span, following, shown, cursor["began_at"])
         schedule.failures = 0
         metrics.RECALL_PAGES.labels(lists.provider, "read").inc()
@@ -165,10 +168,3 @@ class RecallJob:
         rows = await self._rows.fetch_all(lease, "count_recalled", *retried)
         metrics.WEBHOOKS_RECALLED.read({row["provider"]: row["recalled"] for row in rows})
         metrics.WEBHOOKS_LOST.read({row["provider"]: row["lost"] for row in rows})
-
-
-def _page_name(following: str | None) -> str | None:
-    """Return the name of the next page; one that is too long to be kept ends the reading with an error."""
-    if following is not None and len(following) > PAGE_LENGTH_MAX:
-        raise ValueError(f"the next page's name has {len(following)} characters, more than {PAGE_LENGTH_MAX}")
-    return following

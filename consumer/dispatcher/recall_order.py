@@ -23,8 +23,10 @@ from consumer.dispatcher.recall_rows import new_of, open_cursor, shown_of, spool
 from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Page, PageAsked
 from runtime import metrics
+from runtime.postgres import CONFLICT_ERRORS, OUTAGE_ERRORS
 from runtime.retry import pause_seconds
 from runtime.sql import statement
+from schemas.errors import LeaseLostError
 from schemas.record import source_of
 
 if TYPE_CHECKING:
@@ -90,7 +92,14 @@ class RecallOrders:
             return await self._end(lease, order, "failed", lists)
         if order["spooled"] >= self._limits.spool_rows_max:
             return await self._delay(lease, order, self._limits.spool_wait_seconds, order["failures"])
-        return await self._read(lease, order, lists)
+        try:
+            return await self._read(lease, order, lists)
+        except (LeaseLostError, *OUTAGE_ERRORS, *CONFLICT_ERRORS):
+            raise
+        except Exception as error:
+            # Put off like any other, and bounded: else it would be the next one again, before all others, without end.
+            await self._put_off(lease, order, Again(f"its page can't be taken: {type(error).__name__}"))
+            raise
 
     async def _read(self, lease: Lease, order: Row, lists: Lists) -> bool:
         """Read one page. A list that a newer version of us does not know any more is begun with the first one."""

@@ -40,9 +40,16 @@ def shown_of(items: Iterable[Listed], source: str, listing: Listing, asked_at: f
             notification.body,
             asked_at,
         )
-        when = dt.datetime.fromtimestamp(occurred_at, dt.UTC)
-        found.setdefault(record.event_id, Shown(record, ref, when))
+        found.setdefault(record.event_id, Shown(record, ref, _moment(occurred_at)))
     return list(found.values())
+
+
+def _moment(unix_seconds: float) -> dt.datetime:
+    """Return a time that a list gave; one that no calendar has counts as none, like one that is not given."""
+    try:
+        return dt.datetime.fromtimestamp(unix_seconds, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return dt.datetime.fromtimestamp(0.0, dt.UTC)
 
 
 def _columns(shown: Sequence[Shown]) -> tuple[list[str], list[str], list[str | None], list[dt.datetime]]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import (
@@ -990,3 +991,256 @@ def test_split_by_bytes_keeps_the_order_and_lets_a_large_record_stand_alone() ->
     assert [len(batch) for batch in split(records, 1)] == [1, 1, 1]
     assert [one for batch in split(records, size * 2) for one in batch] == records
     assert list(split([], 1)) == []
+
+
+# --- what comes while something is awaited ------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def two_wait_while_four_are_open(**limits: Any) -> AsyncIterator[Harness]:
+    """Both workers have a share of the first four records; two more are fetched and wait for a worker."""
+    settings = {"share_records_min": 3, "backoff_initial_seconds": 0.005} | limits
+    async with running(is_open=False, member=Member(assigned={TP0}), **settings) as harness:
+        harness.member.publish(4)
+        await harness.until(lambda: harness.processor.began == 2)
+        harness.member.publish(2)
+        await harness.until(lambda: harness.member.positions[TP0] == 6)
+        yield harness
+
+
+async def test_what_was_fetched_and_not_begun_before_a_stop_is_not_committed() -> None:
+    """A worker is free, and the stop came first: the next start has to find these records."""
+    async with two_wait_while_four_are_open(drain_seconds=PATIENCE_SECONDS, commit_interval_seconds=60) as harness:
+        harness.stop.set()
+        harness.processor.gate.set()
+        await harness.end()
+        assert (harness.processor.processed, harness.member.committed) == ([0, 1, 2, 3], {TP0: 4})
+
+
+async def test_what_was_fetched_and_not_begun_is_not_committed_with_what_is_done() -> None:
+    async with two_wait_while_four_are_open() as harness:
+        process, next_one = harness.processor.process, asyncio.Event()
+
+        async def hold_what_waited(records: Sequence[Record]) -> bool:
+            if records[0].offset >= 4:
+                await next_one.wait()
+            return await process(records)
+
+        harness.processor.process = hold_what_waited  # type: ignore[method-assign]
+        harness.processor.gate.set()
+        await harness.until(lambda: TP0 in harness.member.committed)
+        assert harness.member.commits[0] == {TP0: 4}
+        next_one.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 6})
+
+
+async def test_what_waits_for_a_worker_is_not_begun_while_its_partition_goes() -> None:
+    """A worker gets free in the midst of the drain; its next owner would process the same beside us."""
+    async with two_wait_while_four_are_open(drain_seconds=PATIENCE_SECONDS) as harness:
+        revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0}))
+        await asyncio.sleep(0)
+        assert not revoke.done()
+        harness.processor.gate.set()
+        await revoke
+        harness.member.assigned.clear()
+        await harness.end()
+        assert (harness.processor.processed, harness.member.committed) == ([0, 1, 2, 3], {TP0: 4})
+
+
+class SlowCommits(Member):
+    """Each commit takes until a test lets the next one through; `under_way` are those that do not end yet."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.turns, self.under_way = asyncio.Semaphore(0), 0
+
+    async def commit(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
+        self.under_way += 1
+        try:
+            await self.turns.acquire()
+        finally:
+            self.under_way -= 1
+        await super().commit(offsets)
+
+
+async def test_one_commit_at_a_time_is_under_way() -> None:
+    """Brokers may take two in either order: an older one would take the newer one's offset back."""
+    member = SlowCommits(assigned={TP0})
+    async with running(member=member, batch_records_max=1) as harness:
+        for count in range(1, 4):
+            member.publish(1)
+            await harness.until(lambda count=count: len(harness.processor.processed) == count)
+            polls = member.polls
+            await harness.until(lambda polls=polls: member.polls > polls + 3)
+            assert (member.under_way, member.commits) == (1, [])
+        member.turns.release()
+        await harness.until(lambda: member.commits and member.under_way)
+        member.turns.release()
+        await harness.until(lambda: member.committed == {TP0: 3})
+
+
+async def test_the_last_commit_waits_for_the_one_under_way() -> None:
+    member = SlowCommits(assigned={TP0})
+    async with running(member=member, drain_seconds=PATIENCE_SECONDS) as harness:
+        member.publish(1)
+        await harness.until(lambda: member.under_way)
+        member.publish(1)
+        await harness.until(lambda: len(harness.processor.processed) == 2)
+        harness.stop.set()
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert member.under_way == 1
+        for _ in range(2):
+            member.turns.release()
+        await harness.end()
+        assert [positions[TP0] for positions in member.commits] == [1, 2]
+
+
+async def test_a_commit_that_is_not_answered_holds_no_rebalance_up() -> None:
+    member = SlowCommits(assigned={TP0})
+    limits = {"commit_interval_seconds": 60, "commit_timeout_seconds": 0.01, "drain_seconds": 0.05}
+    async with running(member=member, **limits) as harness:
+        member.publish(1)
+        await harness.until(lambda: harness.processor.processed == [0])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await harness.worker.on_partitions_revoked({TP0})
+        assert (member.commits, harness.processor.ended) == ([], 1)
+
+
+class Hanging(Own):
+    """A database that takes connections and answers nothing to one question."""
+
+    def __init__(self, question: str, noted: dict[Place, int] | None = None) -> None:
+        super().__init__(noted or {})
+        setattr(self, question, self._hang)
+        self.asked = 0
+
+    async def _hang(self, *_: object) -> None:
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+async def test_a_note_of_offsets_that_is_not_answered_is_given_up() -> None:
+    own, place = Hanging("note"), P0
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert not await Positions(own, 0.01).note({place: 4})
+
+
+@pytest.mark.parametrize("error", [asyncpg.SerializationError(), asyncpg.LockNotAvailableError()])
+async def test_a_note_of_offsets_that_another_is_in_the_way_of_is_made_later(error: Exception) -> None:
+    """Raised in a task that nobody waits for it would take the offsets along."""
+    assert not await Positions(Own(failures=[error]), PATIENCE_SECONDS).note({P0: 4})
+
+
+@pytest.mark.parametrize("question", ["identity", "read", "begin_epoch"])
+async def test_a_check_of_positions_that_is_not_answered_is_given_up_and_asked_again(question: str) -> None:
+    own, member = Hanging(question, {P0: 1}), Member(assigned={TP0}, commits=[{TP0: 4}])
+    positions = Positions(own, 0.01)
+    positions.assigned({TP0})
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert not await positions.check(member)  # type: ignore[arg-type]
+        assert not await positions.check(member)  # type: ignore[arg-type]
+    assert (own.asked, positions.unchecked, member.positions[TP0]) == (2, {TP0}, 0)
+
+
+async def test_an_end_that_can_not_be_noted_in_time_is_an_end_all_the_same() -> None:
+    async with running(commit_timeout_seconds=0.01) as harness:
+
+        async def hang(*, clean: bool) -> None:
+            await asyncio.Event().wait()
+
+        harness.processor.let_go = hang  # type: ignore[method-assign]
+        await harness.end()
+        assert (harness.processor.ended, harness.processor.word) == (0, True)
+
+
+async def test_word_of_an_end_on_purpose_is_left_before_the_drain() -> None:
+    """Who is killed in the midst of it was ended on purpose: no record is to blame."""
+    async with running(is_open=False, drain_seconds=PATIENCE_SECONDS) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.processor.began)
+        harness.stop.set()
+        await harness.until(lambda: harness.processor.word)
+        assert not harness.task.done()
+        harness.processor.gate.set()
+        await harness.end()
+        assert (harness.processor.word, harness.processor.ended) == (False, 1)
+
+
+async def test_the_next_fetch_after_an_outage_takes_nothing_of_what_is_not_checked() -> None:
+    """A rebalance in the midst of a paused poll brings a partition: to resume what was paused must not resume it."""
+    own, member = Own({P0: 1}), Member(assigned={TP0})
+    taking = poller.Poller(member, positions := Positions(own, PATIENCE_SECONDS), LIMITS, ())  # type: ignore[arg-type]
+    with taking.paused():
+        positions.assigned({TP0})
+        taking.pause({TP0})
+    assert member.paused == {TP0}
+    taking.resume({TP0})
+    assert member.paused == {TP0}
+    assert await positions.check(member)  # type: ignore[arg-type]
+    taking.resume({TP0})
+    assert member.paused == set()
+
+
+async def test_what_is_given_up_has_ended_when_that_is_noted() -> None:
+    """A batch that still commits after the note would be another's work as well."""
+    ended: list[str] = []
+    async with running(is_open=False, drain_seconds=0.01) as harness:
+
+        async def ends_slowly(_: Sequence[Record]) -> bool:
+            harness.processor.began += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.005)
+                ended.append("batch")
+            return True
+
+        async def let_go(*, clean: bool) -> None:
+            ended.append(f"noted, clean: {clean}")
+
+        harness.processor.process, harness.processor.let_go = ends_slowly, let_go  # type: ignore[method-assign]
+        harness.member.publish(1)
+        await harness.until(lambda: harness.processor.began)
+        await harness.end()
+    assert ended == ["batch", "noted, clean: False"]
+
+
+async def test_a_topic_made_anew_leaves_the_others_where_they_are() -> None:
+    other = TopicPartition("payments.intents", 0)
+    member = Member(assigned={TP0, other}, positions={TP0: 7, other: 9})
+    taking = poller.Poller(member, Positions(Own(), PATIENCE_SECONDS), LIMITS, ())  # type: ignore[arg-type]
+    taking.read_anew(TP0.topic)
+    assert (member.positions, taking.offsets.take_ready()) == ({TP0: 0, other: 9}, {P0: 0})
+
+
+async def test_the_offset_of_shares_is_that_of_the_last_record_whichever_share_has_it() -> None:
+    async with running(is_open=False, commit_interval_seconds=60) as harness:
+        harness.member.publish(3)
+        await harness.until(lambda: harness.processor.began == 2)
+        (span,) = harness.worker._poller.offsets._spans[P0]
+        assert (span.next_offset, span.shares) == (3, 2)
+
+
+# --- the lag, and what is no standstill ----------------------------------------------------------------------------
+
+
+async def test_lag_is_what_could_be_read_now() -> None:
+    """Nothing behind an open transaction, nothing of a halted partition: a restart would read neither."""
+    async with running(is_open=False) as harness:
+        harness.processor.since = 1.0
+        harness.worker.note_ends({TP0: Ends(0, stable=4, high=9), TP1: Ends(0, 5, 5)})
+        assert harness.worker.lag == 4 + 5
+        harness.processor.halted[P1] = "too many"
+        harness.worker.note_ends({TP0: Ends(0, stable=4, high=9), TP1: Ends(0, 5, 5)})
+        assert harness.worker.lag == 4
+
+
+async def test_a_check_of_positions_that_goes_on_is_no_standstill() -> None:
+    """While Postgres is away no position can be checked, and no restart would mend that."""
+    own = Own(failures=[OSError("away")] * 3)
+    async with running(own=own, member=Member(assigned={TP0})) as harness:
+        await harness.worker.on_partitions_assigned({TP0})
+        harness.worker.progress_at = 0.0
+        await harness.until(lambda: len(own.failures) < 3)
+        assert harness.worker.progress_at > 0.0

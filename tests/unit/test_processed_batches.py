@@ -236,6 +236,29 @@ async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> 
     assert notes.noted == [("start", P0, 0), ("start", P0, 40)]
 
 
+async def test_a_hunt_that_ends_after_its_assignment_is_not_noted_of_the_next() -> None:
+    """Taken for begun, the next assignment's first record would be touched without a note of where it began."""
+
+    class SlowEnd(Notes):
+        async def end_quarantine(self, place: Place) -> None:
+            ending.set()
+            await reached.wait()
+            await super().end_quarantine(place)
+
+    ending, reached, notes = asyncio.Event(), asyncio.Event(), SlowEnd(isolated={P0: 1})
+    processor = make_processor(notes)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await processor.quarantine.begin(records(1))
+        task = asyncio.create_task(processor.process(records(1)))
+        await ending.wait()
+        processor.quarantine.forget()
+        reached.set()
+        await task
+    assert not processor.quarantine.normal(records(1, first=1))
+    await processor.quarantine.begin(records(1, first=1))
+    assert notes.noted[-1] == ("start", P0, 1)
+
+
 # --- outages -----------------------------------------------------------------------------------------------------
 
 
