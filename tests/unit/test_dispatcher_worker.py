@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,16 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
+from consumer.dispatcher.apis import Absent, Again, Answered, Awaited, Budget, Refused
 from consumer.dispatcher.recall import RecallJob
 from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.role import WorkersHealth, dispatch, serve, watch_health
 from consumer.dispatcher.sender import Taken
 from consumer.dispatcher.sms import SmsJob, Unknown
+from consumer.dispatcher.stale import WatchJob
 from consumer.dispatcher.worker import Health, work
 from providers.core.recall import Listing, Page, Recall
-from providers.core.refetch import Fetched
+from providers.core.refetch import Fetched, Watch
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
 from runtime.health import Probe
@@ -448,3 +450,42 @@ async def test_failure_before_the_call_frees_the_probe():
     with pytest.raises(OSError, match="away"):
         await sms_job(rows, broken, breaker).turn(LEASE)
     assert breaker.would_allow(time.monotonic())
+
+
+async def test_an_answer_that_never_comes_by_a_webhook_is_not_waited_for_without_end():
+    """The API takes each query; the last try of them fails the refetch, as any other would."""
+
+    async def ask() -> Awaited:
+        await asyncio.sleep(0)
+        return Awaited("q1")
+
+    limits = Settings().refetch
+    for attempts, written in ((limits.attempts_max - 1, "await_refetch"), (limits.attempts_max, "fail_refetch")):
+        rows = Rows(attempts=attempts)
+        await refetch_job(rows, ScriptedApi(ask)).turn(LEASE)
+        assert [name for name, *_ in rows.written] == [written]
+    assert "no answer came by a webhook" in rows.written[0]
+
+
+async def test_each_look_queues_what_every_schedule_of_every_api_says_and_comes_in_its_time():
+    class Queue(Rows):
+        async def fetch_one(self, _lease: Lease, name: str, *arguments: object) -> Any:
+            await asyncio.sleep(0)
+            self.written.append((name, *arguments[:2]))
+            return {"queued": 0}
+
+    settled = Watch(after=1.0, every=2.0, until=3.0, statuses=("pending",))
+    schedules = {("stripe", ""): (settled, replace(settled, debits=True)), ("mollie", "acme"): (settled, settled)}
+    rows = Queue()
+    apis = {source: SimpleNamespace(watches=watches) for source, watches in schedules.items()}
+    job = WatchJob(rows, apis, Settings())  # type: ignore[arg-type]
+    assert [await job.turn(LEASE), await job.turn(LEASE)] == [False, False]
+    assert rows.written == [
+        ("queue_stale", "stripe", ""),
+        ("queue_debits", "stripe", ""),
+        ("queue_stale", "mollie", "acme"),
+        ("queue_stale", "mollie", "acme"),
+    ]
+    job._due_at = 0.0
+    await job.turn(LEASE)
+    assert len(rows.written) == 8
