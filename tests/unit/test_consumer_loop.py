@@ -1098,13 +1098,17 @@ async def test_the_last_commit_waits_for_the_one_under_way() -> None:
 
 async def test_a_commit_that_is_not_answered_holds_no_rebalance_up() -> None:
     member = SlowCommits(assigned={TP0})
-    limits = {"commit_interval_seconds": 60, "commit_timeout_seconds": 0.01, "drain_seconds": 0.05}
-    async with running(member=member, **limits) as harness:
+    limits = {"commit_interval_seconds": 60, "commit_timeout_seconds": 0.01, "drain_seconds": PATIENCE_SECONDS}
+    async with running(member=member, is_open=False, **limits) as harness:
         member.publish(1)
-        await harness.until(lambda: harness.processor.processed == [0])
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await harness.worker.on_partitions_revoked({TP0})
-        assert (member.commits, harness.processor.ended) == ([], 1)
+        await harness.until(lambda: harness.processor.began)
+        await harness.until(lambda: (task := harness.worker._poller.commit_task) is not None and task.done())
+        revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0}))
+        await asyncio.sleep(0)
+        harness.processor.gate.set()
+        async with asyncio.timeout(PATIENCE_SECONDS / 2):
+            await revoke
+        assert (member.commits, harness.processor.processed, harness.processor.ended) == ([], [0], 1)
 
 
 class Hanging(Own):
@@ -1215,10 +1219,9 @@ async def test_a_topic_made_anew_leaves_the_others_where_they_are() -> None:
 
 
 async def test_the_offset_of_shares_is_that_of_the_last_record_whichever_share_has_it() -> None:
-    async with running(is_open=False, commit_interval_seconds=60) as harness:
-        harness.member.publish(3)
-        await harness.until(lambda: harness.processor.began == 2)
-        (span,) = harness.worker._poller.offsets._spans[P0]
+    async with running(is_open=False) as harness:
+        first, second, third = (record_of(message(offset)) for offset in range(3))
+        span = harness.worker._begin([[first, third], [second]])[P0]
         assert (span.next_offset, span.shares) == (3, 2)
 
 

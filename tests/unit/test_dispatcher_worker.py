@@ -474,8 +474,8 @@ async def test_each_look_queues_what_every_schedule_of_every_api_says_and_comes_
             self.written.append((name, *arguments[:2]))
             return {"queued": 0}
 
-    settled = Watch(after=1.0, every=2.0, until=3.0, statuses=("pending",))
-    schedules = {("stripe", ""): (settled, replace(settled, debits=True)), ("mollie", "acme"): (settled, settled)}
+    pending = Watch(after=1.0, every=2.0, until=3.0, statuses=("pending",))
+    schedules = {("stripe", ""): (pending, replace(pending, debits=True)), ("mollie", "acme"): (pending, pending)}
     rows = Queue()
     apis = {source: SimpleNamespace(watches=watches) for source, watches in schedules.items()}
     job = WatchJob(rows, apis, Settings())  # type: ignore[arg-type]
