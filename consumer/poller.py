@@ -177,7 +177,12 @@ class Poller:
         return True
 
     def commit_when_due(self, interval_seconds: float | None = None) -> None:
-        """Commit in the background, one commit at a time: a commit waits for the broker, processing does not."""
+        """Commit in the background, one commit at a time: a commit waits for the broker, processing does not.
+
+        Raises what the last one can't go on with.
+        """
+        if self.commit_task is not None and self.commit_task.done():
+            self.commit_task.result()
         due = self._settings.commit_interval_seconds if interval_seconds is None else interval_seconds
         if time.monotonic() - self._committed_at < due:
             return

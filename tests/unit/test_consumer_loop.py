@@ -1136,6 +1136,14 @@ async def test_a_note_of_offsets_that_another_is_in_the_way_of_is_made_later(err
     assert not await Positions(Own(failures=[error]), PATIENCE_SECONDS).note({P0: 4})
 
 
+async def test_a_note_of_offsets_that_can_not_be_made_at_all_ends_the_worker() -> None:
+    """The task that makes it is nobody's: offsets would stay where they are, and nothing would say so."""
+    async with running(own=Own(failures=[ZeroDivisionError()])) as harness:
+        harness.member.publish(1)
+        with pytest.raises(ZeroDivisionError):
+            await harness.until(lambda: False)
+
+
 @pytest.mark.parametrize("question", ["identity", "read", "begin_epoch"])
 async def test_a_check_of_positions_that_is_not_answered_is_given_up_and_asked_again(question: str) -> None:
     own, member = Hanging(question, {P0: 1}), Member(assigned={TP0}, commits=[{TP0: 4}])
