@@ -55,6 +55,18 @@ def test_a_row_is_chained_to_the_one_before_and_never_ordered_below_it() -> None
     assert (row.seal(b"before"), one.head_hash, one.head_xid) == (sealed, sealed, 9)
 
 
+def test_a_change_without_an_event_is_chained_to_the_row_before_and_never_ordered_below_it() -> None:
+    """After a restore the cluster's transaction ids begin below those of the rows that are there."""
+    plan, one = Plan(), payment(head_hash=b"before", head_xid=9)
+    entries = Entries(plan, NOW, 7)
+    entries.add_change(one, "attempt.adopted", Projection())
+    entries.add_change(one, "attempt.released", Projection())
+    first, second = plan.rows
+    assert (first.relay_xid, second.relay_xid, one.head_xid) == (9, 9, 9)
+    sealed = first.hash, second.hash
+    assert (first.seal(b"before"), second.seal(sealed[0]), one.head_hash) == (*sealed, sealed[1])
+
+
 def test_a_row_of_no_payment_is_chained_to_none() -> None:
     plan = Plan()
     row = Entries(plan, NOW, 7).add_event(

@@ -117,6 +117,38 @@ async def test_where_nobody_answers_it_is_a_plain_outage(destination_to: Any) ->
     assert not isinstance(raised.value, PartlyPublishedError)
 
 
+@pytest.mark.parametrize("refused_first", [False, True])
+async def test_who_is_ended_while_it_publishes_leaves_no_producer_open(
+    monkeypatch: pytest.MonkeyPatch, *, refused_first: bool
+) -> None:
+    """A relay that lost its lease must not go on sending beside the next one."""
+    opened: list[PaperProducer] = []
+    closed: list[PaperProducer] = []
+    sent: list[int] = []
+
+    async def opens(*_: Any, **__: Any) -> PaperProducer:
+        refuses = refused_first and not opened
+        opened.append(PaperProducer(set() if refuses else {1}, sent, {1} if refuses else frozenset()))
+        return opened[-1]
+
+    async def closes(producer: PaperProducer, _seconds: float) -> None:
+        closed.append(producer)
+
+    monkeypatch.setattr(destinations, "open_producer", opens)
+    monkeypatch.setattr(destinations, "close_producer", closes)
+    destination = Destination(KafkaSettings(bootstrap="127.0.0.1:1"))
+    publishing = asyncio.create_task(destination.publish([record_of(1), record_of(1)]))
+    async with asyncio.timeout(5):
+        while len(sent) < 1 + refused_first:
+            await asyncio.sleep(0)
+    publishing.cancel()
+    await asyncio.wait([publishing])
+    assert publishing.cancelled()
+    assert closed == opened
+    await destination.close()
+    assert closed == opened, "each once"
+
+
 async def test_the_spool_reads_past_the_rows_of_the_partition_that_did_not_answer(destination_to: Any) -> None:
     settings, spool = Settings(), SpoolOfThree()
     lane = SpoolLane(settings.relay)
