@@ -419,6 +419,21 @@ async def merged(api: Api, harness: BatchHarness, *, captured: int = 0) -> tuple
     return own, str(webhooks)
 
 
+async def test_a_merged_payment_is_one_under_both_its_ids(api: Api, harness: BatchHarness) -> None:
+    own, webhooks = await merged(api, harness, captured=100)
+    await process(harness)
+    for tail in ("", "/timeline"):
+        shown = await api.get(own, tail)
+        assert (await api.get(webhooks, tail)).body == shown.body, tail
+        assert shown.json["id"] == own
+    assert len((await api.get(webhooks, "/timeline")).json["timeline"]) == 4, "what came before it was merged, and after"
+    asked = await api.post(f"/payment-intents/{webhooks}/refunds", {"amount": 40})
+    assert (asked.json["id"], asked.headers["Location"]) == (own, f"/payment-intents/{own}")
+    (queued,) = await harness.fetch("select value from spool")
+    assert json.loads(queued["value"])["id"] == own
+    assert [one["amount"] for one in (await api.get(webhooks)).json["commands"]] == [40]
+
+
 @pytest.mark.parametrize(
     ("what", "body", "captured", "status"),
     [
