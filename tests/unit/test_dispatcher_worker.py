@@ -489,3 +489,21 @@ async def test_each_look_queues_what_every_schedule_of_every_api_says_and_comes_
     job._due_at = 0.0
     await job.turn(LEASE)
     assert len(rows.written) == 8
+
+
+async def test_a_message_that_is_cut_off_by_the_end_of_the_term_frees_the_probe():
+    """The breaker outlives the lease: in the next term messages must go out again."""
+    rows, breaker, sending = sms_row(), Breaker(0.0, 1), asyncio.Event()
+    breaker.failed(time.monotonic())
+
+    async def hanging() -> Taken:
+        sending.set()
+        return await asyncio.get_running_loop().create_future()
+
+    turn = asyncio.create_task(sms_job(rows, hanging, breaker).turn(LEASE))
+    await asyncio.wait_for(sending.wait(), 5)
+    assert not breaker.would_allow(time.monotonic())
+    turn.cancel()
+    await asyncio.wait([turn])
+    assert turn.cancelled()
+    assert breaker.would_allow(time.monotonic())

@@ -74,6 +74,16 @@ async def test_it_waits_for_its_predecessor_to_be_gone() -> None:
     assert (pool.closed, pool.released) == (1, 1)
 
 
+async def test_who_is_stopped_while_it_waits_gives_its_session_back() -> None:
+    pool = Pool([False])
+    taking = asyncio.create_task(lock(pool).take())
+    await asyncio.wait_for(pool.asked.wait(), 5)
+    taking.cancel()
+    await asyncio.wait([taking])
+    assert taking.cancelled()
+    assert (pool.acquired, pool.closed, pool.released) == (1, 1, 1)
+
+
 @pytest.mark.parametrize("failure", [TimeoutError(), InterfaceError("released back to the pool")])
 async def test_a_session_that_hangs_or_is_gone_is_given_back_too(failure: Exception) -> None:
     pool = Pool([True], failure=failure)
