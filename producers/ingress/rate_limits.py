@@ -38,7 +38,7 @@ ADDRESSES_REMEMBERED: Final = 4096
 SPELLING_LENGTH_MAX: Final = 256
 """The longest X-Forwarded-For that is kept: what a stranger writes must not fill the memory."""
 SHARE_AGAIN_SECONDS: Final = 60.0
-"""After a Redis that was away, and so did not learn of a proven sender, it is told anew."""
+"""After a Redis that was away, and so did not learn of a proven sender, it learns of it."""
 
 
 class RateLimits:
@@ -55,7 +55,7 @@ class RateLimits:
         self._clients: dict[tuple[str, str], Quota] = {}
         self._key_of = AddressKeys(settings.ingress.trusted_proxies)
         self._proven: OrderedDict[str, float] = OrderedDict()
-        """Proven senders, and when Redis is to be told of each again."""
+        """Proven senders, and when Redis is to learn of each again."""
         self._monotonic = monotonic
         self._link = link
         self._proven_seconds = settings.ingress.certificates.proven_kept_seconds
@@ -84,7 +84,7 @@ class RateLimits:
     def proves(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
         """Remember that a genuine webhook came from there; tell whether to share it: it is new, or was shared long ago.
 
-        Redis forgets after its time, also a sender that never stopped: at half of that time it is told anew.
+        Redis forgets after its time, also a sender that never stopped: at half of that time it is renewed.
         """
         key, now = self._key_of(peer, forwarded_for), self._monotonic()
         due = self._proven.get(key, now)
@@ -98,8 +98,8 @@ class RateLimits:
         """Tell the other processes, and this one after a restart, that a genuine webhook came from there."""
         key = self._key_of(peer, forwarded_for)
         name = self._proven_name(key)
-        told = await self._link.ask(lambda redis: redis.set(name, b"1", ex=self._proven_seconds))
-        if told is AWAY and key in self._proven:
+        noted = await self._link.ask(lambda redis: redis.set(name, b"1", ex=self._proven_seconds))
+        if noted is AWAY and key in self._proven:
             self._proven[key] = self._monotonic() + SHARE_AGAIN_SECONDS
 
     async def was_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:

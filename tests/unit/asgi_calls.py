@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from producers.ingress.access_log import SCOPE_KEY, AccessLine
 
 
-class Told(NamedTuple):
+class Reply(NamedTuple):
     """An answer, with the line that is logged of it."""
 
     status: int
@@ -19,7 +19,7 @@ class Told(NamedTuple):
 
 async def ask(
     app: Any, path: str, *parts: bytes, method: str = "POST", peer: str = "192.0.2.1", hangs: bool = False, **more: str
-) -> Told:
+) -> Reply:
     """Send a request; the last part ends its body, unless it hangs."""
     line = AccessLine(method=method)
     target, _, query = path.partition("?")
@@ -48,4 +48,4 @@ async def ask(
 
     await app(scope, receive, send)
     begin, end = sent
-    return Told(begin["status"], dict(begin["headers"]), end["body"], line)
+    return Reply(begin["status"], dict(begin["headers"]), end["body"], line)

@@ -35,7 +35,7 @@ CALLED = {b"done": Called("q_1", Fetched("payment", "tr_1")), b"not yet": Called
 
 
 class Rows:
-    """Runs statements a moment later: those that are told to find nothing do, or fail."""
+    """Runs statements a moment later: some find nothing, or fail."""
 
     def __init__(self) -> None:
         self.ran: list[tuple[Any, ...]] = []
@@ -88,7 +88,7 @@ async def test_what_can_only_be_asked_by_a_query_needs_one(rows: Rows) -> None:
     assert [one[3] for one in rows.ran] == ["tr_1"]
 
 
-async def test_where_there_is_no_room_the_sender_is_told(rows: Rows) -> None:
+async def test_where_there_is_no_room_the_sender_learns_it(rows: Rows) -> None:
     rows.empty.add("queue_hint")
     assert await take(rows, b"one") is TOO_MANY_WAIT
 

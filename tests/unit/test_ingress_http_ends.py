@@ -148,16 +148,16 @@ async def test_a_refusal_before_a_request_has_the_servers_own_headers() -> None:
 
 
 async def test_an_application_learns_that_its_sender_left() -> None:
-    told: list[str] = []
+    heard: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         while (message := await receive())["type"] == "http.request":
             pass
-        told.append(message["type"])
+        heard.append(message["type"])
 
     held = Held(app)
     await held.feed(POST + b"ab")
     held.protocol.connection_lost(None)
     for _ in range(3):
         await asyncio.sleep(0)
-    assert told == ["http.disconnect"]
+    assert heard == ["http.disconnect"]

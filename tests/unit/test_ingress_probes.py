@@ -70,7 +70,7 @@ async def test_who_leaves_while_the_spool_is_asked_leaves_no_probe_behind() -> N
     with pytest.raises(asyncio.CancelledError):
         await probe
     spool.store, producer.silent, clock.now = store, frozenset(), 5.0
-    await until(lambda: 1 not in publisher._breakers or publisher._breakers[1].state != "probing", "its end is told")
+    await until(lambda: 1 not in publisher._breakers or publisher._breakers[1].state != "probing", "its end is known")
     clock.now = 10.0
     assert await publisher.publish([record_of(1)]) is Durability.KAFKA
     for task in publisher._closing:

@@ -107,27 +107,27 @@ def test_of_proven_senders_the_one_not_heard_of_for_longest_is_forgotten(monkeyp
 
 
 class PaperLink:
-    """Redis as far as it is told of proven senders: it answers a moment later, or is away."""
+    """Redis as far as it learns of proven senders: it answers a moment later, or is away."""
 
     key_prefix, client = "", None
 
     def __init__(self) -> None:
-        self.away, self.told = False, list[tuple[str, int]]()
+        self.away, self.noted = False, list[tuple[str, int]]()
 
     async def ask(self, question: Any) -> Any:
         await asyncio.sleep(0)
         return AWAY if self.away else question(self)
 
     def set(self, name: str, _: bytes, ex: int) -> bool:
-        self.told.append((name, ex))
+        self.noted.append((name, ex))
         return True
 
     def exists(self, name: str) -> int:
-        return sum(one == name for one, _ in self.told)
+        return sum(one == name for one, _ in self.noted)
 
 
-async def test_redis_is_told_of_a_proven_sender_until_it_knows_and_before_it_forgets() -> None:
-    """It was told once a process: who came while it was away, and who never stopped for 30 days, it did not know."""
+async def test_redis_learns_of_a_proven_sender_until_it_knows_and_before_it_forgets() -> None:
+    """It learned of it once a process: not who came while it was away, nor for ever who never stopped."""
     link, now = PaperLink(), [1000.0]
     rates = RateLimits(Settings(), link, lambda: now[0])  # type: ignore[arg-type]
     kept = Settings().ingress.certificates.proven_kept_seconds
@@ -137,14 +137,14 @@ async def test_redis_is_told_of_a_proven_sender_until_it_knows_and_before_it_for
         now[0] = seconds
         if rates.proves(*sender):
             await rates.share_proven(*sender)
-        return len(link.told)
+        return len(link.noted)
 
     link.away = True
     assert await webhook_at(1000) == 0
     link.away = False
     assert [await webhook_at(1000 + rate_limits.SHARE_AGAIN_SECONDS / 2), await webhook_at(1061)] == [0, 1]
     assert [await webhook_at(1062), await webhook_at(1000 + kept / 2), await webhook_at(1061 + kept / 2)] == [1, 1, 2]
-    assert link.told == [("proven:192.0.2.1", kept)] * 2
+    assert link.noted == [("proven:192.0.2.1", kept)] * 2
 
 
 async def test_while_redis_is_away_nobody_is_proven_whom_this_process_does_not_know() -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 
 
 class Store:
-    """Answers as it is told to, after it has let others run; or not at all."""
+    """Answers as the test says, after it has let others run; or not at all."""
 
     def __init__(self, *, away: bool = False) -> None:
         self.away, self.hangs, self.asked = away, False, 0

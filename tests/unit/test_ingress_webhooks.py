@@ -8,7 +8,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asgi_calls import Told, ask
+from asgi_calls import Reply, ask
 from pydantic import SecretStr
 from waiting import until
 
@@ -69,7 +69,7 @@ class PaperPublisher:
 
 
 class PaperHints:
-    """Answers what it is told to, a moment later."""
+    """Answers what the test says, a moment later."""
 
     def __init__(self) -> None:
         self.answer: Any = None
@@ -90,7 +90,7 @@ class Held:
         return NOW
 
 
-class Door:
+class OnPaper:
     """The endpoint with all that is behind it on paper."""
 
     def __init__(self, providers: dict[str, ProviderSettings], limits: dict[str, int], **ingress: Any) -> None:
@@ -108,7 +108,7 @@ class Door:
         parts: Any = (self.publisher, self.clocks, certificates, self.rates, self.hints)
         self.app = Webhooks(settings, *parts)
 
-    async def post(self, number: int = 0, size: int = 0, path: str = "/webhooks/stripe", at: float = NOW) -> Told:
+    async def post(self, number: int = 0, size: int = 0, path: str = "/webhooks/stripe", at: float = NOW) -> Reply:
         """Post a genuine event of Stripe."""
         body = b'{"id":"evt_%d","type":"x","pad":"' % number
         body += b"." * (size - len(body) - 2) + b'"}'
@@ -120,54 +120,54 @@ def signed(body: bytes, at: float = NOW, secret: str = SECRET) -> dict[str, Any]
     return {"stripe_signature": f"t={int(at)},v1={digest}", "content_length": str(len(body))}
 
 
-def stripe(limits: dict[str, int] | None = None, **ingress: Any) -> Door:
-    return Door({"stripe": STRIPE}, limits or {}, **ingress)
+def stripe(limits: dict[str, int] | None = None, **ingress: Any) -> OnPaper:
+    return OnPaper({"stripe": STRIPE}, limits or {}, **ingress)
 
 
 async def test_what_fails_gives_its_place_back() -> None:
-    door = stripe(in_flight_max=2)
-    door.publisher.failure = UnavailableError("away")
+    paper = stripe(in_flight_max=2)
+    paper.publisher.failure = UnavailableError("away")
     for number in range(5):
-        told = await door.post(number)
-        assert (told.status, told.line.reason, told.headers[b"retry-after"]) == (503, "not_durable", b"2")
-    door.publisher.failure = RuntimeError("nobody foresaw it")
+        reply = await paper.post(number)
+        assert (reply.status, reply.line.reason, reply.headers[b"retry-after"]) == (503, "not_durable", b"2")
+    paper.publisher.failure = RuntimeError("nobody foresaw it")
     for number in range(5):
         with pytest.raises(RuntimeError):
-            await door.post(number)
-    door.publisher.failure = None
-    assert [(await door.post(number)).status for number in range(5)] == [202] * 5
-    assert door.app._in_flight.free == 2
+            await paper.post(number)
+    paper.publisher.failure = None
+    assert [(await paper.post(number)).status for number in range(5)] == [202] * 5
+    assert paper.app._in_flight.free == 2
 
 
 async def test_who_leaves_while_it_is_published_gives_its_place_back() -> None:
-    door = stripe(in_flight_max=1)
-    door.publisher.open.clear()
-    leaving = asyncio.create_task(door.post(1))
-    await until(lambda: door.app._in_flight.free == 0, "it has the place", 10)
-    assert (await door.post(2)).line.reason == "in_flight_full"
+    paper = stripe(in_flight_max=1)
+    paper.publisher.open.clear()
+    leaving = asyncio.create_task(paper.post(1))
+    await until(lambda: paper.app._in_flight.free == 0, "it has the place", 10)
+    assert (await paper.post(2)).line.reason == "in_flight_full"
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
-    door.publisher.open.set()
-    assert (await door.post(3)).status == 202
+    paper.publisher.open.set()
+    assert (await paper.post(3)).status == 202
 
 
 async def test_large_bodies_have_places_of_their_own() -> None:
-    door = Door(
+    paper = OnPaper(
         {"stripe": ProviderSettings(secrets=(SecretStr(SECRET),))},
         {},
         large_bodies_max=1,
         in_flight_max=9,
         body_bytes_unreserved=10,
     )
-    slow = asyncio.create_task(ask(door.app, "/webhooks/stripe", b"x" * 11, hangs=True))
-    await until(lambda: door.app._large_bodies.free == 0, "it has the place", 10)
-    told = await ask(door.app, "/webhooks/stripe", b"x" * 11, b"y", **signed(b"x" * 11 + b"y"))
-    assert (told.status, told.line.reason) == (503, "large_bodies_full")
-    assert (await ask(door.app, "/webhooks/stripe", b"x", b"y", **signed(b"xy"))).status == 202
+    slow = asyncio.create_task(ask(paper.app, "/webhooks/stripe", b"x" * 11, hangs=True))
+    await until(lambda: paper.app._large_bodies.free == 0, "it has the place", 10)
+    reply = await ask(paper.app, "/webhooks/stripe", b"x" * 11, b"y", **signed(b"x" * 11 + b"y"))
+    assert (reply.status, reply.line.reason) == (503, "large_bodies_full")
+    assert (await ask(paper.app, "/webhooks/stripe", b"x", b"y", **signed(b"xy"))).status == 202
     slow.cancel()
     await asyncio.gather(slow, return_exceptions=True)
-    told = await ask(door.app, "/webhooks/stripe", b"x" * 11, b"y", **signed(b"x" * 11 + b"y"))
-    assert (told.status, door.app._large_bodies.free) == (202, 1)
+    reply = await ask(paper.app, "/webhooks/stripe", b"x" * 11, b"y", **signed(b"x" * 11 + b"y"))
+    assert (reply.status, paper.app._large_bodies.free) == (202, 1)
 
 
 @pytest.mark.parametrize(("path", "most"), [("/webhooks/stripe", 400), ("/webhooks/stripe/small", 100)])
@@ -175,84 +175,84 @@ async def test_large_bodies_have_places_of_their_own() -> None:
 async def test_a_body_is_bounded_by_its_endpoint_whatever_its_address_has_spent(
     path: str, most: int, *, spent: bool
 ) -> None:
-    door = stripe({"unverified_requests_max": 1})
+    paper = stripe({"unverified_requests_max": 1})
     if spent:
         for _ in range(2):
-            await ask(door.app, path, b"{}")
-    assert (await door.post(1, most, path)).status == 202
+            await ask(paper.app, path, b"{}")
+    assert (await paper.post(1, most, path)).status == 202
     if spent:
-        door.rates._proven.clear()
-    over = await door.post(2, most + 1, path)
+        paper.rates._proven.clear()
+    over = await paper.post(2, most + 1, path)
     assert (over.status, over.line.reason) == ((429, "quota_exceeded_unread") if spent else (413, "body_too_large"))
-    assert len(door.publisher.taken) == 1
+    assert len(paper.publisher.taken) == 1
 
 
 async def test_an_outage_of_the_proof_costs_no_more_than_the_question(tmp_path: Path) -> None:
     """Who asks is counted; that the host is away is not its fault."""
     roots = tmp_path / "roots.pem"
     roots.write_text(ROOT)
-    door = Door({"paypal": ProviderSettings(secrets=("id",), trust_roots=roots)}, {"unverified_requests_max": 3})
-    told = [await ask(door.app, "/webhooks/paypal", b"{}", paypal_cert_url=URL) for _ in range(4)]
-    assert [one.line.reason for one in told] == ["proof_unavailable"] * 3 + ["quota_exceeded"]
-    assert [one.status for one in told] == [503] * 3 + [429]
-    assert len(door.host.asked) == 3
+    paper = OnPaper({"paypal": ProviderSettings(secrets=("id",), trust_roots=roots)}, {"unverified_requests_max": 3})
+    reply = [await ask(paper.app, "/webhooks/paypal", b"{}", paypal_cert_url=URL) for _ in range(4)]
+    assert [one.line.reason for one in reply] == ["proof_unavailable"] * 3 + ["quota_exceeded"]
+    assert [one.status for one in reply] == [503] * 3 + [429]
+    assert len(paper.host.asked) == 3
 
 
 @pytest.mark.parametrize("ahead", [600.0, -600.0])
 async def test_what_is_in_time_by_the_other_clock_is_asked_to_come_again(ahead: float) -> None:
-    door = stripe()
-    assert (await door.post(at=NOW + ahead)).status == 401, "nobody has looked at the other clock"
-    door.clocks.look(NOW, NOW + ahead, NOW)
-    told = await door.post(at=NOW + ahead)
-    assert (told.status, told.line.reason) == (503, "clock_wrong")
-    assert door.clocks.unready() is not None
-    assert (await door.post(at=NOW - ahead)).status == 401
-    assert door.publisher.taken == []
+    paper = stripe()
+    assert (await paper.post(at=NOW + ahead)).status == 401, "nobody has looked at the other clock"
+    paper.clocks.look(NOW, NOW + ahead, NOW)
+    reply = await paper.post(at=NOW + ahead)
+    assert (reply.status, reply.line.reason) == (503, "clock_wrong")
+    assert paper.clocks.unready() is not None
+    assert (await paper.post(at=NOW - ahead)).status == 401
+    assert paper.publisher.taken == []
 
 
-async def test_it_is_told_once_that_an_address_has_proven_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_shared_once_that_an_address_has_proven_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """A round trip to Redis for each webhook would cost more than the webhook."""
-    door, told = stripe(), []
+    paper, reply = stripe(), []
 
     async def share(*who: Any) -> None:
         await asyncio.sleep(0)
-        told.append(who)
+        reply.append(who)
 
-    monkeypatch.setattr(door.rates, "share_proven", share)
+    monkeypatch.setattr(paper.rates, "share_proven", share)
     for number in range(3):
-        assert (await door.post(number)).status == 202
-    assert told == [("192.0.2.1", ())]
+        assert (await paper.post(number)).status == 202
+    assert reply == [("192.0.2.1", ())]
 
 
-def hinting(**limits: int) -> Door:
+def hinting(**limits: int) -> OnPaper:
     mpesa = ProviderSettings(secrets=(SecretStr("u7Jq2mX9cVb4RkTz8WpLn5Hs"),))
     mollie = ProviderSettings(secrets=(SecretStr("mollie-secret-0123456789"),))
-    return Door({"mpesa": mpesa, "mollie": mollie}, limits)
+    return OnPaper({"mpesa": mpesa, "mollie": mollie}, limits)
 
 
-async def hint(door: Door, number: int = 1) -> Told:
-    return await ask(door.app, "/webhooks/mollie", b"id=tr_%d" % number, content_type=FORM)
+async def hint(paper: OnPaper, number: int = 1) -> Reply:
+    return await ask(paper.app, "/webhooks/mollie", b"id=tr_%d" % number, content_type=FORM)
 
 
 async def test_a_hint_that_was_not_queued_is_no_success() -> None:
-    door = hinting()
-    door.hints.answer = UnavailableError("away")
-    told = await hint(door)
-    assert (told.status, told.line.reason, told.headers[b"retry-after"]) == (503, "not_durable", b"2")
-    door.hints.answer = TOO_MANY_WAIT
-    told = await hint(door)
-    assert (told.status, told.line.reason, told.headers[b"retry-after"]) == (429, "refetches_full", b"60")
-    door.hints.answer = None
-    told = await hint(door)
-    assert (told.status, told.line.durability) == (202, "refetches")
+    paper = hinting()
+    paper.hints.answer = UnavailableError("away")
+    reply = await hint(paper)
+    assert (reply.status, reply.line.reason, reply.headers[b"retry-after"]) == (503, "not_durable", b"2")
+    paper.hints.answer = TOO_MANY_WAIT
+    reply = await hint(paper)
+    assert (reply.status, reply.line.reason, reply.headers[b"retry-after"]) == (429, "refetches_full", b"60")
+    paper.hints.answer = None
+    reply = await hint(paper)
+    assert (reply.status, reply.line.durability) == (202, "refetches")
 
 
 async def test_what_anybody_can_send_has_a_quota_and_what_carries_a_secret_has_none() -> None:
-    door = hinting(unsigned_requests_max=2, unverified_requests_max=9)
-    assert [(await hint(door, number)).status for number in range(4)] == [202, 202, 429, 429]
+    paper = hinting(unsigned_requests_max=2, unverified_requests_max=9)
+    assert [(await hint(paper, number)).status for number in range(4)] == [202, 202, 429, 429]
     path = "/webhooks/mpesa/u7Jq2mX9cVb4RkTz8WpLn5Hs"
-    assert {(await ask(door.app, path, b'{"TransID":"A%d"}' % number)).status for number in range(4)} == {202}
-    forged = [(await ask(door.app, "/webhooks/mpesa/wrong", b"{}")).status for _ in range(2)]
+    assert {(await ask(paper.app, path, b'{"TransID":"A%d"}' % number)).status for number in range(4)} == {202}
+    forged = [(await ask(paper.app, "/webhooks/mpesa/wrong", b"{}")).status for _ in range(2)]
     assert forged == [401, 401], "hints cost nothing of the quota of forgeries"
 
 

@@ -84,7 +84,7 @@ def test_an_account_says_itself_whether_it_takes_hints(*, whole: bool | None, ow
     assert found["acme"].unsigned is taken
 
 
-def test_a_provider_that_signs_takes_no_hints_unless_it_is_told_to() -> None:
+def test_a_provider_that_signs_takes_no_hints_unless_the_settings_say_so() -> None:
     assert not endpoints("stripe", secrets=["whsec_1"])[""].unsigned
 
 

@@ -1,4 +1,4 @@
-"""One request to the intents API: its quota, its place, its bounds, and what it is told, also where something fails."""
+"""One request to the intents API: its quota, its place, its bounds, and what it answers, also where something fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from asgi_calls import Told, ask
+from asgi_calls import Reply, ask
 from pydantic import SecretStr
 from waiting import until
 
@@ -45,7 +45,7 @@ MOMENT = Moment(
 
 
 class PaperRecords:
-    """Makes and finds what it is told to, a moment later; may be held."""
+    """Makes and finds what the test says, a moment later; may be held."""
 
     def __init__(self) -> None:
         self.made: list[ParsedCommand] = []
@@ -104,22 +104,22 @@ class Api:
         rates = RateLimits(settings, RedisLink(RedisSettings()))
         self.app = Intents(settings, self.records, Held(), rates)  # type: ignore[arg-type]
 
-    async def create(self, *parts: bytes, key: str = KEY, hangs: bool = False, **more: str) -> Told:
+    async def create(self, *parts: bytes, key: str = KEY, hangs: bool = False, **more: str) -> Reply:
         fields = {"authorization": f"Bearer {key}", "idempotency_key": str(UUID(int=7)), **more}
         body = parts or (json.dumps(INTENT).encode(),)
         return await ask(self.app, "/payment-intents", *body, hangs=hangs, **fields)
 
     async def get(self, path: str) -> Any:
-        told = await ask(self.app, path, method="GET", authorization=f"Bearer {KEY}")
-        assert told.status == 200
-        return json.loads(told.body)
+        reply = await ask(self.app, path, method="GET", authorization=f"Bearer {KEY}")
+        assert reply.status == 200
+        return json.loads(reply.body)
 
 
 async def test_guessing_at_keys_costs_the_quota_of_forgeries() -> None:
     api = Api(unverified_requests_max=2)
-    told = [await api.create(key="sk_guess_0123456789abcdef") for _ in range(4)]
-    assert [one.status for one in told] == [401, 401, 429, 429]
-    assert b"retry-after" in told[-1].headers
+    reply = [await api.create(key="sk_guess_0123456789abcdef") for _ in range(4)]
+    assert [one.status for one in reply] == [401, 401, 429, 429]
+    assert b"retry-after" in reply[-1].headers
     assert (await api.create()).status == 202, "who is known has another quota"
 
 
@@ -127,8 +127,8 @@ async def test_what_fails_gives_its_place_back() -> None:
     api = Api(intents={"in_flight_max": 2})
     api.records.answer = UnavailableError("away")
     for _ in range(5):
-        told = await api.create()
-        assert (told.status, told.headers[b"retry-after"]) == (503, b"2")
+        reply = await api.create()
+        assert (reply.status, reply.headers[b"retry-after"]) == (503, b"2")
     api.records.answer = KeyError("nobody foresaw it")
     for _ in range(5):
         with pytest.raises(KeyError):
@@ -143,8 +143,8 @@ async def test_its_places_are_its_own() -> None:
     api.records.open.clear()
     first = asyncio.create_task(api.create())
     await until(lambda: api.app._in_flight.free == 0, "it has the place", 10)
-    told = await asyncio.wait_for(api.create(), 10)
-    assert (told.status, told.line.reason) == (503, "temporary_reduced_capacity")
+    reply = await asyncio.wait_for(api.create(), 10)
+    assert (reply.status, reply.line.reason) == (503, "temporary_reduced_capacity")
     api.records.open.set()
     assert (await first).status == 202
 
@@ -174,14 +174,14 @@ async def test_what_an_intent_leaves_out_is_filled_in_before_it_is_recorded() ->
     assert (body.merchant_account, body.livemode, body.provider) == ("AcmeShop", False, "adyen")
 
 
-async def test_a_copy_of_what_is_under_way_is_told_to_come_again_soon() -> None:
+async def test_a_copy_of_what_is_under_way_may_come_again_soon() -> None:
     api = Api()
     api.records.answer = IN_PROGRESS
-    told = await api.create()
-    assert (told.status, told.headers[b"retry-after"]) == (409, b"2")
+    reply = await api.create()
+    assert (reply.status, reply.headers[b"retry-after"]) == (409, b"2")
 
 
-async def test_a_record_that_stood_already_is_told_so() -> None:
+async def test_a_record_that_stood_already_is_marked_so() -> None:
     api = Api()
     first = await api.create()
     api.records.answer = StoredAnswer(ID, b"{}", replayed=True)
@@ -196,7 +196,7 @@ async def test_a_record_that_stood_already_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("there", [0, 2, 3])
-async def test_it_is_told_whether_all_there_is_is_shown(there: int) -> None:
+async def test_it_says_whether_all_there_is_is_shown(there: int) -> None:
     api = Api(intents={"payments_found_max": 2, "timeline_rows_max": 2})
     api.records.payments = api.records.moments_there = there
     found = await api.get("/payments?reference=order-1")
@@ -219,5 +219,5 @@ async def test_it_is_told_whether_all_there_is_is_shown(there: int) -> None:
     ],
 )
 async def test_a_query_that_names_not_one_thing_is_refused(query: str) -> None:
-    told = await ask(Api().app, f"/payments?{query}", method="GET", authorization=f"Bearer {KEY}")
-    assert (told.status, told.line.reason) == (400, "invalid_query")
+    reply = await ask(Api().app, f"/payments?{query}", method="GET", authorization=f"Bearer {KEY}")
+    assert (reply.status, reply.line.reason) == (400, "invalid_query")

@@ -58,7 +58,7 @@ WHOLE = replace(
 
 
 class PaperConnection:
-    """Answers each statement of `producers` as it is told to, a moment later; keeps what was asked, in order."""
+    """Answers each statement of `producers` as the test says, a moment later; keeps what was asked, in order."""
 
     def __init__(self, view: Any = None) -> None:
         self.asked: list[tuple[str, tuple[Any, ...]]] = []

@@ -92,7 +92,7 @@ async def test_what_was_reported_last_is_known_without_asking(clock: Clock) -> N
 
 
 async def test_what_was_reported_last_grows_old(clock: Clock) -> None:
-    """A refused sender that comes again is told what is left of its wait, and a flood asks nobody."""
+    """A refused sender that comes again learns what is left of its wait, and a flood asks nobody."""
     limits, quota = local_limits(clock), Quota("default", 1, 60)
     await hits(limits, quota, 2)
     left = []
