@@ -150,7 +150,7 @@ async def test_of_what_a_batch_did_not_take_nothing_counts_as_acknowledged(
     assert (broker.opened, broker.closed) == ([True], [1])
 
 
-async def test_a_partition_that_fails_is_told_when_the_others_have_answered(
+async def test_a_partition_that_fails_is_reported_when_the_others_have_answered(
     destination: Destination, broker: Broker
 ) -> None:
     broker.lost.add(b"a")
@@ -219,7 +219,7 @@ async def test_a_partition_that_was_left_alone_is_asked_again_in_time(
 
 
 class PaperLane:
-    """A lane of batches as given; what it is asked and told is noted."""
+    """A lane of batches as given; what it is asked, and what it marks, is noted."""
 
     name, compression = "changes", None
 
