@@ -302,9 +302,9 @@ def test_a_receipt_is_asked_about_with_what_it_belongs_to_and_every_answer_comes
     asked = api().query.request(RECEIPT, KEY, TILL)
     assert (asked.method, asked.url) == ("POST", "https://api.example/mpesa/transactionstatus/v1/query")
     assert asked.headers["Authorization"] == "Bearer granted"
-    told = json.loads(asked.body)
-    assert (told["TransactionID"], told["Occasion"], told["PartyA"]) == (RECEIPT, KEY, "174379")
-    assert told["ResultURL"] == told["QueueTimeOutURL"] == TILL.answers_url
+    sent = json.loads(asked.body)
+    assert (sent["TransactionID"], sent["Occasion"], sent["PartyA"]) == (RECEIPT, KEY, "174379")
+    assert sent["ResultURL"] == sent["QueueTimeOutURL"] == TILL.answers_url
     assert json.loads(api().query.request(RECEIPT, None, TILL).body)["Occasion"] == ""
 
 

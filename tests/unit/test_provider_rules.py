@@ -455,21 +455,10 @@ def braintree(ref: str, document: str) -> Meaning:
     return providers.interpret("braintree", answer.kind, document.encode())
 
 
-def sale(status: str, more: str = "") -> Meaning:
-    return braintree("t1", f"<transaction><id>t1</id><type>sale</type><amount>10.00</amount><status>{status}</status>"
-                     f"<currency-iso-code>EUR</currency-iso-code>{more}</transaction>")  # fmt: skip
-
-
-@pytest.mark.parametrize("status", ["settlement_declined", "settlement_failed"])
-def test_a_settlement_that_did_not_happen_takes_the_money_back(status: str) -> None:
-    taken, undone = sale("submitted_for_settlement"), sale(status)
-    assert fold(taken).captured == 1000
-    assert fold(taken, undone).captured == fold(undone, taken).captured == 0
-
-
 def test_a_dispute_of_braintree_is_about_what_is_disputed() -> None:
     document = ("<dispute><id>d1</id><status>open</status><amount>10.00</amount><amount-disputed>4.00</amount-disputed>"
-                "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction></dispute>")  # fmt: skip
+                "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction>"
+                "</dispute>")  # fmt: skip
     found = braintree("dispute:d1", document)
     assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == [400]
 
@@ -482,7 +471,8 @@ def test_a_question_of_braintree_takes_nothing_and_every_other_dispute_does(
     kind: str, taken: list[int], status: str
 ) -> None:
     document = (f"<dispute><id>d1</id><kind>{kind}</kind><status>lost</status><amount>10.00</amount>"
-                "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction></dispute>")  # fmt: skip
+                "<currency-iso-code>EUR</currency-iso-code><transaction><id>t1</id></transaction>"
+                "</dispute>")  # fmt: skip
     found = braintree("dispute:d1", document)
     assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == taken
     assert fold(found).dispute_status == status
@@ -570,3 +560,29 @@ def test_only_polar_has_units_of_its_own(currency: str) -> None:
     paid = {"payment_id": "pay_1", "total_amount": 1000, "currency": currency}
     found = read("standard_webhooks", "payment.succeeded", {"type": "payment.succeeded", "data": paid})
     assert (found.amount, {fact.amount for fact in found.facts}) == (1000, {1000})
+
+
+def test_a_dispute_of_dodo_that_tells_no_stage_is_past_the_question() -> None:
+    def dispute(kind: str, **more: Any) -> Meaning:
+        data = {
+            "payment_id": "pay_1",
+            "dispute_id": "dis_1",
+            "dispute_status": "x",
+            "amount": "1000",
+            "currency": "EUR",
+        }
+        return read("standard_webhooks", kind, {"type": kind, "data": data | more})
+
+    asked, lost = dispute("dispute.opened", dispute_stage="pre_dispute"), dispute("dispute.lost")
+    assert fold(asked, lost).dispute_status == fold(lost, asked).dispute_status == "lost"
+
+
+# --- Twilio ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"), [("delivered", True), ("sent", True), ("queued", False), ("sending", False)]
+)
+def test_a_step_on_the_way_is_no_delivery_report(status: str, *, kept: bool) -> None:
+    found = providers.interpret("twilio", status, f"MessageSid=SM1&MessageStatus={status}".encode())
+    assert (found.delivery_report is not None) is kept

@@ -344,7 +344,7 @@ def test_a_list_reaches_as_far_back_as_its_provider_shows(name: str) -> None:
 
 
 def test_mollies_and_razorpays_lists_say_that_a_payment_is_another_one_now() -> None:
-    """An amount that was lowered, an order that it belongs to, a capture that is told by nothing but a flag."""
+    """An amount that was lowered, an order that it belongs to, a capture that nothing but a flag shows."""
     changes: dict[str, Any] = {
         "mollie": ({"amount": {"value": "9.00", "currency": "EUR"}}, {"orderId": "ord_1"}),
         "razorpay": ({"amount": 900}, {"captured": False}, {"order_id": "order_2"}, {"currency": "USD"}),

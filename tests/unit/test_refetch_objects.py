@@ -798,3 +798,10 @@ def test_an_event_is_of_the_merchant_account_that_it_names(provider: str, kind: 
     named = "event" if provider == "razorpay" else "type"
     found = providers.interpret(provider, kind, json.dumps({named: kind, **event}).encode())
     assert found.merchant_account == account
+
+
+@pytest.mark.parametrize("status", ["settlement_declined", "settlement_failed"])
+def test_a_settlement_that_did_not_happen_takes_the_money_back(status: str):
+    taken, undone = (fetched("braintree", "t1", braintree(one)) for one in ("submitted_for_settlement", status))
+    assert fold(taken).captured == 1000
+    assert fold(taken, undone).captured == fold(undone, taken).captured == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from outside import charge, dispute, euros, intent, mollie_payment
@@ -16,7 +16,9 @@ from providers.core.meaning import need_amount
 from providers.core.recall import raw_member
 from providers.core.refetch import Credentials, Fetched, Refetch, as_of, merged
 from schemas.facts import REF_LENGTH_MAX, FactKind, Meaning
-from schemas.payment import Projection
+
+if TYPE_CHECKING:
+    from schemas.payment import Projection
 
 pytestmark = pytest.mark.unit
 
