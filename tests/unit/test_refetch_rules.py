@@ -68,27 +68,27 @@ def event(provider: str, name: str, kind: str, value: dict[str, Any]) -> Meaning
         ("braintree", "t1", "X-ApiVersion", "6"),
     ],
 )
-def test_an_api_answers_in_the_version_that_we_read(provider: str, ref: str, header: str, version: str):
+def test_an_api_answers_in_the_version_that_we_read(provider: str, ref: str, header: str, version: str) -> None:
     """Without the header the account's own version counts, whose objects have another shape."""
     asked = refetch_of(provider).request(ref, CREDENTIALS, NOW)
     assert asked is not None
     assert asked.headers[header] == version
 
 
-def test_every_kind_of_id_that_stripe_makes_is_asked_about():
+def test_every_kind_of_id_that_stripe_makes_is_asked_about() -> None:
     ask = refetch_of("stripe").request
     for ref in ("ch_1", "py_1", "disputes:py_1", "refund:re_1", "refund:pyr_1", "dispute:dp_1", "dispute:du_1",
                 "dispute:pdp_1", "session:cs_test_1"):  # fmt: skip
         assert ask(ref, CREDENTIALS, NOW), ref
 
 
-def test_a_merchant_s_id_is_one_part_of_a_path():
+def test_a_merchant_s_id_is_one_part_of_a_path() -> None:
     asked = refetch_of("braintree").request("t1", CREDENTIALS, NOW)
     assert asked is not None
     assert asked.url == "http://api/merchants/m%2F1/transactions/t1"
 
 
-def test_whose_payments_begin_without_an_event():
+def test_whose_payments_begin_without_an_event() -> None:
     assert [name for name in providers.paying() if reads_unknown(name)] == ["gocardless"]
 
 
@@ -108,7 +108,7 @@ def of_gocardless(action: str, second: int) -> Meaning:
 
 
 @pytest.mark.parametrize(("status", "action", "taken"), [("paid_out", "failed", 1000), ("failed", "confirmed", 0)])
-def test_an_answer_beats_the_events_before_it_and_no_event_after_it(status: str, action: str, taken: int):
+def test_an_answer_beats_the_events_before_it_and_no_event_after_it(status: str, action: str, taken: int) -> None:
     """Of a debit that failed late, or was collected by another try: seconds against the microseconds of events."""
     terms = collected("pending_submission")
     answer = asked_at("gocardless", 1_790_000_100 + 30, collected(status))
@@ -121,7 +121,7 @@ def stripe_event(kind: str, created: int, thing: dict[str, Any]) -> Meaning:
     return event("stripe", "type", kind, {"created": created, "data": {"object": thing}})
 
 
-def test_what_stripe_shows_now_beats_the_try_and_the_sum_of_before():
+def test_what_stripe_shows_now_beats_the_try_and_the_sum_of_before() -> None:
     """The customer acted, and the sum was lowered; both events went astray."""
     before = stripe_event("payment_intent.requires_action", 1_790_000_000, intent("pi_1", payment_method="pm_1"))
     shown = intent("pi_1", amount=700, status="processing", payment_method="pm_1")
@@ -137,7 +137,7 @@ def razorpay_dispute(status: str, **more: Any) -> dict[str, Any]:
             "amount": 1000, "currency": "INR", "amount_deducted": 0} | more  # fmt: skip
 
 
-def test_what_razorpay_shows_of_a_dispute_beats_its_events_of_before():
+def test_what_razorpay_shows_of_a_dispute_beats_its_events_of_before() -> None:
     def reported(kind: str, second: int) -> Meaning:
         value = {"payload": {"dispute": {"entity": razorpay_dispute("x")}}, "created_at": second}
         return event("razorpay", "event", f"payment.dispute.{kind}", value)
@@ -147,7 +147,7 @@ def test_what_razorpay_shows_of_a_dispute_beats_its_events_of_before():
     assert fold(won, reported("under_review", 1_790_000_200)).dispute_status == "under_review"
 
 
-def test_what_is_pending_has_no_version_in_an_answer_either():
+def test_what_is_pending_has_no_version_in_an_answer_either() -> None:
     pending, failed = payments.capture_failed("c1", 5)
     found = as_of(Meaning(facts=(pending, failed)), frozenset({FactKind.CAPTURE, FactKind.REVERSAL}), 7)
     assert [fact.version for fact in found.facts] == [0, 7]
@@ -156,18 +156,18 @@ def test_what_is_pending_has_no_version_in_an_answer_either():
 # --- several answers in one --------------------------------------------------------------------------------------
 
 
-def test_one_of_several_meanings_is_enough():
+def test_one_of_several_meanings_is_enough() -> None:
     first, second = Meaning(currency="EUR"), Meaning(opens=True, undoable_days=60, ask="disputes:pi_1")
     assert merged(first, second) == Meaning(currency="EUR", opens=True, undoable_days=60, ask="disputes:pi_1")
 
 
-def test_a_debit_that_pays_an_order_of_mollie_may_come_undone():
+def test_a_debit_that_pays_an_order_of_mollie_may_come_undone() -> None:
     tried = mollie_payment("tr_1", "paid", method="directdebit")
     order = {"resource": "order", "id": "ord_1", "amount": euros("10.00"), "status": "paid"}
     assert fetched("mollie", "ord_1", order | {"_embedded": {"payments": [tried]}}).undoable_days == 60
 
 
-def test_a_shop_s_transactions_open_a_payment_whatever_the_first_one_is():
+def test_a_shop_s_transactions_open_a_payment_whatever_the_first_one_is() -> None:
     money = {"order_id": 7, "amount": "10.00", "currency": "EUR"}
     listed = [{"id": 1, "kind": "capture", "status": "failure", **money}, {"id": 2, "kind": "sale", "status": "success",
               **money}]  # fmt: skip
@@ -177,24 +177,24 @@ def test_a_shop_s_transactions_open_a_payment_whatever_the_first_one_is():
 # --- Stripe ------------------------------------------------------------------------------------------------------
 
 
-def test_a_try_under_way_is_none_that_failed_though_the_one_before_did():
+def test_a_try_under_way_is_none_that_failed_though_the_one_before_did() -> None:
     shown = intent("pi_1", last_payment_error={"charge": "ch_0"}, latest_charge=None)
     assert fold(fetched("stripe", "pi_1", shown | {"status": "processing"})).status == "processing"
     taken = shown | {"status": "succeeded", "amount_received": 1000}
     assert fold(fetched("stripe", "pi_1", taken)).captured == 1000
 
 
-def test_a_charge_is_asked_about_its_disputes_however_it_stands():
+def test_a_charge_is_asked_about_its_disputes_however_it_stands() -> None:
     assert fetched("stripe", "py_1", charge("py_1", None, status="failed", disputed=True)).ask == "disputes:py_1"
 
 
-def test_a_checkout_session_that_is_open_became_nothing_yet():
+def test_a_checkout_session_that_is_open_became_nothing_yet() -> None:
     shown = {"id": "cs_1", "object": "checkout.session", "status": "open", "payment_status": "unpaid",
              "amount_total": 1000, "currency": "eur", "payment_intent": "pi_1"}  # fmt: skip
     assert fetched("stripe", "session:cs_1", shown) == Meaning()
 
 
-def test_a_child_of_stripe_s_is_keyed_by_its_payment():
+def test_a_child_of_stripe_s_is_keyed_by_its_payment() -> None:
     answer = refetch_of("stripe").answer("dispute:dp_1", 200, json.dumps(dispute("dp_1", "pi_1")).encode())
     assert answer == Fetched("dispute", "pi_1")
 
@@ -203,25 +203,25 @@ def test_a_child_of_stripe_s_is_keyed_by_its_payment():
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(150, 2), (250, 2), (199, 2), (149, 1), (0, 0)])
-def test_what_nobody_can_pay_is_rounded_half_to_even(theirs: int, ours: int):
+def test_what_nobody_can_pay_is_rounded_half_to_even(theirs: int, ours: int) -> None:
     assert money.in_iso_units(theirs, "ISK", {"ISK": 2}) == ours
 
 
-def test_a_sum_of_nothing_is_a_sum():
+def test_a_sum_of_nothing_is_a_sum() -> None:
     assert payments.amount_if_given(lambda: need_amount(0, "it"), 0) == 0
     assert payments.if_given(lambda: (need_amount(0, "it"), "EUR"), 0, "EUR") == (0, "EUR")
 
 
-def test_an_id_may_be_as_long_as_its_column():
+def test_an_id_may_be_as_long_as_its_column() -> None:
     assert reading.storable("x" * REF_LENGTH_MAX)
     assert not reading.storable("x" * (REF_LENGTH_MAX + 1))
 
 
-def test_an_item_s_own_bytes_are_not_those_of_a_like_one_inside_its_neighbour():
+def test_an_item_s_own_bytes_are_not_those_of_a_like_one_inside_its_neighbour() -> None:
     body = b'[{"x":{"n":"\xff"}},{"n":"\xfe"}]'
     items = [b'{"x":{"n":"\x7f"}}', b'{"n":"\x7f"}']
     assert slices.own_slices(body, items) == [b'{"x":{"n":"\xff"}}', b'{"n":"\xfe"}']
 
 
-def test_a_name_that_is_broken_hides_no_list():
+def test_a_name_that_is_broken_hides_no_list() -> None:
     assert raw_member(b'{"na\xffme":1,"data":[{"a":1}]}', "data") == [b'{"a":1}']
