@@ -114,9 +114,11 @@ def test_a_dispute_of_paypal_that_tells_no_stage_is_a_chargeback() -> None:
     """It ranks above the inquiry that came before, however late that is heard of."""
     inquiry = {"dispute_life_cycle_stage": "INQUIRY", "update_time": "2026-11-02T10:00:00Z"}
     asked = paypal("CUSTOMER.DISPUTE.UPDATED", paypal_dispute(**inquiry))
-    opened = paypal("CUSTOMER.DISPUTE.UPDATED", paypal_dispute(update_time="2026-11-01T10:00:00Z"))
     assert fold(asked).dispute_status == "inquiry"
-    assert fold(asked, opened).dispute_status == fold(opened, asked).dispute_status == "open"
+    for stage in ({}, {"dispute_life_cycle_stage": "OF_TOMORROW"}):
+        given = paypal_dispute(update_time="2026-11-01T10:00:00Z", **stage)
+        opened = paypal("CUSTOMER.DISPUTE.UPDATED", given)
+        assert fold(asked, opened).dispute_status == fold(opened, asked).dispute_status == "open"
 
 
 def test_the_sum_of_a_dispute_of_several_payments_is_none_of_theirs() -> None:
@@ -573,8 +575,11 @@ def test_a_dispute_of_dodo_that_tells_no_stage_is_past_the_question() -> None:
         }
         return read("standard_webhooks", kind, {"type": kind, "data": data | more})
 
-    asked, lost = dispute("dispute.opened", dispute_stage="pre_dispute"), dispute("dispute.lost")
-    assert fold(asked, lost).dispute_status == fold(lost, asked).dispute_status == "lost"
+    asked = dispute("dispute.opened", dispute_stage="pre_dispute")
+    for stage in ({}, {"dispute_stage": "of_tomorrow"}):
+        lost = dispute("dispute.lost", **stage)
+        assert fold(asked, lost).dispute_status == fold(lost, asked).dispute_status == "lost"
+        assert [fact.version >> 53 for fact in lost.facts if fact.kind is FactKind.DISPUTE] == [1]
 
 
 # --- Twilio ------------------------------------------------------------------------------------------------------

@@ -365,3 +365,9 @@ def test_what_the_lists_say_of_a_payment_counts_from_when_it_came_to_be_so() -> 
     assert mollie.read(FIRST, mollie_page(held)).items[0].occurred_at == 1_790_000_130
     for status, at in (("failed", 1_790_000_100.0), ("refunded", FIRST.until)):
         assert razorpay.read(FIRST, razorpay_page(razorpay_payment(status))).items[0].occurred_at == at
+
+
+@pytest.mark.parametrize("name", RECALLING)
+def test_a_webhook_is_lost_when_its_provider_tries_no_longer(name: str) -> None:
+    hours = {"stripe": 72, "paypal": 72, "gocardless": 72, "square": 24, "mollie": 26, "razorpay": 24}
+    assert recall_of(name).retried_seconds == hours[name] * 3600
