@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumer.dispatcher.lists import Lists
+    from consumer.dispatcher.recall_rows import Shown
     from consumer.dispatcher.worker import GuardedRows, Row
     from providers.core.recall import Listing
     from runtime.clock import Clock
@@ -111,13 +112,15 @@ class RecallOrders:
             error = f"{lists.source}'s lists reach back until {found.reaches.isoformat(timespec='seconds')} only"
             return await self._end(lease, order, "failed", error)
         span = found.reaches.timestamp(), order["until"].timestamp()
+        asked_at = self._clock.now()
         outcome = await self._ask(lists, listing, PageAsked(*span, page, self._limits.page_items_max))
         if not isinstance(outcome, Page):
             return await self._put_off(lease, order, outcome)
         if outcome.following is not None and len(outcome.following) > PAGE_LENGTH_MAX:
             error = f"the next page's name has {len(outcome.following)} characters; {ASK_AGAIN}"
             return await self._end(lease, order, "failed", error)
-        await self._count(lease, order, lists, listing, found, outcome)
+        shown = shown_of(outcome.items, lists.source, listing, asked_at)
+        await self._count(lease, order, lists, listing, found, shown, outcome.following)
         return True
 
     async def _ask(self, lists: Lists, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
@@ -128,10 +131,16 @@ class RecallOrders:
             return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
     async def _count(  # noqa: PLR0913, PLR0917 - a page, of which list and of which order
-        self, lease: Lease, order: Row, lists: Lists, listing: Listing, found: RecallFound, page: Page
+        self,
+        lease: Lease,
+        order: Row,
+        lists: Lists,
+        listing: Listing,
+        found: RecallFound,
+        shown: list[Shown],
+        following: str | None,
     ) -> None:
         """Count a page, spool what is new of it unless it is a dry run, and move the order: all of it or nothing."""
-        shown = shown_of(page.items, lists.source, listing, self._clock.now())
         place = lists.provider, lists.account, listing.name, lists.source, 1
         async with self._rows.guarded(lease) as connection:
             cursor = await open_cursor(connection, *place)
@@ -144,7 +153,7 @@ class RecallOrders:
                 statement("consumer.dispatcher", "move_recall_order"),
                 order["id"],
                 order["turns"],
-                *next_place(lists, listing, page.following),
+                *next_place(lists, listing, following),
                 found.reaches,
                 found.began_at,
                 found.pages,

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
+from events import placed, standard
 
 from consumer import role, sweeper
 from consumer.caught_up import CatchUp
+from consumer.decode import identity
 from consumer.sweeper import Sweeper, sweep
 from runtime.clock import SystemClock
 from runtime.health import Probe
@@ -21,6 +23,7 @@ from runtime.kafka_ends import Ends
 from runtime.lease import Lease
 from runtime.postgres_looks import WAITING
 from runtime.settings import Settings
+from runtime.sql import statement
 from schemas.errors import LeaseLostError, UnavailableError
 
 if TYPE_CHECKING:
@@ -166,6 +169,49 @@ async def test_nobody_is_buried_whose_deadline_lies_behind_the_watermark_or_the_
     clock = SimpleNamespace(now=now.timestamp)
     assert await sweep(Pool(), clock, records_max=5, before=before) == 0  # type: ignore[arg-type]
     assert asked == [min(now, before)]
+
+
+async def test_the_letters_of_orphans_alone_go_on_waiting_for_their_payment():
+    """What a payment that comes would apply is no event that was buried for what it says."""
+    records = dict(enumerate(placed([standard("refund.succeeded", payment="pay_9", child=one) for one in ("a", "b")])))
+    reasons = {0: "conflict", 1: "orphan"}
+    kept: list[Any] = []
+
+    class Pool:
+        @asynccontextmanager
+        async def acquire(self) -> AsyncIterator[Any]:
+            yield self
+
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[None]:
+            yield
+
+        async def fetch(self, sql: str, *_: object) -> list[Any]:
+            if sql == statement("consumer", "find_expired"):
+                ref = {"provider": "p", "account": "", "merchant_account": "", "livemode": True, "kind": "payment"}
+                return [{"id": one, "ref": "pay_9", **ref} for one in records]
+            return [row(one) for one in records]
+
+        async def fetchval(self, *_: object) -> int:
+            return 1
+
+        async def executemany(self, sql: str, arguments: list[Any]) -> None:
+            await asyncio.sleep(0)
+            if sql == statement("consumer", "keep_orphan_refs"):
+                kept.extend(arguments)
+
+    def row(one: int) -> dict[str, Any]:
+        record = records[one]
+        names, values = [name.encode() for name, _ in record.headers], [value for _, value in record.headers]
+        fields = {
+            name: getattr(record, name) for name in ("topic", "partition", "offset", "timestamp_ms", "key", "value")
+        }
+        return fields | {
+            "id": one, "header_names": names, "header_values": values, "reason": reasons[one], "detail": "too late"
+        }  # fmt: skip
+
+    assert await sweep(Pool(), SystemClock(), records_max=5) == 2  # type: ignore[arg-type]
+    assert [arguments[:2] for arguments in kept] == [identity(records[1])[:2]]
 
 
 def test_a_partition_of_which_nothing_is_committed_is_caught_up_with_nothing():

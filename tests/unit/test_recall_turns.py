@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ LEASE = Lease("dispatcher", "me", 1)
 EVENTS, OBJECTS = (Listing(name, None, None, 86_400.0, 60.0) for name in ("events", "objects"))  # type: ignore[arg-type]
 TOO_LONG = "x" * (PAGE_LENGTH_MAX + 1)
 LIMITS = Settings().recall
+LONG = 2 * LIMITS.backoff_max_seconds + 60.0
 
 
 def lists_of(account: str, ask: Callable[[PageAsked], Any], *listings: Listing) -> Any:
@@ -125,16 +127,38 @@ async def test_a_page_that_is_refused_begins_its_span_anew(outcome: Any, page: s
 
 
 async def test_a_list_waits_longer_with_each_failure_and_as_long_as_it_asks_and_forgets_both_once_it_is_read():
-    outcomes: list[Any] = [Again("busy"), Again("busy"), Again("busy", 900.0), Page((), "more"), Again("busy")]
+    outcomes: list[Any] = [Again("busy"), Again("busy"), Again("busy", LONG), Page((), "more"), Again("busy")]
     job = job_of(Rows(), lists_of("a", lambda _: outcomes.pop(0)))
     schedule = job._lists[0][2]
-    pauses = []
+    pauses: list[tuple[int, float]] = []
     while outcomes:
-        began = schedule.due_at = 0.0
+        schedule.due_at = 0.0
         await job.turn(LEASE)
-        pauses.append((schedule.failures, schedule.due_at - began))
+        pauses.append((schedule.failures, schedule.due_at - time.monotonic()))
     assert [failures for failures, _ in pauses] == [1, 2, 3, 0, 1]
-    assert pauses[2][1] - pauses[0][1] > 900.0 - LIMITS.backoff_max_seconds, "what it asked for beats the backoff"
+    assert [seconds > LONG - 60 for _, seconds in pauses] == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_listed_event_is_as_old_as_the_question(ordered: bool, monkeypatch: pytest.MonkeyPatch):  # noqa: FBT001
+    """What happened while the answer was on its way is not in it."""
+    asked_at, kept = 1_790_000_000.0, []
+
+    def ask(_: PageAsked) -> Page:
+        monkeypatch.setattr(SystemClock, "now", lambda _: asked_at + 30.0)
+        return Page((Listed(Notification("evt_1", "kind", "ref", b"{}"), 0.0),))
+
+    async def keep(*arguments: Any) -> int:
+        kept.extend(one for argument in arguments if isinstance(argument, list) for one in argument)
+        return 0
+
+    rows = Rows(order=order())
+    job = orders_of(rows, lists_of("a", ask)) if ordered else job_of(rows, lists_of("a", ask))
+    monkeypatch.setattr(SystemClock, "now", lambda _: asked_at)
+    monkeypatch.setattr(*((job, "_count") if ordered else (rows, "spool_page")), keep)
+    await job.turn(LEASE)
+    [headers] = [dict(one.record.headers) for one in kept]
+    assert dt.datetime.fromisoformat(headers["ce_time"].decode()).timestamp() == asked_at
 
 
 async def test_what_another_call_is_finding_out_is_no_failure():
