@@ -426,9 +426,7 @@ async def test_a_merged_payment_is_one_under_both_its_ids(api: Api, harness: Bat
         shown = await api.get(own, tail)
         assert (await api.get(webhooks, tail)).body == shown.body, tail
         assert shown.json["id"] == own
-    assert len((await api.get(webhooks, "/timeline")).json["timeline"]) == 4, (
-        "what came before it was merged, and after"
-    )
+    assert len((await api.get(webhooks, "/timeline")).json["timeline"]) == 4, "before it was merged, and after"
     asked = await api.post(f"/payment-intents/{webhooks}/refunds", {"amount": 40})
     assert (asked.json["id"], asked.headers["Location"]) == (own, f"/payment-intents/{own}")
     (queued,) = await harness.fetch("select value from spool")
