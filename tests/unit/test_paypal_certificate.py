@@ -78,6 +78,37 @@ def test_the_file_behind_the_url_may_hold_the_whole_chain() -> None:
         _verify(certs={URL: leaf})
 
 
+def test_a_chain_may_be_partly_in_the_file_and_partly_configured() -> None:
+    keys = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
+    upper = _certificate(["upper"], keys[0], "root", ROOT_KEY, ca=True)
+    lower = _certificate(["lower"], keys[1], "upper", keys[0], ca=True)
+    leaf = _certificate(["certs.paypal.com"], LEAF_KEY, "lower", keys[1])
+    assert _verify(certs={URL: leaf + lower}, intermediates=[upper])
+    assert _verify(certs={URL: leaf + upper}, intermediates=[lower])
+    assert _verify(certs={URL: leaf + lower + upper}, intermediates=[LEAF])
+    assert _verify(certs={URL: leaf + LEAF}, intermediates=[upper, lower])
+    assert _verify(certs={URL: leaf}, intermediates=[upper + lower])
+    for certs, intermediates in ((leaf + lower, [lower]), (leaf + upper, [upper]), (leaf, [])):
+        with pytest.raises(SignatureRejected, match="untrusted_cert"):
+            _verify(certs={URL: certs}, intermediates=intermediates)
+
+
+def test_any_of_the_configured_roots_may_end_a_chain() -> None:
+    other = _certificate(["other"], LEAF_KEY, "other", LEAF_KEY, ca=True)
+    for roots in ([other, ROOT], [other + ROOT], [ROOT, other], [ROOT + other]):
+        assert _verify(trust_roots=roots)
+    with pytest.raises(SignatureRejected, match="untrusted_cert"):
+        _verify(trust_roots=[other])
+    with pytest.raises(SignatureRejected, match="untrusted_cert"):
+        _verify(trust_roots=[other], intermediates=[ROOT])
+
+
+def test_any_of_the_listed_hosts_may_serve_a_certificate() -> None:
+    assert _verify(allowed_cert_hosts=["certs.test", "api.paypal.com"])
+    with pytest.raises(SignatureRejected, match="untrusted_cert_url"):
+        _verify(allowed_cert_hosts=["certs.test", "api.sandbox.paypal.com"])
+
+
 @pytest.mark.parametrize("changes", [{"certs": {}}, {"certs": None}, {"trust_roots": []}, {"trust_roots": None}])
 def test_nothing_configured_is_nothing_trusted(changes: dict[str, Any]) -> None:
     with pytest.raises(SignatureRejected, match="untrusted_cert"):
