@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FOLDERS: Final = (
     *("consumer/sql", "consumer/dispatcher/sql", "producers/sql", "ops/sql", "ops/console/sql", "runtime/sql"),
 )
-"""Where the product's statements are; all of them were read to the end."""
+"""Where the product's statements are."""
 
 
 @dataclass(frozen=True)
