@@ -14,6 +14,7 @@ from ops import archive_run
 from ops.archive import ArchiveError
 from ops.archive_run import Archiving, Contents
 from ops.audit import check_chain
+from ops.retention import anchors_of
 from ops.seal import Sealed, SealedRow, SealWriter
 from schemas.payment import Outcome, Status
 
@@ -149,3 +150,8 @@ async def test_what_was_not_sealed_or_is_another_row_now_is_not_archived(  # noq
     sealed = None if at is None else Sealed(PAYMENT, at, at, digest or chain(1, 2, 3)[at - 1]["hash"])
     with pytest.raises(ArchiveError, match=why):
         await prove(monkeypatch, tmp_path / "a.seal", sealed, *alone)
+
+
+def test_an_anchor_keeps_the_version_past_a_row_that_changed_nothing() -> None:
+    rows = chain(1, 2, None)
+    assert [(one.version, one.rows_removed) for one in anchors_of(rows, {})] == [(2, 3)]

@@ -569,3 +569,9 @@ def test_facts_of_several_payments_are_joined_whether_they_meet_or_not(left: lis
 
 def test_money_given_back_of_what_nobody_took_is_flagged() -> None:
     assert project(known(("refund", "r", "succeeded", 400))).flags == (Flag.OVER_REFUNDED,)
+
+
+def test_a_capture_that_names_no_hold_used_up_none_of_several() -> None:
+    holds = [("authorization", key, "authorized", 1000) for key in ("a", "b")]
+    facts = known(*holds, ("capture", "c", "succeeded", 400), ("refund", "r", "unbooked", 1000, "a"))
+    assert project(facts).refunded == 0

@@ -181,3 +181,9 @@ def test_a_subscription_made_a_payment() -> None:
     assert refs(found) == [("payment", "PM1"), ("shared", "SB1")]
     bare = event("subscriptions.payment_created", links={"subscription": "SB1"})
     assert interpreted("gocardless", "subscriptions.payment_created", bare) == Meaning()
+
+
+@pytest.mark.parametrize(("action", "days"), [("confirmed", 60), ("paid_out", 60), ("submitted", 0), ("failed", 0)])
+def test_a_debit_may_be_taken_back_once_any_event_says_that_it_was_collected(action: str, days: int) -> None:
+    kind = f"payments.{action}"
+    assert interpreted("gocardless", kind, event(kind)).undoable_days == days

@@ -352,3 +352,24 @@ async def test_the_canonical_line_counts_outcomes() -> None:
         "parked": 1,
         "duplicates": 0,
     }
+
+
+async def test_the_pauses_of_one_outage_grow_with_its_tries() -> None:
+    outages = Outages(LIMITS, Timer().hand().activity)
+    asked: list[object] = []
+    begun: list[object] = []
+    pauses = outages.pauses
+
+    def begin() -> object:
+        begun.append(pauses())
+        return begun[-1]
+
+    async def work() -> int:
+        asked.append(None)
+        if len(asked) <= 3:
+            raise UnavailableError("away")
+        return len(asked)
+
+    outages.pauses = begin  # type: ignore[method-assign, assignment]
+    assert await outages.through(work) == 4
+    assert len(begun) == 1, "each try begins with the shortest pause again"
