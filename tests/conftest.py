@@ -271,6 +271,26 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.
     await connection.close()
 
 
+@pytest.fixture(scope="module")
+async def heap_of_module(stack: Endpoints, template_database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give a superuser's session on an empty database of the module's, which reads tables as they lie."""
+    from plain_rows import lying_database
+
+    async with lying_database(stack, template_database) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def heap(
+    heap_of_module: asyncpg.Connection[asyncpg.Record],
+) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give the same; what a test does in it is undone."""
+    from filled_database import undone
+
+    async with undone(heap_of_module):
+        yield heap_of_module
+
+
 @pytest.fixture
 async def other(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """Give a second one, for what two sessions do to each other."""

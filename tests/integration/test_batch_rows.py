@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from consumer_harness import until_waiting
-from filled_database import by_heap, filled_database, insert, undone
+from filled_database import by_heap, filled_database, undone
+from written_rows import insert
 
 from consumer import rows
 from runtime.postgres_arrays import bytes_array, plain_array, text_array

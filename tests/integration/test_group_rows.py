@@ -7,7 +7,8 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from filled_database import by_heap, filled_database, insert, undone
+from filled_database import by_heap, filled_database, undone
+from written_rows import insert
 
 from consumer import rows
 from runtime.postgres_arrays import plain_array
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     import asyncpg
-
-    from consumer.resolve import RefKey
 
     Session = asyncpg.Connection[Any]
 
@@ -39,17 +38,6 @@ ROOM = 2
 def near(name: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the names that differ from one in one thing."""
     return [name | {column: OTHER[column]} for column in name]
-
-
-def key(name: dict[str, Any]) -> RefKey:
-    return (
-        name["provider"],
-        name["account"],
-        name["merchant_account"],
-        name["livemode"],
-        name["kind"],
-        name["ref"],
-    )
 
 
 def pay(number: int) -> uuid.UUID:
@@ -116,7 +104,7 @@ class Locked(NamedTuple):
 async def lock(
     connection: Session, *names: dict[str, Any], promised: Iterable[str] = (), payments: Iterable[int] = ()
 ) -> Locked:
-    arrays = rows.ref_arrays([key(one) for one in names])
+    arrays = rows.ref_arrays([rows.key_of(one) for one in names])
     marks = plain_array([one["kind"] == "reference" and one["ref"] in promised for one in names])
     further = plain_array([pay(one) for one in payments])
     first, *held = await connection.fetch(statement("consumer", "lock_refs"), *arrays, marks, further, ROOM)
@@ -352,7 +340,7 @@ async def test_groups_that_grew_since_a_snapshot_are_named(filled: Session) -> N
 
 
 async def groups(connection: Session, payments: Iterable[int], promised: Iterable[str] = ()) -> Any:
-    keys = [key(REFERENCE | {"ref": ref}) for ref in promised]
+    keys = [rows.key_of(REFERENCE | {"ref": ref}) for ref in promised]
     arguments = plain_array([pay(one) for one in payments]), *rows.group_arrays(keys), ROOM
     found = json.loads(await connection.fetchval(statement("consumer", "find_groups"), *arguments) or "[]")
     return sorted((ref, number(payment), promise) for _, _, _, ref, payment, promise, _ in found)
@@ -381,7 +369,7 @@ async def test_groups_are_read_anew_by_their_promises(some: Session) -> None:
 async def chains(
     connection: Session, payments: Iterable[int], references: Iterable[str] = ()
 ) -> tuple[list[int], list[str]]:
-    keys = [key(REFERENCE | {"ref": ref}) for ref in references]
+    keys = [rows.key_of(REFERENCE | {"ref": ref}) for ref in references]
     arguments = plain_array([pay(one) for one in payments]), *rows.group_arrays(keys), ROOM
     (found,) = await connection.fetch(statement("consumer", "follow_chains"), *arguments)
     refs = sorted(ref for *_, ref in json.loads(found["refs"] or "[]"))
@@ -427,7 +415,7 @@ async def test_who_stands_under_an_id_that_many_share_is_found(some: Session) ->
         value = "reference" if column == "kind" else OTHER[column]
         await stand(some, "r", 9, **{"kind": "shared", column: value})
     await stand(some, "s", 8, kind="shared")
-    arguments = rows.group_arrays([key(REFERENCE)])
+    arguments = rows.group_arrays([rows.key_of(REFERENCE)])
     found = await some.fetch(statement("consumer", "find_under"), *arguments)
     assert [(row["ref"], number(row["payment_id"])) for row in found] == [("r", 1), ("r", 2), ("r", 3)]
 

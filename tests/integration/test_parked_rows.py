@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from filled_database import by_heap, filled_database, insert, undone
+from filled_database import by_heap, filled_database, undone
+from written_rows import insert
 
 from consumer import rows
 from runtime.sql import statement
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     import asyncpg
-
-    from consumer.resolve import RefKey
 
     Name = dict[str, Any]
     Session = asyncpg.Connection[Any]
@@ -58,19 +57,8 @@ async def some(filled: Session) -> AsyncIterator[Session]:
         yield filled
 
 
-def key(name: Name) -> RefKey:
-    return (
-        name["provider"],
-        name["account"],
-        name["merchant_account"],
-        name["livemode"],
-        name["kind"],
-        name["ref"],
-    )
-
-
 def names(*wanted: Name) -> list[str]:
-    return rows.ref_arrays([key(one) for one in wanted])
+    return rows.ref_arrays([rows.key_of(one) for one in wanted])
 
 
 async def park(connection: Session, number: int, *waits_on: Name, **changed: Any) -> int:
@@ -235,7 +223,7 @@ async def test_a_name_on_which_many_wait_is_named_once(some: Session) -> None:
     await park(some, 2, NAME)
     await park(some, 3, NEAR[0])
     found = await some.fetch(statement("consumer", "find_waited_refs"), [1, 2])
-    assert sorted(map(rows.key_of, found)) == sorted([key(NAME), key(OTHER)])
+    assert sorted(map(rows.key_of, found)) == sorted([rows.key_of(NAME), rows.key_of(OTHER)])
 
 
 async def expired(

@@ -16,12 +16,13 @@ import asyncpg
 import pytest
 from consumer_harness import batch_harness, until_waiting
 from dispatching import Office, office
-from filled_database import insert, undone
+from filled_database import undone
 from msgspec.structs import replace
 from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
 from typer.testing import CliRunner
 from waiting import until
+from written_rows import insert
 
 from consumer.dispatcher.role import LEASE_NAME
 from ops.cli import app

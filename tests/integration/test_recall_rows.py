@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from consumer_harness import until_waiting
-from filled_database import filled_database, undone
+from filled_database import by_heap, filled_database, undone
 
 from consumer.dispatcher.recall_rows import open_cursor
 from runtime.sql import statement
@@ -49,8 +49,6 @@ values ($1, 0, 1, sha256('x'), 1, '', '{}', '{}', $1, $2 || 'letter', 'orphan', 
 """, """
 insert into recalled_events (source, event_id, kind, occurred_at, history) values ($1, $2 || 'shown', 'k', now(), false)
 """  # fmt: skip
-NO_INDEX = "set local enable_indexscan = off; set local enable_indexonlyscan = off; set local enable_bitmapscan = off"
-"""So that an order is the statement's own: by an index small tables are often read in it anyway."""
 
 
 def sql(name: str) -> str:
@@ -67,7 +65,7 @@ async def filled(stack: Any, template_database: str) -> AsyncIterator[asyncpg.Co
 async def owner(filled: asyncpg.Connection[Any]) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Give the filled database; what a test does in it is undone."""
     async with undone(filled):
-        await filled.execute(NO_INDEX)
+        await by_heap(filled)
         yield filled
 
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from consumer_harness import until
+from plain_rows import lying
 
 from runtime.sql import statement
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from conftest import Database
 
 pytestmark = pytest.mark.integration
@@ -27,17 +30,16 @@ insert into leases (name, token, holder, expires_at)
 values ('relay', 1, 'a', now() + interval '1 hour'), ('old', 1, 'a', now() - interval '1 second'),
     ('sweeper', 1, 'a', now() + interval '1 hour')
 """
-NO_INDEX = "set enable_indexscan = off; set enable_indexonlyscan = off; set enable_bitmapscan = off;"
-"""No index gives an order by itself that a statement does not ask for."""
 MOMENT = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
 
 
 @pytest.fixture
-async def owner(owner: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
-    """Give the owner's connection, with leases of which one stands, and without indexes."""
-    await owner.execute(NO_INDEX + LEASES)
-    return owner
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Give the owner's session that reads tables as they lie, with leases of which one stands."""
+    async with lying(database.owner_dsn) as connection:
+        await connection.execute(LEASES)
+        yield connection
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import asyncpg
 import pytest
 from consumer_harness import until_waiting
-from filled_database import insert, undone
+from filled_database import undone
+from written_rows import insert
 
 from consumer import rows
 from runtime.sql import statement

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from consumer_harness import until_waiting
-from filled_database import filled_database, undone
+from filled_database import by_heap, filled_database, undone
+from written_rows import insert
 
 from runtime.sql import statement
 
@@ -35,11 +36,6 @@ REFETCH = {
     "next_attempt_at": NOW + HOUR, "updated_at": NOW - 9 * HOUR, "known": False, "priority": 9,
 }  # fmt: skip
 DEBIT = {"provider": "stripe", "account": "Acme", "ref": "pi", "noted_at": NOW - 9 * DAY, "until": NOW + DAY}
-NO_INDEX = """
-set local enable_indexscan = off; set local enable_indexonlyscan = off; set local enable_bitmapscan = off;
-set local enable_hashagg = off
-"""
-"""So that an order is the statement's own: by an index, or by how a table of hashes falls, it may come by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +48,9 @@ async def filled(stack: Any, template_database: str) -> AsyncIterator[asyncpg.Co
 async def owner(filled: asyncpg.Connection[Any]) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Give an empty database; what a test does in it is undone."""
     async with undone(filled):
-        await filled.execute(NO_INDEX)
+        await by_heap(filled)
+        await filled.execute("set local enable_hashagg = off")  # nor by how a table of hashes falls
         yield filled
-
-
-async def insert(owner: asyncpg.Connection[Any], table: str, **row: Any) -> None:
-    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    await owner.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())
 
 
 async def pay(owner: asyncpg.Connection[Any], **changed: Any) -> uuid.UUID:

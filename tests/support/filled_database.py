@@ -11,6 +11,9 @@ import asyncpg
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+AS_THEY_LIE = dict.fromkeys(("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"), "off")
+"""Settings of a session that reads tables as they lie: an order that an index gives by itself is no statement's."""
+
 
 @asynccontextmanager
 async def filled_database(stack: Any, template: str, rows: str) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -27,18 +30,10 @@ async def filled_database(stack: Any, template: str, rows: str) -> AsyncIterator
     await run_as_superuser(stack, f"drop database {name} with (force)")
 
 
-async def insert(connection: asyncpg.Connection[Any], table: str, **row: Any) -> None:
-    """Write one row, its own id where it has one."""
-    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    names = ", ".join(f'"{name}"' for name in row)
-    await connection.execute(f"insert into {table} ({names}) overriding system value values ({places})", *row.values())
-
-
 async def by_heap(connection: asyncpg.Connection[Any]) -> None:
     """Have rows read as they were written until the transaction ends: an order that no index gives by itself."""
-    for way in ("indexscan", "indexonlyscan", "bitmapscan"):
-        await connection.execute(f"set local enable_{way} = off")
-    await connection.execute("set local enable_seqscan = on")
+    for name, value in AS_THEY_LIE.items():
+        await connection.execute(f"set local {name} = {value}")
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from filled_database import filled_database
+from filled_database import AS_THEY_LIE, filled_database
+from written_rows import insert
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,7 +107,6 @@ WHOLE: dict[str, dict[str, Any]] = {
     "spool": {"topic": "payments.intents", "value": b"value", "header_names": [], "header_values": []},
 }
 """What a row of a table has where a test does not say otherwise: some that the table asks for are left to it."""
-AS_THEY_LIE = dict.fromkeys(("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"), "off")
 FIRST_ID = 1000
 """Of rows to which a table gives a number itself: below it each test has numbers of its own."""
 BEGIN = f"""
@@ -119,12 +119,8 @@ from information_schema.columns where table_schema = 'public' and is_identity = 
 async def add(connection: asyncpg.Connection[Any], table: str, *, returning: str | None = "id", **chosen: Any) -> Any:
     """Make a row, also with an id of its own; return one of its columns."""
     row = {name: one() if callable(one) else one for name, one in (WHOLE.get(table, {}) | chosen).items()}
-    names = ", ".join(f'"{name}"' for name in row)
-    values = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    asked = f" returning {returning}" if returning else ""
-    return await connection.fetchval(
-        f"insert into {table} ({names}) overriding system value values ({values}){asked}", *row.values()
-    )
+    written = await insert(connection, table, **row)
+    return written[returning] if returning else None
 
 
 @asynccontextmanager

@@ -146,20 +146,24 @@ async def test_a_stop_ends_the_waking_between_two_parts():
             assert await sweeper.wake_all(Waker(), ending) == 6  # type: ignore[arg-type]
 
 
+class PaperPool:
+    """A pool of one session, which is itself."""
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        yield self
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_nobody_is_buried_whose_deadline_lies_behind_the_watermark_or_the_present(hours: int):
     """A restored copy may have a watermark that is ahead, and a clock that was set back one that is behind."""
     asked: list[dt.datetime] = []
 
-    class Pool:
-        @asynccontextmanager
-        async def acquire(self) -> AsyncIterator[Any]:
-            yield self
-
-        @asynccontextmanager
-        async def transaction(self) -> AsyncIterator[None]:
-            yield
-
+    class Pool(PaperPool):
         async def fetch(self, _sql: str, passed: dt.datetime, *_: object) -> list[Any]:
             asked.append(passed)
             return []
@@ -177,15 +181,7 @@ async def test_the_letters_of_orphans_alone_go_on_waiting_for_their_payment():
     reasons = {0: "conflict", 1: "orphan"}
     kept: list[Any] = []
 
-    class Pool:
-        @asynccontextmanager
-        async def acquire(self) -> AsyncIterator[Any]:
-            yield self
-
-        @asynccontextmanager
-        async def transaction(self) -> AsyncIterator[None]:
-            yield
-
+    class Pool(PaperPool):
         async def fetch(self, sql: str, *_: object) -> list[Any]:
             if sql == statement("consumer", "find_expired"):
                 ref = {"provider": "p", "account": "", "merchant_account": "", "livemode": True, "kind": "payment"}

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from refetched import fold
 
 import providers
-from consumer.fold import newer, project
 from providers.paypal.recall import GRANT
 from schemas.facts import FactKind, Meaning, Ref, RefKind
-
-if TYPE_CHECKING:
-    from schemas.payment import Projection
 
 pytestmark = pytest.mark.unit
 
 
 def read(provider: str, kind: str, event: dict[str, Any]) -> Meaning:
     return providers.interpret(provider, kind, json.dumps(event).encode())
-
-
-def fold(*meanings: Meaning) -> Projection:
-    facts: dict[Any, Any] = {}
-    for meaning in meanings:
-        facts |= newer(facts, meaning.facts)
-    return project(facts)
 
 
 def named(found: Meaning, kind: RefKind) -> list[str]:

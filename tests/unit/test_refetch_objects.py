@@ -9,39 +9,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from refetched import fold, refetch_of
 
 import providers
-from consumer.fold import newer, project
-from providers.core.contract import Provider
 from providers.core.objects import ApiObject, ObjectsApi
-from providers.core.refetch import Credentials, Fetched, Gone, Refetch
+from providers.core.refetch import Credentials, Fetched, Gone
 from schemas.errors import UninterpretableError
 from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from schemas.payment import Projection
 
 pytestmark = pytest.mark.unit
 
 NOW = 1_790_000_300.0
 CREDENTIALS = Credentials("http://api", "key", "hidden", "m1", token="granted")
 BASIC = "Basic " + base64.b64encode(b"key:hidden").decode()
-
-
-def refetch_of(name: str) -> Refetch:
-    provider = providers.find(name)
-    assert isinstance(provider, Provider)
-    assert provider.refetch
-    return provider.refetch
-
-
-def fold(*meanings: Meaning) -> Projection:
-    facts: dict[Any, Any] = {}
-    for meaning in meanings:
-        facts |= newer(facts, meaning.facts)
-    return project(facts)
 
 
 def fetched(provider: str, ref: str, value: Any) -> Meaning:

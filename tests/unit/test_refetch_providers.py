@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from outside import charge, dispute, euros, intent, mollie_payment, stk_answer
+from refetched import fetched, fold, refetch_of
 
 import providers
-from consumer.fold import newer, project
-from providers.core.contract import Provider
-from providers.core.refetch import Credentials, Denied, Fetched, Later, Refetch, as_of
+from providers.core.refetch import Credentials, Denied, Fetched, Later, as_of
 from schemas.errors import UninterpretableError
 from schemas.facts import FactKind, Meaning, Ref, RefKind
 from schemas.payment import DisputeStatus, Projection, RefundStatus, Status
@@ -22,29 +21,6 @@ pytestmark = pytest.mark.unit
 
 NOW = 1_790_000_300.0
 CREDENTIALS = Credentials("http://api", "key", "hidden", "174379", "passkey", "granted")
-
-
-def refetch_of(name: str) -> Refetch:
-    provider = providers.find(name)
-    assert isinstance(provider, Provider)
-    assert provider.refetch
-    return provider.refetch
-
-
-def fold(*meanings: Meaning) -> Projection:
-    facts: dict[Any, Any] = {}
-    for meaning in meanings:
-        facts |= newer(facts, meaning.facts)
-    return project(facts)
-
-
-def fetched(provider: str, ref: str, value: dict[str, Any]) -> Meaning:
-    """Interpret an API's answer as the consumer does, by the kind that the answer gets."""
-    body = json.dumps(value).encode()
-    answer = refetch_of(provider).answer(ref, 200, body)
-    assert isinstance(answer, Fetched)
-    assert answer.ref == ref
-    return providers.interpret(provider, answer.kind, body)
 
 
 def stripe_event(kind: str, thing: dict[str, Any]) -> Meaning:

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from outside import charge, dispute, euros, intent, mollie_payment
+from refetched import fetched, fold, refetch_of
 
 import providers
 from consumer.decode import reads_unknown
-from consumer.fold import newer, project
 from providers.core import money, payments, reading, slices
 from providers.core.meaning import need_amount
 from providers.core.recall import raw_member
-from providers.core.refetch import Credentials, Fetched, Refetch, as_of, merged
+from providers.core.refetch import Credentials, Fetched, as_of, merged
 from schemas.facts import REF_LENGTH_MAX, FactKind, Meaning
-
-if TYPE_CHECKING:
-    from schemas.payment import Projection
 
 pytestmark = pytest.mark.unit
 
 NOW = 1_790_000_300.0
 CREDENTIALS = Credentials("http://api", "key", "hidden", "m/1", token="granted")
-
-
-def refetch_of(name: str) -> Refetch:
-    provider = providers.find(name)
-    assert provider is not None
-    assert provider.refetch is not None
-    return provider.refetch
-
-
-def fold(*meanings: Meaning) -> Projection:
-    facts: dict[Any, Any] = {}
-    for meaning in meanings:
-        facts |= newer(facts, meaning.facts)
-    return project(facts)
-
-
-def fetched(provider: str, ref: str, value: dict[str, Any]) -> Meaning:
-    body = json.dumps(value).encode()
-    answer = refetch_of(provider).answer(ref, 200, body)
-    assert isinstance(answer, Fetched), answer
-    return providers.interpret(provider, answer.kind, body)
 
 
 def asked_at(provider: str, seconds: float, meaning: Meaning) -> Meaning:
@@ -142,7 +118,9 @@ def test_what_razorpay_shows_of_a_dispute_beats_its_events_of_before() -> None:
         value = {"payload": {"dispute": {"entity": razorpay_dispute("x")}}, "created_at": second}
         return event("razorpay", "event", f"payment.dispute.{kind}", value)
 
-    won = asked_at("razorpay", 1_790_000_100, fetched("razorpay", "dispute:disp_1", razorpay_dispute("won")))
+    won = asked_at(
+        "razorpay", 1_790_000_100, fetched("razorpay", "dispute:disp_1", razorpay_dispute("won"), about="pay_1")
+    )
     assert fold(reported("under_review", 1_790_000_000), won).dispute_status == "won"
     assert fold(won, reported("under_review", 1_790_000_200)).dispute_status == "under_review"
 
@@ -171,7 +149,7 @@ def test_a_shop_s_transactions_open_a_payment_whatever_the_first_one_is() -> Non
     money = {"order_id": 7, "amount": "10.00", "currency": "EUR"}
     listed = [{"id": 1, "kind": "capture", "status": "failure", **money}, {"id": 2, "kind": "sale", "status": "success",
               **money}]  # fmt: skip
-    assert fetched("shopify", "transactions:7", {"transactions": listed}).opens
+    assert fetched("shopify", "transactions:7", {"transactions": listed}, about="7").opens
 
 
 # --- Stripe ------------------------------------------------------------------------------------------------------
@@ -191,7 +169,7 @@ def test_a_charge_is_asked_about_its_disputes_however_it_stands() -> None:
 def test_a_checkout_session_that_is_open_became_nothing_yet() -> None:
     shown = {"id": "cs_1", "object": "checkout.session", "status": "open", "payment_status": "unpaid",
              "amount_total": 1000, "currency": "eur", "payment_intent": "pi_1"}  # fmt: skip
-    assert fetched("stripe", "session:cs_1", shown) == Meaning()
+    assert fetched("stripe", "session:cs_1", shown, about="pi_1") == Meaning()
 
 
 def test_a_child_of_stripe_s_is_keyed_by_its_payment() -> None:
