@@ -187,7 +187,8 @@ async def test_a_payment_s_only_reference_is_looked_up(some: Session) -> None:
     assert (found.members, found.others, found.held) == ([("r", 1)], [("r", 1)], [1])
 
 
-async def test_a_group_has_its_promises_and_the_first_of_the_others(some: Session) -> None:
+async def stand_beside_others(some: Session) -> None:
+    """Put payments under a promised reference, and one under each that differs from it in one thing."""
     await by_heap(some)
     await promise(some, "r", 3)
     await stand(some, "r", 2, 1, promise=2)
@@ -195,6 +196,10 @@ async def test_a_group_has_its_promises_and_the_first_of_the_others(some: Sessio
     for column in PLACE:
         value = "shared" if column == "kind" else OTHER[column]
         await stand(some, "r", 9, **{column: value})
+
+
+async def test_a_group_has_its_promises_and_the_first_of_the_others(some: Session) -> None:
+    await stand_beside_others(some)
     await stand(some, "s", 8)
     found = await lock(some, REFERENCE)
     assert found.members == [("r", one) for one in (1, 2, 3, 11, 12)]
@@ -347,13 +352,7 @@ async def groups(connection: Session, payments: Iterable[int], promised: Iterabl
 
 
 async def test_groups_are_read_anew_by_their_promises(some: Session) -> None:
-    await by_heap(some)
-    await promise(some, "r", 3)
-    await stand(some, "r", 2, 1, promise=2)
-    await stand(some, "r", 13, 12, 11)
-    for column in PLACE:
-        value = "shared" if column == "kind" else OTHER[column]
-        await stand(some, "r", 9, **{column: value})
+    await stand_beside_others(some)
     await stand_unpromised(some, "nobody's", 13, 4)
     await promise(some, "t", 5)
     await stand(some, "t", 13, kind="shared")
@@ -393,13 +392,7 @@ async def test_all_that_a_payment_leads_to_is_followed(some: Session) -> None:
 
 
 async def test_references_are_followed_by_those_who_stand_there(some: Session) -> None:
-    await by_heap(some)
-    await promise(some, "r", 3)
-    await stand(some, "r", 2, 1, promise=2)
-    await stand(some, "r", 13, 12, 11)
-    for column in PLACE:
-        value = "shared" if column == "kind" else OTHER[column]
-        await stand(some, "r", 9, **{column: value})
+    await stand_beside_others(some)
     await stand_unpromised(some, "nobody's", 11, 4)
     await promise(some, "t", 5)
     await stand(some, "t", 11, kind="shared")
