@@ -88,8 +88,8 @@ class RecallJob:
         """Read the next page of the list that is due the longest; False where none is due, or nothing more is there."""
         now = time.monotonic()
         if now >= self._count_at:
+            self._count_at = now + self._limits.count_seconds  # first: a count that fails must not keep lists waiting
             await self._count(lease)
-            self._count_at = now + self._limits.count_seconds
         due = [one for one in self._lists if one[2].due_at <= now and one[0].ready(now)]
         if not due:
             return False

@@ -35,16 +35,18 @@ class WatchJob:
         self._apis = apis
         self._limits = settings.refetch
         self._due_at = 0.0
+        self._left: list[tuple[str, str, Watch]] = []
 
     async def turn(self, lease: Lease) -> bool:
         """Queue what is due; False always, for the next look has its time."""
         now = time.monotonic()
-        if now < self._due_at:
+        if now < self._due_at and not self._left:
             return False
-        for (provider, account), api in self._apis.items():
-            for watch in api.watches:
-                await self._queue(lease, provider, account, watch)
-        self._due_at = now + self._limits.watch_seconds
+        if not self._left:
+            self._due_at = now + self._limits.watch_seconds
+            self._left = [(*place, watch) for place, api in self._apis.items() for watch in api.watches]
+        while self._left:  # one that fails is left for the next look, and keeps none of the others from theirs
+            await self._queue(lease, *self._left.pop(0))
         return False
 
     async def _queue(self, lease: Lease, provider: str, account: str, watch: Watch) -> None:

@@ -491,6 +491,25 @@ async def test_each_look_queues_what_every_schedule_of_every_api_says_and_comes_
     assert len(rows.written) == 8
 
 
+async def test_a_schedule_that_cannot_be_looked_at_keeps_no_other_from_its_look_and_waits_for_the_next():
+    class Queue(Rows):
+        async def fetch_one(self, _lease: Lease, name: str, *arguments: object) -> Any:
+            await asyncio.sleep(0)
+            self.written.append((name, *arguments[:2]))
+            if arguments[0] == "stripe":
+                raise TimeoutError
+            return {"queued": 0}
+
+    pending, rows = Watch(after=1.0, every=2.0, until=3.0, statuses=("pending",)), Queue()
+    apis = {place: SimpleNamespace(watches=(pending,)) for place in (("stripe", ""), ("mollie", "acme"))}
+    job = WatchJob(rows, apis, Settings())  # type: ignore[arg-type]
+    with pytest.raises(TimeoutError):
+        await job.turn(LEASE)
+    for _ in range(2):
+        assert not await job.turn(LEASE)
+    assert rows.written == [("queue_stale", "stripe", ""), ("queue_stale", "mollie", "acme")]
+
+
 async def test_a_message_that_is_cut_off_by_the_end_of_the_term_frees_the_probe():
     """The breaker outlives the lease: in the next term messages must go out again."""
     rows, breaker, sending = sms_row(), Breaker(0.0, 1), asyncio.Event()

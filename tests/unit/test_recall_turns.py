@@ -108,6 +108,19 @@ async def test_a_list_that_raises_keeps_no_other_from_being_read():
     assert (failures, rows.written.count(("spool_page", "good"))) == (2, 2)
 
 
+async def test_a_count_that_fails_keeps_no_list_from_being_read():
+    class Uncountable(Rows):
+        async def fetch_all(self, *_: object) -> list[Any]:
+            raise TimeoutError
+
+    rows = Uncountable()
+    job = job_of(rows, lists_of("a", lambda _: Page((), "more")))
+    with pytest.raises(TimeoutError):
+        await job.turn(LEASE)
+    assert await job.turn(LEASE)
+    assert rows.written[-1] == ("spool_page", "a")
+
+
 @pytest.mark.parametrize(
     ("outcome", "page", "begins_anew"),
     [
