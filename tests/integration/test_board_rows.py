@@ -109,15 +109,17 @@ async def test_open_letters_are_counted_a_reason_the_most_first(heap: asyncpg.Co
 
 async def test_what_a_transaction_under_way_may_come_before_is_counted_later(database: Database) -> None:
     """Otherwise its own row would stand before the place that was reached, and never count."""
-    async with lying(database.owner_dsn) as heap, lying(database.owner_dsn) as other, other.transaction():
+    async with lying(database.owner_dsn) as heap, lying(database.owner_dsn) as other:
+        for number in (12, 11, 13):
+            await add(heap, "parked_events", id=number, parked_at=MOMENT, source="stripe/acct")
+        await other.execute("begin")
         xid = int(await other.fetchval("select pg_current_xact_id()::text"))
         for number, place in ((3, 6), (2, 5), (1, 6), (4, xid), (5, xid + 10**6)):
             moment = MOMENT + (number > 2) * MINUTE
             await add(heap, "payment_logs", id=number, relay_xid=place, recorded_at=moment, outcome="late")
             await add(heap, "dead_letters", id=number, relay_xid=place, created_at=moment, source=None)
         await add(heap, "payment_logs", id=9, relay_xid=5, recorded_at=MOMENT, source="stripe/acct")
-        for number in (12, 11, 13):
-            await add(heap, "parked_events", id=number, parked_at=MOMENT, source="stripe/acct")
+        await add(heap, "parked_events", id=15, parked_at=MOMENT, source="stripe/acct")
         assert [tuple(row) for row in await run(heap, "find_ledger_end")] == [(6, 3)]
         for place, rows, wanted in (
             ((0, 0), 9, {("late", 3, 6, 3), ("noop", 1, 6, 3)}),
@@ -160,6 +162,10 @@ async def test_what_a_transaction_under_way_may_come_before_is_counted_later(dat
             found = await run(heap, "count_fresh_outcomes", *place, rows)
             assert {tuple(row)[:5] for row in found} == wanted, (place, rows)
             assert {tuple(row)[5:] for row in found} == {reached}, (place, rows)
+        await add(other, "parked_events", id=14, parked_at=MOMENT, source="stripe/acct")
+        await other.execute("commit")
+        found = await run(heap, "count_fresh_outcomes", 0, 0, 0, 0, 13, 9)
+        assert {(row["outcome"], row["events"], row["parked_id"]) for row in found} >= {("parked", 2, 15)}
 
 
 async def test_the_letters_of_a_payment_name_it_by_any_of_its_names(heap: asyncpg.Connection[Any]) -> None:

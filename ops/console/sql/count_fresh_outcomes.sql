@@ -20,6 +20,8 @@ parked as (
     select id, parked_at as at, source, 'parked' as outcome, reason as detail
     from parked_events
     where id > $5::bigint
+        -- Ids are given before the commit: one of a transaction under way may be lower than what is seen.
+        and age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)
     order by id
     limit $6
 ),
