@@ -1,4 +1,4 @@
-"""A ledger in memory that answers the statements of audit, archive and retention, and a Parquet that is pickled rows.
+"""A ledger in memory that answers the statements of audit, archive and retention, and a Parquet of pickled rows.
 
 Real Postgres and pyarrow are in tests/integration/test_archive.py, which needs the extra `archive`.
 """
@@ -9,12 +9,14 @@ import asyncio
 import datetime as dt
 import pickle
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from consumer.ledger import COLUMNS, LedgerEntry, values_of
-from ops import archive, archive_check, archive_run
+from ops import archive, archive_check, archive_run, retention
 from ops.archive_parquet import ParquetError
+from ops.operators import hash_action
+from runtime.lease import Lease
 from runtime.sql import statement
 from schemas.payment import Outcome
 
@@ -31,7 +33,7 @@ STATEMENTS = (
     "read_heads", "read_chains", "read_chain_heads", "read_families", "find_rows_of_gone_payments",
     "read_rows_without_payment", "find_sealed_rows", "read_anchor_without_payment", "read_anchors", "read_action_head",
     "read_actions", "list_rows_to_archive", "find_archived_row", "try_archive_lock", "end_archive_lock",
-    "list_old_rows", "lock_chains", "move_anchors", "remove_rows", "move_anchor_without_payment",
+    "list_old_rows", "lock_chains", "move_anchors", "remove_rows", "move_anchor_without_payment", "note_action",
 )  # fmt: skip
 ANCHOR = ("hash", "version", "relay_xid", "ledger_id", "rows_removed", "facts", "mac")
 HEAD = {"hash": "hash", "version": "version", "relay_xid": "xid", "ledger_id": "id", "facts": "facts"} | {
@@ -40,6 +42,32 @@ HEAD = {"hash": "hash", "version": "version", "relay_xid": "xid", "ledger_id": "
 }
 
 Row = dict[str, Any]
+
+
+class PaperLeases:
+    """Gives the lease of a retention to whoever asks, and notes what is done with it."""
+
+    done: ClassVar[list[str]] = []
+
+    def __init__(self, _connection: object) -> None:
+        self.done.clear()
+
+    async def acquire(self, *_: object) -> Lease:
+        """Give the lease."""
+        self.done.append("acquired")
+        return Lease("retention", "me", 1)
+
+    async def renew(self, *_: object) -> None:
+        """Keep it."""
+        self.done.append("renewed")
+
+    async def release(self, _lease: Lease) -> None:
+        """Give it back."""
+        self.done.append("released")
+
+
+async def guard(*_: object) -> None:
+    """Find that the lease is still ours."""
 
 
 def place(row: Mapping[str, Any]) -> tuple[int, int]:
@@ -60,6 +88,7 @@ class PaperLedger:
         self.anchors: dict[UUID, Row] = {}
         self.alone: Row = {"ledger_id": 0, "rows_removed": 0, "mac": None}
         self.actions: list[Row] = []
+        self.action_head: Row | None = None
         self.locked = False
         self.asked: list[str] = []
         self._names = {statement("ops", name): name for name in STATEMENTS}
@@ -79,6 +108,11 @@ class PaperLedger:
             head |= {"head_hash": entry.hash, "version": version or head["version"]}
         self.rows.append({"id": number, **dict(zip(COLUMNS, values_of(entry), strict=True))})
         return self.rows[-1]
+
+    def act(self, *names: str) -> None:
+        """Write down what somebody did, chained."""
+        for name in names:
+            self._note_action("ada", "terminal", name, "dead letter 7", "")
 
     @staticmethod
     def _payment(payment_id: UUID) -> Row:
@@ -166,7 +200,15 @@ class PaperLedger:
         return [{"payment_id": one} | self.anchors[one] for one in ids if one in self.anchors]
 
     def _read_action_head(self) -> list[Row]:
-        return [{"last_id": row["id"], "hash": row["hash"]} for row in self.actions[-1:]]
+        return [] if self.action_head is None else [self.action_head]
+
+    def _note_action(self, who: str, origin: str, action: str, target: str, because: str) -> list[Row]:
+        row: Row = {"id": len(self.actions) + 1, "acted_at": NOON, "who": who, "origin": origin, "action": action}
+        row |= {"target": target, "because": because, "db_role": "app"}
+        row["hash"] = hash_action(self.actions[-1]["hash"] if self.actions else b"", row)
+        self.actions.append(row)
+        self.action_head = {"last_id": row["id"], "hash": row["hash"]}
+        return []
 
     def _read_actions(self, after: int, last: int, most: int) -> list[Row]:
         return [row for row in self.actions if after < row["id"] <= last][:most]
@@ -245,7 +287,9 @@ def read_hashes(path: Path) -> dict[int, bytes]:
 
 
 def use_paper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the archive write and read its files without pyarrow."""
+    """Have the archive write and read its files without pyarrow, and retention get its lease without a database."""
+    monkeypatch.setattr(retention, "PostgresLeases", PaperLeases)
+    monkeypatch.setattr(retention, "guard", guard)
     monkeypatch.setattr(archive, "read_hashes", read_hashes)
     monkeypatch.setattr(archive_run, "ParquetRows", PaperRows)
     monkeypatch.setattr(archive_run, "read_rows", read_rows)

@@ -14,14 +14,13 @@ import pytest
 from paper_ledger import DAY, NOON, SCHEMA, PaperLedger, PaperRows, read_rows, use_paper
 
 from ops import archive as archive_module
-from ops import archive_run, audit, retention
+from ops import archive_run, audit
 from ops.archive import FILES_KEPT, PREFIX, Archive, ArchiveError, Manifest
 from ops.archive_check import ArchiveCheck
 from ops.archive_run import ArchivedRows, Archiving, archive_old
 from ops.audit import Audit, AuditInputs, walk
 from ops.retention import DAYS_MIN, Signing, remove_old
 from ops.seal import SealReader, SealWriter
-from runtime.lease import Lease
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -39,15 +38,6 @@ ROWS = ((1, 10), (2, 10), (None, 10), (1, 12), (3, 12), (2, 11), (None, 11), (1,
 ORDER = [1, 2, 3, 6, 7, 4, 5, 8, 9, 10]
 """Their ids in the relay's order."""
 REMOVED = "retention removed {} rows of no payment since archiving began"
-
-
-class PaperLeases:
-    def __init__(self, _connection: object) -> None: ...
-    async def acquire(self, *_: object) -> Lease:
-        return Lease("retention", "me", 1)
-
-    async def renew(self, *_: object) -> None: ...
-    async def release(self, _lease: Lease) -> None: ...
 
 
 class Kept:
@@ -123,10 +113,6 @@ class Kept:
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     use_paper(monkeypatch)
 
-    async def pass_on(*_: object) -> None: ...
-
-    monkeypatch.setattr(retention, "PostgresLeases", PaperLeases)
-    monkeypatch.setattr(retention, "guard", pass_on)
     made = Kept(tmp_path)
     for payment, relay_xid in ROWS:
         made.ledger.add(payment, relay_xid, at=OLD)
