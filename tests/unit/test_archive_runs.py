@@ -167,6 +167,13 @@ async def test_a_chain_goes_on_from_file_to_file(kept: Kept) -> None:
     assert [part.hash for part in mine] == [rows[number]["hash"] for number in (1, 4, 8, 11)]
 
 
+async def test_a_row_is_found_in_its_own_file_also_where_the_ids_of_two_overlap(kept: Kept) -> None:
+    await kept.run()
+    for row in kept.ledger.rows:
+        assert kept.archive().hash_of(row["id"]) == row["hash"]
+    assert kept.archive().hash_of(11) is None
+
+
 async def test_a_row_that_changed_nothing_leaves_a_part_at_the_version_before(kept: Kept) -> None:
     kept.ledger.add(1, 14, at=OLD, counts=False)
     await kept.run(rows_max=100)
