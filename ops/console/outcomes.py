@@ -93,19 +93,22 @@ class OutcomeCounter:
         self._reader = reader
         self._pool = LazyPool(lambda: open_pool_for(settings, 1, {}))
         self._refusals = Refusals(settings)
+        self._uncounted: Counter[tuple[str, str]] = Counter()
         self._purged_at = float("-inf")
         self._read_at: dict[str, float] = {}
         self._spans: dict[str, Mapping[tuple[dt.datetime, str], int]] = {}
 
     async def read(self) -> Outcomes:
         """Count what is new, then return what the board shows; raise UnavailableError where Postgres is away."""
-        refused = await self._refusals.fresh()
+        for provider, reason, count in await self._refusals.fresh():
+            self._uncounted[provider, reason] += count
 
-        async def work(connection: Connection) -> None:
+        async def work(connection: Connection) -> bool:
             async with connection.transaction():
-                await self._count(connection, refused)
+                return await self._count(connection, [(*key, count) for key, count in self._uncounted.items()])
 
-        await run_on(self._settings, self._pool, work)
+        if await run_on(self._settings, self._pool, work):
+            self._uncounted.clear()  # till then they wait: Postgres may be away, another console may count
         now = dt.datetime.now(dt.UTC)
         for span in SPANS:
             await self._sum(span, now)
@@ -116,10 +119,11 @@ class OutcomeCounter:
         """Close the pool; what hangs is dropped."""
         await self._pool.close()
 
-    async def _count(self, connection: Connection, refused: Sequence[tuple[str, str, int]]) -> None:
+    async def _count(self, connection: Connection, refused: Sequence[tuple[str, str, int]]) -> bool:
+        """Count on from the cursor; return whether that was done, False while another console has it."""
         cursor = await connection.fetchrow(_sql("lock_outcome_cursor"))
         if cursor is None:
-            return
+            return False
         rows = await connection.fetch(_sql("count_fresh_outcomes"), *cursor, self._settings.console.look_rows_max)
         fresh = [(row["minute"], row["provider"], row["outcome"], row["detail"], row["events"]) for row in rows]
         minute = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0)
@@ -132,6 +136,7 @@ class OutcomeCounter:
         if time.monotonic() - self._purged_at > PURGE_SECONDS:
             self._purged_at = time.monotonic()
             await connection.execute(_sql("remove_old_outcome_counts"))
+        return True
 
     async def _sum(self, span: ChartSpan, now: dt.datetime) -> None:
         every = 0.0 if span is SPANS[0] else LONG_SPANS_SECONDS

@@ -29,25 +29,28 @@ class Refusals:
     async def fresh(self) -> list[tuple[str, str, int]]:
         """Return (provider, reason, requests) refused since the last call; nothing where no ingress can be asked."""
         found = read_run_file(self._settings.home, "ingress")
-        text = None if found is None else await self._page(found.probe)
-        if found is None or text is None:
+        counts = None if found is None else await self._counts(found.probe)
+        if found is None or counts is None:
             return []
-        counts = refused(text)
         known, before = self._pid is not None, self._before if found.pid == self._pid else {}
         self._pid, self._before = found.pid, counts
         return since(before, counts) if known else []
 
-    async def _page(self, address: str) -> str | None:
+    async def _counts(self, address: str) -> Counts | None:
+        """Return what the ingress' metrics say; None where they do not come whole, or are no metrics."""
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=self._settings.role.probe_timeout_seconds)
+        timeout, page = aiohttp.ClientTimeout(total=self._settings.role.probe_timeout_seconds), bytearray()
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.get(f"http://{address}/metrics") as answer,
             ):
-                body = await answer.content.read(PAGE_BYTES_MAX)
-                return body.decode() if answer.ok else None
+                async for chunk in answer.content.iter_any():
+                    page += chunk
+                    if len(page) > PAGE_BYTES_MAX:
+                        return None
+                return refused(page.decode()) if answer.ok else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
 
