@@ -51,7 +51,7 @@ class Password:
 
 
 class Tries:
-    """Counts wrong passwords a sender in windows of fixed length; the longest known sender goes first."""
+    """Counts wrong passwords a sender in windows of fixed length; who has tried none for longest goes first."""
 
     def __init__(self, settings: ConsoleSettings, now: Callable[[], float] = time.monotonic) -> None:
         self._tries_max = settings.login_tries_max
@@ -72,9 +72,18 @@ class Tries:
         if self._now() - began >= self._seconds:
             began, count = self._now(), 0
         self._windows[sender] = began, count + 1
+        self._windows.move_to_end(sender)
         if len(self._windows) > self._addresses_max:
             self._windows.popitem(last=False)
 
+    def give_back(self, sender: str) -> None:
+        """Take back one try that was no guess. What was guessed before stays: an account of one's own opens no more."""
+        began, count = self._windows.get(sender, (0.0, 0))
+        if count > 1:
+            self._windows[sender] = began, count - 1
+        else:
+            self.forget(sender)
+
     def forget(self, sender: str) -> None:
-        """Forget a sender that knew the password."""
+        """Forget a sender: what it tried to guess is what it knows."""
         self._windows.pop(sender, None)

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from ops.console import rights
 from ops.console.origin import is_https, knows_host, person_named, same_site, visitor
-from ops.console.persons import UNNAMED
+from ops.console.persons import EMERGENCY, UNNAMED
 from ops.console.sessions import COOKIE, SECURE_COOKIE
 from ops.operators import Operator
 from ops.people import PersonRole
@@ -137,7 +137,7 @@ def _endpoint(handler: Page, parts: Parts, least: PersonRole | None) -> Callable
 async def answer(request: Request, handler: Page, parts: Parts, least: PersonRole | None) -> Response:
     """Answer one request: the gate, the page, and one line for it. `least` is who may ask, None: anybody."""
     began = time.monotonic()
-    cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+    cookie = request.cookies.get(_cookie_name(secure=is_https(parts.settings.console, request)))
     polls = request.headers.get("hx-request") == "true" and request.method == "GET"
     known = await parts.sessions.read(cookie, looking_on=polls, acting=request.method == "POST")
     session = await _named_by_proxy(parts, request, known) or parts.sessions.begin()
@@ -159,22 +159,24 @@ async def answer(request: Request, handler: Page, parts: Parts, least: PersonRol
 
 
 async def _named_by_proxy(parts: Parts, request: Request, known: ConsoleSession | None) -> ConsoleSession | None:
-    """Return a session of the person whom a trusted proxy names, begun where there is none; else the one that is known.
+    """Return a session of the person whom a trusted proxy names, begun where there is none.
 
-    Nobody is known by name while Postgres is away: then the emergency password alone opens.
+    Where it names nobody, the session that is known. A session of somebody else than it names counts no more, unless it
+    is the emergency password's: that alone opens while Postgres is away, for then nobody is known by name.
     """
     name = person_named(parts.settings.console, request)
     if name is None:
         return known
+    nameless = known if known is not None and known.person in (None, EMERGENCY) else None
     try:
         if known is None or known.person is None or known.person.name != name:
             person = await parts.rows.named(name)
             if person is None:
                 _log.warning("console_proxy_names_nobody", person=name)
-                return known
+                return nameless
             known = await parts.sessions.sign_in(person, visitor(parts.settings.console, request))
     except UnavailableError:
-        return known
+        return nameless
     assert known.person is not None, "somebody is signed in"
     return replace(known, person=replace(known.person, one_time=False))
 
@@ -281,10 +283,15 @@ def _to_login(visit: Visit) -> Response:
     return visit.redirect(f"/login?next={quote(target, safe='')}" if target != "/" else "/login")
 
 
+def _cookie_name(*, secure: bool) -> str:
+    """Return the name of a session's cookie; over https the other one does not count, which a sibling host can set."""
+    return SECURE_COOKIE if secure else COOKIE
+
+
 def _give_cookie(visit: Visit, response: Response) -> None:
     secure = is_https(visit.parts.settings.console, visit.request)
     response.set_cookie(
-        SECURE_COOKIE if secure else COOKIE,
+        _cookie_name(secure=secure),
         visit.parts.sessions.cookie(visit.session),
         max_age=visit.parts.settings.console.session_seconds,
         path="/",

@@ -91,7 +91,10 @@ def test_a_proxy_before_it_needs_a_password_too() -> None:
         with pytest.raises(SettingsError, match="RATCHET_CONSOLE__PASSWORD"):
             check_exposure(ConsoleSettings(**beyond))
         check_exposure(ConsoleSettings(**beyond, password=PASSWORD))
-    check_exposure(ConsoleSettings(public_url="http://localhost:8081"))
+    loopback = {"public_url": "http://localhost:8081"}
+    check_exposure(ConsoleSettings(**loopback))
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES"):
+        check_exposure(ConsoleSettings(**loopback, trusted_proxies=["10.0.0.0/8"]))
 
 
 def test_tries_are_counted_by_site() -> None:

@@ -169,6 +169,54 @@ async def test_a_person_signs_in_with_postgres_alone(rows: Rows) -> None:
         await Console(rows).sessions.sign_in(ADA, "a")
 
 
+async def test_an_outage_that_is_asked_about_without_a_pause_is_looked_at_again(rows: Rows) -> None:
+    """The board asks every other second: each failure at a memory of the last one must not be another failure."""
+    console = Console(rows)
+    cookie = console.sessions.cookie(await console.sessions.sign_in(ADA, "a"))
+    rows.away = True
+    console.now += GUARDED.session_check_seconds
+    await console.sessions.read(cookie)
+    rows.away = False
+    asked = rows.calls.count("find")
+    for _ in range(10):
+        console.now += GUARDED.session_check_seconds / 10
+        await console.sessions.read(cookie, looking_on=True)
+    assert rows.calls.count("find") == asked + 1
+
+
+async def test_who_was_ended_elsewhere_is_not_believed_in_the_next_outage(rows: Rows) -> None:
+    console = Console(rows)
+    session = await console.sessions.sign_in(ADA, "a")
+    cookie = console.sessions.cookie(session)
+    rows.live.clear()
+    console.now += GUARDED.session_check_seconds
+    assert await console.sessions.read(cookie) is None
+    rows.away = True
+    assert await console.sessions.read(cookie) is None
+
+
+async def test_a_session_of_an_outage_ends_by_lying_idle(rows: Rows) -> None:
+    rows.away = True
+    console = Console(rows)
+    cookie = console.sessions.cookie(await console.sessions.sign_in(EMERGENCY, "a"))
+    console.now += GUARDED.session_idle_seconds
+    found = await console.sessions.read(cookie)
+    assert found is not None
+    assert not found.signed_in
+
+
+async def test_a_look_at_a_session_is_no_use_of_it(rows: Rows) -> None:
+    """Believed in an outage is who was there within the idle time, not whose board was left open."""
+    console = Console(rows)
+    cookie = console.sessions.cookie(await console.sessions.sign_in(ADA, "a"))
+    while console.now < 1000 + GUARDED.session_idle_seconds:
+        console.now += GUARDED.session_check_seconds
+        assert await console.sessions.read(cookie, looking_on=True)
+    rows.away = True
+    console.now += GUARDED.session_check_seconds
+    assert await console.sessions.read(cookie) is None
+
+
 async def test_who_acts_is_looked_up_anew(rows: Rows) -> None:
     console = Console(rows)
     session = await console.sessions.sign_in(ADA, "a")
@@ -190,6 +238,12 @@ class TestNeeded:
     async def test_with_a_password_always(self, rows: Rows) -> None:
         rows.away = True
         assert await Console(rows).sessions.needed()
+        assert rows.calls == []
+
+    async def test_with_a_provider_to_sign_in_at_always(self, rows: Rows) -> None:
+        sso = {"issuer": "http://localhost:1", "client_id": "c", "roles": {"all": "viewer"}}
+        console = Console(rows, ConsoleSettings(public_url="http://localhost:8081", sso=sso))
+        assert await console.sessions.needed()
         assert rows.calls == []
 
     async def test_without_one_as_soon_as_there_are_people(self, rows: Rows) -> None:
@@ -220,6 +274,9 @@ async def test_what_is_remembered_is_bounded(rows: Rows, monkeypatch: pytest.Mon
     kept = Console(rows).sessions
     cookies = [kept.cookie(await kept.sign_in(ADA, name)) for name in "abc"]
     assert len(kept._seen) == 2
+    rows.calls.clear()
+    assert await kept.read(cookies[-1])
+    assert "find" not in rows.calls, "the newest is remembered"
     assert all([await kept.read(cookie) for cookie in cookies]), "the oldest is looked up again"
 
 
@@ -288,6 +345,23 @@ class TestTries:
         self.tries.forget("a")
         self.tries.forget("never seen")
         assert self.tries.wait_seconds("a") == 0
+
+    def test_a_try_that_was_no_guess_is_given_back_alone(self) -> None:
+        self.tries.note("a")
+        self.tries.note("a")
+        self.tries.give_back("a")
+        assert self.tries.wait_seconds("a") == 0
+        self.tries.note("a")
+        assert self.tries.wait_seconds("a") == 10
+        self.tries.note("b")
+        self.tries.give_back("b")
+        self.tries.give_back("never seen")
+        assert list(self.tries._windows) == ["a"], "of whom nothing is left no place is taken"
+
+    def test_whose_try_is_the_oldest_goes_first(self) -> None:
+        for address in "abaac":
+            self.tries.note(address)
+        assert [self.tries.wait_seconds(address) > 0 for address in "abc"] == [True, False, False]
 
     def test_the_memory_of_addresses_is_bounded(self) -> None:
         for address in "aabbcc":

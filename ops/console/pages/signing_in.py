@@ -71,7 +71,7 @@ async def sign_in(visit: Visit) -> Response:
     if person is None:
         return await _refuse(visit, name, target)
     metrics.SIGN_INS.labels("taken").inc()
-    parts.tries.forget(sender)
+    parts.tries.give_back(sender)
     visit.session = await parts.sessions.sign_in(person, address)
     write = _log.warning if person is EMERGENCY else _log.info
     write(
