@@ -100,10 +100,14 @@ class Member:
     during_poll: Callable[[], None] | None = None
     commit_gate: asyncio.Event | None = None
     refusal: Exception | None = None
+    joining: bool = False
+    """Whether it joins the group anew: the client gives nothing before it has its new assignment."""
 
     async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
         self.polls += 1
         await asyncio.sleep(timeout_ms / 1000)
+        while self.joining:
+            await asyncio.sleep(0.001)
         if self.refusal is not None:
             raise self.refusal
         if self.during_poll is not None:
@@ -1037,12 +1041,14 @@ async def test_what_was_fetched_and_not_begun_is_not_committed_with_what_is_done
 async def test_what_waits_for_a_worker_is_not_begun_while_its_partition_goes() -> None:
     """A worker gets free in the midst of the drain; its next owner would process the same beside us."""
     async with two_wait_while_four_are_open(drain_seconds=PATIENCE_SECONDS) as harness:
+        harness.member.joining = True
         revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0}))
         await asyncio.sleep(0)
         assert not revoke.done()
         harness.processor.gate.set()
         await revoke
         harness.member.assigned.clear()
+        harness.member.joining = False
         await harness.end()
         assert (harness.processor.processed, harness.member.committed) == ([0, 1, 2, 3], {TP0: 4})
 
