@@ -84,7 +84,8 @@ def _successful(items: Iterable[Item], plan: Plan) -> set[Place]:
     """Return the partitions of which an event was processed; one that parks or becomes a dead letter is none."""
     places = {(row.topic, row.partition) for row in plan.rows}
     if plan.duplicates:
-        lost = {(*place_of(letter.record), letter.record.offset) for letter in plan.letters}
+        others = [letter.record for letter in plan.letters] + [parking.event.record for parking in plan.parkings]
+        lost = {(*place_of(record), record.offset) for record in others}
         taken = (record for record, decoded in items if not isinstance(decoded, Dead))
         places |= {place_of(record) for record in taken if (*place_of(record), record.offset) not in lost}
     return places

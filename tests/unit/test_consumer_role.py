@@ -56,8 +56,11 @@ SETTINGS = Settings(
 
 
 def test_what_the_member_of_the_group_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has harm of its own: commits that nobody decided on, records of transactions that were aborted, the newest
-    record in place of a deleted one, and a drain that the group does not wait for."""
+    """Wrong, each does harm of its own.
+
+    Commits that nobody decided on, records of transactions that were aborted, the newest record in place of a deleted
+    one, a drain that the group does not wait for.
+    """
     asked: dict[str, Any] = {}
     done: list[object] = []
     monkeypatch.setattr(role, "AIOKafkaConsumer", lambda **arguments: asked.update(arguments))
@@ -214,6 +217,10 @@ def test_the_marks_carry_the_token_by_which_the_supervisor_knows_the_process(tmp
 # --- what opens and ends when -----------------------------------------------------------------------------------------
 
 
+WATCHES = 5
+"""Partitions, parked events, Postgres, the record in hand, the instance id."""
+
+
 class Order:
     """The parts of the role on paper: what happens to each, in order. `failing` never opens."""
 
@@ -222,9 +229,20 @@ class Order:
         self.failing = failing
         self.stop = asyncio.Event()
         self.watches: set[str] = set()
+        self.all_watch = asyncio.Event()
         self.waiting: Callable[[], bool] = lambda: False
         self.listener: object = None
         self.timeouts: dict[str, float] = {}
+        self.outages = SimpleNamespace(since=None)
+        self._put_up(monkeypatch)
+        monkeypatch.setattr(role, "_open_pool", lambda _: self.opened("pool", "the pool"))
+        monkeypatch.setattr(role, "close_pool", lambda *_: self.ends("pool"))
+        monkeypatch.setattr(role, "_show", lambda *_: None)
+        monkeypatch.setattr(role, "_watch_lag", lambda *_: self.watch("lag"))
+        monkeypatch.setattr(role, "_keep_sweeping", lambda *_: self.watch("sweeper"))
+        monkeypatch.setattr(role, "keep_looking", lambda *_: self.watch("looks"))
+
+    def _put_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         order = self
 
         class PaperLock:
@@ -255,31 +273,23 @@ class Order:
                 order.timeouts["positions"] = positions._timeout_seconds
 
             async def run(self, _stop: asyncio.Event) -> None:
-                while len(order.watches) < 5:
-                    await asyncio.sleep(0)
+                await order.all_watch.wait()
                 await order.ends("loop")
 
         async def keep(waiting: Callable[[], bool]) -> None:
             order.waiting = waiting
             await order.watch("hand")
 
-        async def opened(name: str, part: object) -> object:
-            await order.opens(name)
-            return part
-
-        self.outages = SimpleNamespace(since=None)
         quarantine = SimpleNamespace(hand=SimpleNamespace(keep=keep))
         processor = SimpleNamespace(outages=self.outages, quarantine=quarantine)
-        monkeypatch.setattr(role, "_open_pool", lambda _: opened("pool", "the pool"))
-        monkeypatch.setattr(role, "close_pool", lambda *_: order.ends("pool"))
         monkeypatch.setattr(role, "InstanceLock", PaperLock)
-        monkeypatch.setattr(role, "_open_consumer", lambda _: opened("member", Member()))
+        monkeypatch.setattr(role, "_open_consumer", lambda _: order.opened("member", Member()))
         monkeypatch.setattr(role, "make_processor", lambda *_: processor)
         monkeypatch.setattr(role, "ConsumerLoop", PaperLoop)
-        monkeypatch.setattr(role, "_show", lambda *_: None)
-        monkeypatch.setattr(role, "_watch_lag", lambda *_: order.watch("lag"))
-        monkeypatch.setattr(role, "_keep_sweeping", lambda *_: order.watch("sweeper"))
-        monkeypatch.setattr(role, "keep_looking", lambda *_: order.watch("looks"))
+
+    async def opened(self, name: str, part: object) -> object:
+        await self.opens(name)
+        return part
 
     async def opens(self, name: str) -> None:
         await asyncio.sleep(0)
@@ -290,6 +300,8 @@ class Order:
 
     async def watch(self, name: str) -> None:
         self.watches.add(name)
+        if len(self.watches) == WATCHES:
+            self.all_watch.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -313,7 +325,7 @@ async def test_the_id_is_given_back_once_its_member_has_left_the_group(monkeypat
         *("pool opens", "id opens", "member opens"),
         *("loop ends", "member ends", "id ends", "pool ends"),
     ]
-    assert isinstance(order.listener, role.ConsumerLoop), "rebalances are told to the loop"
+    assert type(order.listener).__name__ == "PaperLoop", "rebalances are the loop's to answer"
     assert order.watches == set(), "each watch has ended too"
     assert order.timeouts == {"pod-1": LIMITS.session_timeout_seconds, "positions": LIMITS.commit_timeout_seconds}
     assert not order.waiting()
@@ -398,7 +410,7 @@ async def test_a_look_that_is_not_answered_is_given_up_and_holds_no_later_one_up
 @pytest.mark.parametrize("halted", [{}, {("payments.webhooks", 1): "too many"}])
 def test_the_probe_shows_how_partitions_stand(halted: dict[tuple[str, int], str]) -> None:
     place = TopicPartition("payments.webhooks", 1)
-    one = Standstill(*place, Cause.HALTED, since=7.0, waiting=3)
+    one = Standstill(place.topic, place.partition, Cause.HALTED, since=7.0, waiting=3)
     probe = Probe("consumer", state="running")
     loop: Any = SimpleNamespace(lag=9)
     watch: Any = SimpleNamespace(standstills=(one,))
