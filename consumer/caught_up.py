@@ -74,6 +74,8 @@ class CatchUp:
         if processed > ends.high:
             processed = ends.begin
         pending = self._pending[place]
+        if pending and pending[-1].offset > ends.high:
+            pending.clear()  # the topic was made anew or cut: nobody reaches those offsets
         if pending and pending[-1].offset == ends.high:
             pending[-1] = Sample(ends.high, now)
         elif not pending or now - pending[-1].at >= (now - pending[0].at) / SAMPLES_PER_SPAN:

@@ -364,7 +364,7 @@ class Watched:
 async def test_a_look_that_is_not_answered_is_given_up_and_holds_no_later_one_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Meanwhile it is found out whether Kafka is away, and a stall is told all the same."""
+    """Meanwhile it is found out whether Kafka is away, and a stall is logged all the same."""
     watched, seen = Watched(hangs=2), asyncio.Event()
 
     class PaperWatch:

@@ -51,6 +51,31 @@ def test_offsets_of_a_topic_that_was_made_anew_prove_nothing() -> None:
     assert CatchUp().note({A: ends(3)}, {A: 500}, 100.0).caught_up is None
 
 
+def test_samples_of_a_topic_that_was_made_anew_are_waited_for_no_more() -> None:
+    """The new one may never reach the old one's offsets: the clock would stand for ever."""
+    catch_up = CatchUp()
+    catch_up.note({A: ends(100)}, {A: 90}, 100.0)
+    assert catch_up.note({A: ends(3)}, {A: 90}, 102.0).caught_up is None
+    assert catch_up.note({A: ends(4)}, {A: 3}, 104.0).caught_up == 102.0
+    assert catch_up.note({A: ends(4)}, {A: 4}, 106.0) == Reading(106.0)
+
+
+def test_a_partition_that_went_counts_no_more_and_begins_anew_where_it_comes_again() -> None:
+    catch_up = CatchUp()
+    catch_up.note({A: ends(1), B: ends(9)}, {A: 1}, 100.0)
+    assert catch_up.note({A: ends(1)}, {A: 1}, 102.0) == Reading(102.0)
+    assert catch_up.note({A: ends(1), B: ends(2)}, {A: 1, B: 1}, 104.0).caught_up is None
+    assert catch_up.note({A: ends(1), B: ends(2)}, {A: 1, B: 2}, 106.0) == Reading(106.0)
+
+
+def test_what_stands_behind_an_open_transaction_is_not_caught_up() -> None:
+    """It came in, and whoever waits for it is not buried before the transaction ends."""
+    catch_up = CatchUp()
+    behind = Ends(0, stable=5, high=9)
+    assert catch_up.note({A: behind}, {A: 5}, 100.0) == Reading(None, "payments.webhooks/0: 4 offsets not processed")
+    assert catch_up.note({A: Ends(0, 9, 9)}, {A: 9}, 101.0) == Reading(101.0)
+
+
 def test_no_topic_is_nothing_caught_up() -> None:
     assert CatchUp().note({}, {}, 1.0).caught_up is None
 
@@ -99,7 +124,8 @@ def test_steady_load_stops_nothing(pause: int) -> None:
 def test_an_outage_is_added_once_it_is_over_and_reported_meanwhile() -> None:
     clock = ParkingClock(AT, AT)
     for seconds in range(1, 3600, 60):
-        assert advance(clock, None if seconds % 2 else AT, after(seconds), TEN) == clock
+        for seen in (None, AT, after(-1)):
+            assert advance(clock, seen, after(seconds), TEN) == clock
     assert standstill(clock, after(3600), TEN) == dt.timedelta(hours=1)
     assert advance(clock, after(3600), after(3600), TEN) == ParkingClock(after(3600), after(3600), AT, after(3600))
 

@@ -70,7 +70,8 @@ class Waiting:
         assert sql == FOUND
         self.turns += 1
         asked = self.marks if marks is None else [one for one in self.marks if one in marks]
-        waiting = [("parked_id", one) for one in self.parked] + [("letter_id", one) for one in self.letters]
+        waiting: list[tuple[str, int | None]] = [("parked_id", one) for one in self.parked]
+        waiting += [("letter_id", one) for one in self.letters]
         nobody = {"parked_id": None, "letter_id": None, "bytes": self.bytes_each}
         return [
             nobody | {"mark_id": mark, column: one}
@@ -92,7 +93,8 @@ class Waiting:
         await self._fail(ids, buries=dead is not None)
         self.written.append(("bury" if dead else "wake", list(ids)))
         self.parked = [one for one in self.parked if one not in ids]
-        plan = Plan(woken=list(ids), marks=[7] if self.marked_anew else [])
+        rows: Any = list(ids)
+        plan = Plan(woken=list(ids), rows=rows, marks=[7] if self.marked_anew else [])
         if dead:
             plan.letters.append(Letter(RECORD, dead.reason, dead.message))
         return plan
@@ -182,7 +184,7 @@ async def test_what_is_woken_at_once_fits_the_bound_of_a_batch() -> None:
 async def test_a_batch_s_plan_tells_all_that_was_woken_after_it() -> None:
     pool, plan = Waiting([1, 2, 3], letters=[5]), Plan(marks=[7], woken=[99])
     await pool.waker(batch_records_max=2).follow(plan)
-    assert (plan.woken, plan.applied, len(plan.merges)) == ([99, 1, 2, 3], [5], 1)
+    assert (plan.woken, plan.applied, len(plan.merges), len(plan.rows)) == ([99, 1, 2, 3], [5], 1, 3)
     assert (pool.parked, pool.letters, pool.marks) == ([], [], [])
 
 
