@@ -185,6 +185,9 @@ async def test_an_id_that_may_be_of_several_things_is_asked_about_until_the_api_
         world.fail("/v2/checkout/orders/S1", 503)
         assert isinstance(await api.ask("S1", NOW), Again)
         assert asked() == ["/v2/checkout/orders/S1"], "it did not say that it does not know it"
+        world.fail("/v2/checkout/orders/S1", 403)
+        assert isinstance(await api.ask("S1", NOW), Refused)
+        assert asked() == ["/v2/checkout/orders/S1"], "nor did it now"
 
 
 async def test_token_is_granted_once_and_anew_when_it_was_revoked(world: Outside, apis: dict[tuple[str, str], Api]):
@@ -244,3 +247,12 @@ async def test_calls_are_spread():
     limiter, begun = CallRateLimiter(50), time.monotonic()
     await asyncio.gather(*(limiter.wait() for _ in range(6)))
     assert time.monotonic() - begun >= 0.099
+
+
+async def test_what_no_call_used_is_not_saved_up():
+    """After a quiet night an API would be asked as often at once as it was not asked all night."""
+    limiter = CallRateLimiter(0.01)
+    limiter.free_at = time.monotonic() - 3600.0
+    began = time.monotonic()
+    await asyncio.wait_for(limiter.wait(), 5)
+    assert limiter.free_at >= began + 100.0
