@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Again, Answered, Refused, _answers_url, open_apis
+from consumer.dispatcher.apis import Again, Answered, Refused, _answers_url, accounts, credentials_of, open_apis
 from consumer.dispatcher.lists import Lists, lists_of, open_for_orders, open_lists
 from providers.core.recall import Page, PageAsked
 from runtime.http import HttpAnswer
@@ -26,6 +26,8 @@ pytestmark = pytest.mark.unit
 NOW = 1_790_000_300.0
 ASKED = PageAsked(NOW - 60, NOW, None, 10)
 INTENT = b'{"id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount": 1, "currency": "eur"}'
+PLAIN = {"merchant", "initiator"}
+"""Credentials that are no secrets."""
 EMPTY = b'{"object": "list", "has_more": false, "data": []}'
 
 
@@ -94,6 +96,7 @@ def test_answers_are_posted_under_the_newest_secret_that_is_live():
     account = AccountSettings(secrets=(soon, SecretStr("of-today"), old))
     known = Settings(public_url="https://pay.example")
     assert _answers_url(known, "mpesa", "", account) == "https://pay.example/webhooks/mpesa/of-today"
+    assert _answers_url(known, "mpesa", "shop", account) == "https://pay.example/webhooks/mpesa/shop/of-today"
     assert _answers_url(Settings(), "mpesa", "", account) == ""
     assert _answers_url(known, "mpesa", "", AccountSettings(secrets=(soon,))) == ""
 
@@ -139,3 +142,38 @@ def test_an_order_reads_a_list_within_the_rate_and_behind_the_breaker_of_who_rea
     for_orders = open_for_orders(known, Client(), regularly)  # type: ignore[arg-type]
     assert for_orders["stripe", ""] is regularly["stripe", ""]
     assert isinstance(for_orders["stripe", "a"], Lists), "an order may be for what is not asked by itself"
+
+
+def test_accounts_are_kept_by_names_in_small_letters():
+    """Events name them so: under another name its payments would wait for a key that is there."""
+    known = Settings(providers={"Stripe": ProviderSettings(accounts={"ACME": AccountSettings()})})
+    assert [(provider, account) for provider, account, _ in accounts(known)] == [("stripe", ""), ("stripe", "acme")]
+
+
+def test_each_credential_comes_from_the_setting_of_its_name():
+    names = ("key", "secret", "merchant", "pass_key", "initiator", "initiator_credential")
+    configured = AccountSettings(**{f"api_{name}": SecretStr(f"the {name}") if name not in PLAIN else f"the {name}" for name in names})
+    found = credentials_of(configured, "https://api.example/")
+    assert {name: getattr(found, name) for name in names} == {name: f"the {name}" for name in names}
+    assert found.base_url == "https://api.example"
+    assert (found.token, found.answers_url) == ("", "")
+
+
+@pytest.mark.parametrize("missing", ["api_initiator", "api_initiator_credential", "public_url"])
+async def test_a_query_that_could_not_be_answered_is_not_asked(missing: str):
+    """Its answer would come nowhere, and nobody would know what to set."""
+    account = {
+        "api_key": SecretStr("consumer"), "api_secret": SecretStr("hidden"), "api_merchant": "174379",
+        "api_initiator": "operator", "api_initiator_credential": SecretStr("encrypted"), "secrets": [SecretStr("s3")],
+    }  # fmt: skip
+    whole = {"providers": {"mpesa": account}, "public_url": "https://pay.example"}
+    account.pop(missing, None)
+    whole.pop(missing, None)
+    token = HttpAnswer(200, b'{"access_token": "t", "expires_in": "3599"}')
+    client = Client(token, HttpAnswer(200, b"{}"))
+    api = open_apis(Settings(**whole), client)["mpesa", ""]  # type: ignore[arg-type]
+    outcome = await api.ask("QJK123ABC0", NOW)
+    assert isinstance(outcome, Refused)
+    assert outcome.error.startswith("the API of mpesa can't be asked about this reference; set ")
+    assert missing in outcome.error
+    assert client.asked <= 1, "for its token alone"

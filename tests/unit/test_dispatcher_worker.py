@@ -464,7 +464,35 @@ async def test_an_answer_that_never_comes_by_a_webhook_is_not_waited_for_without
         rows = Rows(attempts=attempts)
         await refetch_job(rows, ScriptedApi(ask)).turn(LEASE)
         assert [name for name, *_ in rows.written] == [written]
+        if written == "await_refetch":
+            assert rows.written == [(written, 7, limits.attempts_max - 1, 0, "q1", limits.query_seconds)]
     assert "no answer came by a webhook" in rows.written[0]
+
+
+async def test_a_payment_that_has_no_answer_is_asked_about_as_often_as_is_set_and_no_sooner_than_the_backoff():
+    async def ask() -> Again:
+        await asyncio.sleep(0)
+        return Again("x" * 2000, 0.5)
+
+    limits = Settings().refetch
+    for attempts, written in ((limits.attempts_max - 1, "retry_refetch"), (limits.attempts_max, "fail_refetch")):
+        rows = Rows(attempts=attempts)
+        await refetch_job(rows, ScriptedApi(ask)).turn(LEASE)
+        [(name, *arguments)] = rows.written
+        assert (name, "x" * 500 in arguments) == (written, True)
+        if written == "retry_refetch":
+            assert arguments[2] > limits.backoff_max_seconds / 10, "half a second is what the API asks for at the least"
+
+
+async def test_a_claim_is_for_what_could_be_asked_now_and_for_the_time_that_is_set():
+    async def ask() -> Absent:
+        return Absent("nothing")
+
+    rows, settings = Rows(), Settings()
+    apis = {("stripe", ""): ScriptedApi(ask), ("mollie", "acme"): ScriptedApi(ask, ready=False)}
+    assert await RefetchJob(rows, apis, settings, SystemClock()).turn(LEASE)  # type: ignore[arg-type]
+    related = settings.refetch.related_seconds
+    assert rows.claimed_with == (["stripe"], [""], settings.dispatcher.claim_seconds, [True], related)
 
 
 async def test_each_look_queues_what_every_schedule_of_every_api_says_and_comes_in_its_time():
@@ -526,3 +554,22 @@ async def test_a_message_that_is_cut_off_by_the_end_of_the_term_frees_the_probe(
     await asyncio.wait([turn])
     assert turn.cancelled()
     assert breaker.would_allow(time.monotonic())
+
+
+@pytest.mark.parametrize("kind", ["refetch", "sms"])
+async def test_all_calls_of_a_try_are_over_in_half_of_its_claim(kind: str, monkeypatch: pytest.MonkeyPatch):
+    """Past its claim another worker has the row, and asks, or sends, beside this one."""
+    bounds, timeout = [], asyncio.timeout
+
+    def noting(seconds: float) -> asyncio.Timeout:
+        bounds.append(seconds)
+        return timeout(seconds)
+
+    async def answer() -> Any:
+        await asyncio.sleep(0)
+        return Absent("nothing") if kind == "refetch" else SENT
+
+    monkeypatch.setattr(asyncio, "timeout", noting)
+    job = refetch_job(Rows(), ScriptedApi(answer)) if kind == "refetch" else sms_job(sms_row(), answer, Breaker(10, 1))
+    assert await job.turn(LEASE)
+    assert bounds == [20.0]

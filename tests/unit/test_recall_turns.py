@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import time
 from contextlib import asynccontextmanager
@@ -172,6 +173,26 @@ async def test_a_listed_event_is_as_old_as_the_question(ordered: bool, monkeypat
     await job.turn(LEASE)
     [headers] = [dict(one.record.headers) for one in kept]
     assert dt.datetime.fromisoformat(headers["ce_time"].decode()).timestamp() == asked_at
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_page_is_given_up_in_half_of_a_claim(ordered: bool, monkeypatch: pytest.MonkeyPatch):  # noqa: FBT001
+    """A turn that lasts for longer counts as one that hangs, and the process is ended for it."""
+    bounds, timeout = [], asyncio.timeout
+
+    def noting(seconds: float) -> asyncio.Timeout:
+        bounds.append(seconds)
+        return timeout(seconds / 1000)
+
+    async def hangs(*_: object) -> Any:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncio, "timeout", noting)
+    rows, lists = Rows(order=order()), lists_of("a", lambda _: None)
+    lists.ask = hangs
+    await (orders_of(rows, lists) if ordered else job_of(rows, lists)).turn(LEASE)
+    assert bounds == [Settings().dispatcher.claim_seconds / 2]
+    assert f"no answer in {bounds[0]:g} s" in rows.written[-1]
 
 
 async def test_what_another_call_is_finding_out_is_no_failure():
