@@ -16,13 +16,13 @@ from consumer.dispatcher.apis import Absent, Again, Answered, Awaited, Budget, R
 from consumer.dispatcher.recall import RecallJob
 from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.role import WorkersHealth, dispatch, serve, watch_health
-from consumer.dispatcher.sender import Taken
+from consumer.dispatcher.sender import Rejected, Taken
 from consumer.dispatcher.sms import SmsJob, Unknown
 from consumer.dispatcher.stale import WatchJob
 from consumer.dispatcher.worker import Health, work
 from providers.core.recall import Listing, Page, Recall
 from providers.core.refetch import Fetched, Watch
-from runtime.breaker import Breaker
+from runtime.breaker import Breaker, BreakerState
 from runtime.clock import SystemClock
 from runtime.health import Probe
 from runtime.http import HttpUnavailableError
@@ -425,6 +425,22 @@ async def test_a_message_that_was_tried_is_looked_up_before_it_is_given_up(
     assert (sender.asked, name, written[1] in arguments, further) == (asked, written[0], True, [])
 
 
+async def test_a_message_of_which_nothing_is_known_is_tried_as_often_as_is_set():
+    async def silent() -> Taken:
+        await asyncio.sleep(0)
+        raise HttpUnavailableError("reset")
+
+    limits = Settings(sms={"attempts_max": 3, "sends_max": 9}).sms
+    for attempts, written, level in ((2, "retry_sms", "info"), (3, "finish_sms", "error")):
+        rows = sms_row(attempts=attempts)
+        job = sms_job(rows, silent, Breaker(10, 5))
+        job._limits = limits
+        with structlog.testing.capture_logs() as lines:
+            assert await job.turn(LEASE)
+        assert [name for name, *_ in rows.written] == [written]
+        assert [line["log_level"] for line in lines] == [level]
+
+
 @pytest.mark.parametrize("waits", ["none", "untrue"])
 async def test_a_turn_that_asks_nobody_frees_the_probe(waits: str):
     """Where no message is due after an outage, or the only one is true no more, the next one must still be tried."""
@@ -437,6 +453,34 @@ async def test_a_turn_that_asks_nobody_frees_the_probe(waits: str):
     breaker.failed(time.monotonic())
     assert await sms_job(rows, nobody, breaker).turn(LEASE) is (waits == "untrue")
     assert breaker.would_allow(time.monotonic())
+
+
+@pytest.mark.parametrize("probing", [False, True])
+@pytest.mark.parametrize(
+    ("ends", "state"),
+    [
+        (Taken("SM1", SmsStatus.SENT), BreakerState.CLOSED),
+        (Rejected("no such number"), BreakerState.CLOSED),
+        (HttpUnavailableError("reset"), BreakerState.OPEN),
+        (HttpUnavailableError("no connection", sent=False), BreakerState.OPEN),
+    ],
+)
+async def test_each_end_of_a_try_tells_the_breaker_how_the_provider_is(ends: Any, state: BreakerState, probing: bool):  # noqa: FBT001
+    """A provider that answers is well, also where it refuses the one message; else all others would wait for it."""
+
+    async def send() -> Any:
+        await asyncio.sleep(0)
+        if isinstance(ends, Exception):
+            raise ends
+        return ends
+
+    breaker = Breaker(60.0, 2)
+    breaker.failed(time.monotonic())
+    if probing:
+        breaker.failed(time.monotonic() - 60.0)
+    assert await sms_job(sms_row(), send, breaker).turn(LEASE)
+    assert breaker.state is state
+    assert breaker.failures_in_row == (0 if state is BreakerState.CLOSED else 2 + probing)
 
 
 async def test_failure_before_the_call_frees_the_probe():
