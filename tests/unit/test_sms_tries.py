@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import time
 import uuid
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from runtime.breaker import Breaker
 from runtime.http import HttpAnswer, HttpUnavailableError
 from runtime.lease import Lease
 from runtime.settings import Settings
+from schemas.sms import SmsStatus
 
 if TYPE_CHECKING:
     from runtime.http import HttpRequest
@@ -104,6 +106,37 @@ async def test_a_claim_of_one_that_dies_holds_until_the_list_shows_what_it_sent(
     rows, settings = Rows(), settings_of(claim_seconds)
     await SmsJob(rows, Sender(HttpUnavailableError("x")), Breaker(10, 9), settings).turn(LEASE)  # type: ignore[arg-type]
     assert rows.claimed_with == (max(claim_seconds, UNSURE),)
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(19.0, "finish_sent"), (21.0, "retry_sms")])
+async def test_a_claim_that_came_late_sends_nothing(seconds: float, written: str, monkeypatch: pytest.MonkeyPatch):
+    """It counts from before Postgres was asked: a process that stood still meanwhile may have lost it to another."""
+    now = time.monotonic()
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("consumer.dispatcher.sms.time", clock)
+
+    class Late(Rows):
+        async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Any:
+            row = await super().fetch_one(lease, name, *arguments)
+            if name == "claim_sms":
+                clock.monotonic = lambda: now + seconds
+            return row
+
+        async def finish_sent(self, _lease: Lease, *arguments: object) -> None:
+            self.written.append(("finish_sent", *arguments))
+
+    class Delivered(Sender):
+        async def send(self, _message: SmsMessage) -> Taken:
+            await asyncio.sleep(0)
+            assert seconds < 20.0, "it is not sent"
+            return Taken("SM1", SmsStatus.DELIVERED)
+
+    rows = Late()
+    await SmsJob(rows, Delivered(None), Breaker(10, 9), settings_of(40.0)).turn(LEASE)  # type: ignore[arg-type]
+    ((name, *arguments),) = rows.written
+    assert name == written
+    if name == "finish_sent":
+        assert arguments == ["SM1", 7, 1, SmsStatus.DELIVERED], "the end that it came to already"
 
 
 @pytest.mark.parametrize("probing", [False, True])
