@@ -29,6 +29,7 @@ from runtime.http import HttpUnavailableError
 from runtime.lease import Lease
 from runtime.settings import DispatcherSettings, Settings
 from schemas.errors import LeaseLostError
+from schemas.facts import RefKind
 from schemas.sms import SmsStatus
 
 if TYPE_CHECKING:
@@ -478,8 +479,14 @@ async def test_each_end_of_a_try_tells_the_breaker_how_the_provider_is(ends: Any
     breaker.failed(time.monotonic())
     if probing:
         breaker.failed(time.monotonic() - 60.0)
-    assert await sms_job(sms_row(), send, breaker).turn(LEASE)
+    rows = sms_row()
+    with structlog.testing.capture_logs() as lines:
+        assert await sms_job(rows, send, breaker).turn(LEASE)
     assert breaker.state is state
+    shown = str(lines)
+    assert lines
+    assert rows.row["to_number"] not in shown
+    assert "EUR" not in shown, "nor the text"
     assert breaker.failures_in_row == (0 if state is BreakerState.CLOSED else 2 + probing)
 
 
@@ -541,23 +548,32 @@ async def test_a_claim_is_for_what_could_be_asked_now_and_for_the_time_that_is_s
 
 async def test_each_look_queues_what_every_schedule_of_every_api_says_and_comes_in_its_time():
     class Queue(Rows):
+        fails = True
+
         async def fetch_one(self, _lease: Lease, name: str, *arguments: object) -> Any:
             await asyncio.sleep(0)
-            self.written.append((name, *arguments[:2]))
+            self.written.append((name, *arguments))
+            if self.fails:
+                raise OSError("Postgres is away")
             return {"queued": 0}
 
-    pending = Watch(after=1.0, every=2.0, until=3.0, statuses=("pending",))
+    states = {"statuses": ("pending",), "refunds": ("waiting",), "disputes": ("open",)}
+    pending = Watch(after=1.0, every=2.0, until=3.0, child=RefKind.REFUND, **states)
     schedules = {("stripe", ""): (pending, replace(pending, debits=True)), ("mollie", "acme"): (pending, pending)}
-    rows = Queue()
+    rows, asked = Queue(), (["pending"], ["waiting"], ["open"], 1.0, 2.0, 3.0)
     apis = {source: SimpleNamespace(watches=watches) for source, watches in schedules.items()}
-    job = WatchJob(rows, apis, Settings())  # type: ignore[arg-type]
+    job, most = WatchJob(rows, apis, Settings()), Settings().refetch.watch_payments_max  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="away"):
+        await job.turn(LEASE)
+    rows.fails = False
+    rows.written.clear()
     assert [await job.turn(LEASE), await job.turn(LEASE)] == [False, False]
     assert rows.written == [
-        ("queue_stale", "stripe", ""),
-        ("queue_debits", "stripe", ""),
-        ("queue_stale", "mollie", "acme"),
-        ("queue_stale", "mollie", "acme"),
-    ]
+        ("queue_stale", "stripe", "", *asked, most, RefKind.REFUND),
+        ("queue_debits", "stripe", "", 1.0, 2.0, most),
+        ("queue_stale", "mollie", "acme", *asked, most, RefKind.REFUND),
+        ("queue_stale", "mollie", "acme", *asked, most, RefKind.REFUND),
+    ], "a look that failed is made again at once"
     job._due_at = 0.0
     await job.turn(LEASE)
     assert len(rows.written) == 8
