@@ -152,7 +152,9 @@ def test_accounts_are_kept_by_names_in_small_letters():
 
 def test_each_credential_comes_from_the_setting_of_its_name():
     names = ("key", "secret", "merchant", "pass_key", "initiator", "initiator_credential")
-    configured = AccountSettings(**{f"api_{name}": SecretStr(f"the {name}") if name not in PLAIN else f"the {name}" for name in names})
+    configured = AccountSettings(
+        **{f"api_{name}": SecretStr(f"the {name}") if name not in PLAIN else f"the {name}" for name in names}
+    )
     found = credentials_of(configured, "https://api.example/")
     assert {name: getattr(found, name) for name in names} == {name: f"the {name}" for name in names}
     assert found.base_url == "https://api.example"

@@ -532,7 +532,9 @@ async def test_a_payment_that_has_no_answer_is_asked_about_as_often_as_is_set_an
         [(name, *arguments)] = rows.written
         assert (name, "x" * 500 in arguments) == (written, True)
         if written == "retry_refetch":
-            assert arguments[2] >= limits.backoff_max_seconds / 10, "half a second is what the API asks for at the least"
+            assert arguments[2] >= limits.backoff_max_seconds / 10, (
+                "half a second is what the API asks for at the least"
+            )
 
 
 async def test_a_claim_is_for_what_could_be_asked_now_and_for_the_time_that_is_set():

@@ -6,9 +6,11 @@ import asyncio
 import datetime as dt
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 
 from consumer.dispatcher.apis import Again, Refused
@@ -20,6 +22,7 @@ from providers.core.recall import PAGE_LENGTH_MAX, Listed, Listing, Page, PageAs
 from runtime.clock import SystemClock
 from runtime.lease import Lease
 from runtime.settings import Settings
+from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -48,8 +51,8 @@ class Rows:
 
     webhooks = "payments.webhooks"
 
-    def __init__(self, page: str | None = None, order: dict[str, Any] | None = None) -> None:
-        self.page, self.order, self.written = page, order, []  # type: ignore[var-annotated]
+    def __init__(self, page: str | None = None, order: dict[str, Any] | None = None, **cursor: Any) -> None:
+        self.page, self.order, self.written, self.cursor = page, order, [], cursor  # type: ignore[var-annotated]
 
     @asynccontextmanager
     async def guarded(self, _: Lease) -> AsyncIterator[Any]:
@@ -62,9 +65,10 @@ class Rows:
         return {
             "now": now, "read_until": ago, "began_at": ago, "since": under_way, "until": now, "page": self.page,
             "spooled": 0, "turns": 4,
-        }  # fmt: skip
+        } | self.cursor  # fmt: skip
 
-    async def fetch_all(self, *_: object) -> list[Any]:
+    async def fetch_all(self, _lease: Lease, *counted: object) -> list[Any]:
+        self.counted = counted
         return []
 
     async def fetch(self, *_: object) -> list[Any]:
@@ -202,6 +206,63 @@ async def test_what_another_call_is_finding_out_is_no_failure():
     assert [name for name, *_ in rows.written] == ["trim_recalled"]
 
 
+async def ask_nobody(*_: object) -> Any:
+    raise AssertionError("nothing is asked")
+
+
+@pytest.mark.parametrize(
+    ("cursor", "every", "wait"),
+    [
+        ({"spooled": LIMITS.spool_rows_max}, None, LIMITS.spool_wait_seconds),
+        ({"spooled": LIMITS.spool_rows_max}, 900.0, LIMITS.spool_wait_seconds),
+        ({"began_at": dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)}, None, LIMITS.interval_seconds),
+        ({"began_at": dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)}, 900.0, 900.0),
+        ({}, None, LIMITS.interval_seconds),
+        ({}, 60.0, 60.0),
+        ({}, 900.0, 900.0),
+    ],
+)
+async def test_a_list_that_gives_nothing_now_is_asked_again_in_its_time(
+    cursor: dict[str, Any], every: float | None, wait: float
+):
+    """A full spool empties within seconds; what a list of objects shows changes in hours, and each look costs calls."""
+    lists = lists_of("a", lambda _: Page(()), replace(EVENTS, every_seconds=every))
+    if cursor:
+        lists.ask = ask_nobody
+    job, began = job_of(Rows(**cursor), lists), time.monotonic()
+    assert not await job.turn(LEASE)
+    assert began + wait <= job._lists[0][2].due_at <= time.monotonic() + wait
+
+
+async def test_a_list_whose_api_rests_is_not_asked_and_keeps_its_turn():
+    rows, lists = Rows(), lists_of("a", lambda _: None)
+    lists.ask, lists.ready = ask_nobody, lambda _now: False
+    job = job_of(rows, lists)
+    assert not await job.turn(LEASE)
+    assert job._lists[0][2].due_at == 0.0
+    assert [name for name, *_ in rows.written] == ["trim_recalled"]
+
+
+async def test_webhooks_are_counted_as_lost_by_the_time_of_their_own_provider_and_now_and_then():
+    asked: list[PageAsked] = []
+
+    def ask(one: PageAsked) -> Page:
+        asked.append(one)
+        return Page((), "more")
+
+    rows, one = Rows(), lists_of("", ask)
+    other = SimpleNamespace(**vars(one) | {"provider": "q", "recall": replace(one.recall, retried_seconds=7.0)})
+    job = RecallJob(rows, {("p", ""): one, ("q", ""): other}, Settings(), SystemClock())  # type: ignore[arg-type]
+    for _ in range(2):
+        assert await job.turn(LEASE)
+    assert rows.counted == ("count_recalled", ["p", "q"], [60.0, 7.0])
+    assert [name for name, *_ in rows.written].count("trim_recalled") == 1
+    job._count_at -= LIMITS.count_seconds
+    assert await job.turn(LEASE)
+    assert [name for name, *_ in rows.written].count("trim_recalled") == 2
+    assert {page.items_max for page in asked} == {LIMITS.page_items_max}
+
+
 # --- orders -------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +303,114 @@ async def test_an_order_waits_as_long_as_the_list_asks_and_counts_what_failed(
     assert await orders_of(rows, lists_of("a", lambda _: outcome)).turn(LEASE)
     (name, _, waits, _, counted) = rows.written[-1]
     assert (name, waits, counted) == ("delay_recall_order", seconds, failures)
+
+
+async def test_an_order_that_is_stopped_reads_no_further_page():
+    rows, lists = Rows(order=order(stopped_by="ann")), lists_of("a", lambda _: None)
+    lists.ask = ask_nobody
+    assert await orders_of(rows, lists).turn(LEASE)
+    assert rows.written == [("end_recall_order", 3, "stopped", None)]
+
+
+async def test_an_order_waits_while_the_spool_is_full_and_that_is_no_failure_of_its_list():
+    rows = Rows(order=order(spooled=LIMITS.spool_rows_max, failures=LIMITS.order_tries_max - 1))
+    lists = lists_of("a", lambda _: None)
+    lists.ask = ask_nobody
+    assert await orders_of(rows, lists).turn(LEASE)
+    assert rows.written == [("delay_recall_order", 3, LIMITS.spool_wait_seconds, None, LIMITS.order_tries_max - 1)]
+
+
+async def test_an_order_for_what_is_not_configured_says_so_and_ends():
+    rows = Rows(order=order(account="b"))
+    assert await orders_of(rows, lists_of("a", lambda _: None)).turn(LEASE)
+    [(name, _, status, error)] = rows.written
+    assert (name, status) == ("end_recall_order", "failed")
+    assert error.startswith("p/b is not configured; set ")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failures", "written", "says"),
+    [
+        (Refused("x" * 900), 0, "end_recall_order", "x" * 500),
+        (Again("busy"), LIMITS.order_tries_max - 2, "delay_recall_order", "busy"),
+        (Again("busy"), LIMITS.order_tries_max - 1, "end_recall_order", "busy; what was read is spooled, ask again for the rest"),
+        (Again("x" * 900), 0, "delay_recall_order", "x" * 500),
+        (Page((), TOO_LONG), 0, "end_recall_order", "the next page's name has 2001 characters; what was read is spooled, ask again for the rest"),
+    ],
+)  # fmt: skip
+async def test_an_order_ends_where_no_later_try_does_better(outcome: Any, failures: int, written: str, says: str):
+    """Another would stand behind it, page by page, without end."""
+    rows = Rows(order=order(failures=failures))
+    assert await orders_of(rows, lists_of("a", lambda _: outcome)).turn(LEASE)
+    [(name, *arguments)] = rows.written
+    assert name == written
+    assert says in arguments
+
+
+@pytest.mark.parametrize(
+    "error", [LeaseLostError("gone"), OSError("Postgres is away"), asyncpg.DeadlockDetectedError()]
+)
+async def test_what_is_no_fault_of_a_page_does_not_count_against_its_order(error: Exception):
+    """Else ten outages in a row end an order that somebody waits for; and who has lost the lease writes nothing."""
+    rows = Rows(order=order(failures=LIMITS.order_tries_max - 1))
+
+    def ask(_: PageAsked) -> Page:
+        raise error
+
+    with pytest.raises(type(error)):
+        await orders_of(rows, lists_of("a", ask)).turn(LEASE)
+    assert rows.written == []
+
+
+async def test_an_order_asks_for_one_span_from_its_first_page_to_its_last():
+    """Names of pages hold within the span that they were given for; a list reaches back a little less each minute."""
+    asked: list[PageAsked] = []
+
+    def ask(one: PageAsked) -> Again:
+        asked.append(one)
+        return Again("busy")
+
+    now = dt.datetime.now(dt.UTC)
+    old, began = now - dt.timedelta(days=9), now - dt.timedelta(hours=3)
+    long, short = replace(EVENTS, reach_seconds=7200.0), replace(OBJECTS, reach_seconds=60.0)
+    for order_row, since in (
+        (order(since=old, now=now), now.timestamp() - 7200.0),
+        (order(since=old, now=now, list="objects"), now.timestamp() - 7200.0),
+        (order(since=old, now=now, asked_since=began), began.timestamp()),
+        (order(since=now - dt.timedelta(hours=1), now=now), now.timestamp() - 3600.0),
+    ):
+        await orders_of(Rows(order=order_row), lists_of("a", ask, long, short)).turn(LEASE)
+        assert asked[-1] == PageAsked(since, order_row["until"].timestamp(), "p2", LIMITS.page_items_max)
+
+
+@pytest.mark.parametrize("later_seconds", [0.0, 60.0])
+async def test_an_order_for_what_no_list_reaches_back_to_asks_nothing(later_seconds: float):
+    now = dt.datetime.now(dt.UTC)
+    until = now - dt.timedelta(seconds=EVENTS.reach_seconds + later_seconds)
+    rows, lists = (
+        Rows(order=order(since=until - dt.timedelta(hours=1), until=until, now=now)),
+        lists_of("a", lambda _: None),
+    )
+    lists.ask = ask_nobody
+    assert await orders_of(rows, lists).turn(LEASE)
+    [(name, _, status, error)] = rows.written
+    assert (name, status) == ("end_recall_order", "failed")
+    assert "lists reach back until" in error
+
+
+async def test_orders_are_looked_for_now_and_then():
+    looks: list[str] = []
+
+    class Idle(Rows):
+        async def fetch_one(self, _lease: Lease, name: str, *_: object) -> Any:
+            looks.append(name)
+
+    orders = orders_of(Idle(), lists_of("a", lambda _: None))
+    assert [await orders.turn(LEASE), await orders.turn(LEASE)] == [False, False]
+    assert looks == ["take_recall_order"]
+    orders._look_at -= LIMITS.order_look_seconds
+    await orders.turn(LEASE)
+    assert len(looks) == 2
 
 
 @pytest.mark.parametrize(("listing", "page"), [("objects", "p2"), ("events", "p2"), ("of yesterday", None)])

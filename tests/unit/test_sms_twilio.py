@@ -10,7 +10,7 @@ from outside import SENDER, SID, TOKEN, Outside, outside
 from pydantic import SecretStr
 
 from consumer.dispatcher.sender import AccountRefusedError, Rejected, SmsMessage, Taken
-from consumer.dispatcher.twilio import TwilioSender
+from consumer.dispatcher.twilio import TwilioSender, _refuses_account
 from runtime.http import HttpClient, HttpUnavailableError
 from runtime.settings import Settings, load
 from schemas.errors import SettingsError
@@ -97,6 +97,27 @@ async def test_trouble_of_the_account_is_no_message_s_fault(
     with pytest.raises(AccountRefusedError):
         await sender.find(message())
     assert world.messages == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "account"),
+    [
+        # Twilio's error dictionary: the account is not active, its credentials are wrong or for tests alone
+        *((status, code, True) for code in (10001, 20003, 20005, 20006, 20008) for status in (400, 401, 403)),
+        # its `From` is no number of the account's, or can't send
+        *((400, code, True) for code in (21212, 21603, 21606, 21659, 21660)),
+        # no number, unsubscribed, no mobile, a region without permission, no text
+        *((status, code, False) for code in (21211, 21610, 21614, 21408, 21602) for status in (400, 403, 404)),
+        # what 20xxx, 30xxx and others say by such a status holds for all
+        *((status, code, True) for code in (20404, 20999, 30034, 30450) for status in (402, 403, 404)),
+        *((status, None, True) for status in (401, 402, 403, 404)),
+        (400, None, False),
+        (201, 20003, False),
+    ],
+)
+def test_whose_fault_a_refusal_is(status: int, code: int | None, account: bool):  # noqa: FBT001
+    """Taken for the message's, each of the night's messages is given up; taken for the account's, one stops all."""
+    assert _refuses_account(status, code) is account
 
 
 async def test_a_wrong_token_is_the_account_s_trouble(world: Outside):
