@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from consumer.dispatcher.apis import Again, Refused
+from consumer.dispatcher.lists import ASK_AGAIN
 from consumer.dispatcher.recall import RecallJob
 from consumer.dispatcher.recall_order import RecallOrders, next_place
 from consumer.dispatcher.recall_rows import shown_of
@@ -333,9 +334,9 @@ async def test_an_order_for_what_is_not_configured_says_so_and_ends():
     [
         (Refused("x" * 900), 0, "end_recall_order", "x" * 500),
         (Again("busy"), LIMITS.order_tries_max - 2, "delay_recall_order", "busy"),
-        (Again("busy"), LIMITS.order_tries_max - 1, "end_recall_order", "busy; what was read is spooled, ask again for the rest"),
+        (Again("busy"), LIMITS.order_tries_max - 1, "end_recall_order", f"busy; {ASK_AGAIN}"),
         (Again("x" * 900), 0, "delay_recall_order", "x" * 500),
-        (Page((), TOO_LONG), 0, "end_recall_order", "the next page's name has 2001 characters; what was read is spooled, ask again for the rest"),
+        (Page((), TOO_LONG), 0, "end_recall_order", f"the next page's name has 2001 characters; {ASK_AGAIN}"),
     ],
 )  # fmt: skip
 async def test_an_order_ends_where_no_later_try_does_better(outcome: Any, failures: int, written: str, says: str):

@@ -227,6 +227,21 @@ async def test_a_listed_message_is_ours_by_its_end_and_unless_it_is_surely_older
 
 
 @pytest.mark.parametrize(
+    ("status", "noted"),
+    [
+        ("delivered", SmsStatus.DELIVERED),
+        ("undelivered", SmsStatus.UNDELIVERED),
+        ("failed", SmsStatus.FAILED),
+        *((status, SmsStatus.SENT) for status in ("accepted", "queued", "sending", "sent", "of tomorrow", None, 7)),
+    ],
+)
+async def test_a_message_that_is_found_has_the_end_that_it_came_to(status: Any, noted: SmsStatus):
+    """Its receipt came before we knew its id, and comes no second time."""
+    found = await sender_of(Client(([OURS | {"status": status}], None))).find(MESSAGE)
+    assert found == Taken("SM1", noted)
+
+
+@pytest.mark.parametrize(
     "following", ["@evil.example/x", "evil.example", "https://evil.example/x", ".evil.example/", 7]
 )
 async def test_the_next_page_is_asked_of_twilio_alone(following: Any):
