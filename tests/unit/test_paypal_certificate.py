@@ -115,10 +115,23 @@ def test_nothing_configured_is_nothing_trusted(changes: dict[str, Any]) -> None:
         _verify(**changes)
 
 
-@pytest.mark.parametrize("names", [["paypal.com"], ["certs.paypal.com\n"], ["a.paypal.com", "b.paypal.com"]])
+NO_SIGNERS: Final = [
+    *([name] for name in ("paypal.com", "certs.paypal.com\n", "certs.paypal.com.evil.test", "certs.paypal-com")),
+    *([name] for name in ("certs.paypalxcom", "evilpaypal.com", "evil.test/certs.paypal.com")),
+    ["a.paypal.com", "b.paypal.com"],
+    ["a.paypal.com", "a.paypal.com"],
+]
+
+
+@pytest.mark.parametrize("names", NO_SIGNERS)
 def test_names_that_do_not_sign(names: list[str]) -> None:
     with pytest.raises(SignatureRejected, match="untrusted_cert"):
         _verify(certs={URL: _certificate(names, LEAF_KEY, "root", ROOT_KEY)})
+
+
+def test_a_name_has_no_case() -> None:
+    """As names of hosts: RFC 4343."""
+    assert _verify(certs={URL: _certificate(["Certs.PayPal.COM"], LEAF_KEY, "root", ROOT_KEY)})
 
 
 def test_other_kinds_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,11 @@ def issue(
     path_length: int | None = None,
     may_sign: bool | None = None,
     days: int = 1,
+    begins: int = -1,
 ) -> Pair:
-    """Make a certificate that is valid from a day before NOW to `days` after it."""
+    """Make a certificate that is valid from `begins` days of NOW to `days` after it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = draft(name, key, issuer, NOW - timedelta(days=1), NOW + timedelta(days=days, seconds=-1))
+    builder = draft(name, key, issuer, NOW + timedelta(days=begins), NOW + timedelta(days=days, seconds=-1))
     if ca is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
     if may_sign is not None:
@@ -98,6 +99,28 @@ def test_every_certificate_of_one_chain_is_valid_now() -> None:
     again = draft("middle", ended.key, root, NOW, NOW).add_extension(x509.BasicConstraints(True, None), critical=True)
     renewed = Pair(again.sign(root.key, SHA256()), ended.key)
     assert checked(leaf, [ended, renewed], [root]) == "trusted"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("when", [{"begins": 1, "days": 3}, {"begins": -3, "days": -1}])
+def test_no_certificate_counts_before_its_time_or_after_it(place: int, when: dict[str, int]) -> None:
+    times = [when if one == place else {} for one in range(3)]
+    root = issue("root", **times[0])  # type: ignore[arg-type]
+    middle = issue("middle", root, **times[1])  # type: ignore[arg-type]
+    leaf = issue("leaf", middle, ca=False, **times[2])  # type: ignore[arg-type]
+    assert checked(leaf, [middle], [root]) == "expired_cert"
+
+
+def test_a_chain_that_leads_nowhere_spoils_no_other() -> None:
+    """A CA under two roots, or renewed with something that nobody here understands: one good chain is enough."""
+    root = issue("root")
+    good = issue("middle", root)
+    odd = draft("middle", good.key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    odd = odd.add_extension(x509.BasicConstraints(True, None), critical=True).add_extension(UNKNOWN, critical=True)
+    strange = Pair(odd.sign(root.key, SHA256()), good.key)
+    leaf = issue("leaf", good, ca=False)
+    assert checked(leaf, [strange], [root]) == "untrusted_cert"
+    assert checked(leaf, [strange, good], [root]) == checked(leaf, [good, strange], [root]) == "trusted"
 
 
 def test_a_long_or_circular_chain_ends() -> None:
