@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 from consumer.dispatcher.apis import Again, Refused
-from ops import recalls
+from ops import recall_commands, recalls, server
+from ops.cli import app
 from ops.operators import Operator
 from providers.core.contract import Notification
 from providers.core.recall import Listed, Listing, Page, PageAsked, Recall
@@ -21,7 +24,7 @@ from runtime.sql import statement
 from schemas.errors import SettingsError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from consumer.dispatcher.recall_found import RecallFound
 
@@ -247,3 +250,114 @@ async def test_names_have_no_case(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert asked == [("stripe", "shop", account)] * 3
     with pytest.raises(SettingsError, match="stripe/other is not configured"):
         recalls._lists(settings, SimpleNamespace(), "stripe", "other")  # type: ignore[arg-type]
+
+
+# --- through a console --------------------------------------------------------------------------------------------
+
+
+READING: dict[str, Any] = {
+    "id": 3, "source": "stripe/shop", "dry_run": True, "status": "running", "pages": 0, "known": 0, "new": 0,
+    "history": 0, "kinds": {}, "secret_since": None, "asked_since": None, "since": SPAN.since.isoformat(),
+    "first_at": None, "last_at": None, "ended_at": None, "error": None, "stopped_by": None,
+}  # fmt: skip
+OVER = {"ended_at": NOW.isoformat(), "status": "done"}
+PATIENCE = Settings().redrive.follow_patience_seconds
+
+
+class Console:
+    """A console at which a dispatcher reads: each look at the reading finds the next of these."""
+
+    url = "https://console.example"
+
+    def __init__(self, *found: dict[str, Any]) -> None:
+        self.found, self.ordered = [READING | one for one in found], []  # type: ignore[var-annotated]
+        self.looks = 0
+
+    def post(self, path: str, /, **body: Any) -> dict[str, Any]:
+        assert path == "/recalls"
+        self.ordered.append(body)
+        return {"recall": 3}
+
+    def get(self, path: str, /) -> dict[str, Any]:
+        assert path == "/recalls/3"
+        self.looks += 1
+        assert self.looks < ASKED_MAX, "it looks without end"
+        return self.found.pop(0) if len(self.found) > 1 else self.found[0]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Run `ratchet recall` by a console; a pause takes as long as is said, by a clock of its own."""
+
+    def command(console: Console, *words: str, pause: float = 1.0) -> Any:
+        now = [0.0]
+
+        def sleep(_: float) -> None:
+            now[0] += pause
+
+        monkeypatch.setattr(recall_commands, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+        monkeypatch.setattr(server, "read", lambda *_: console)
+        span = ("--since", SPAN.since.isoformat(), "--until", SPAN.until.isoformat())
+        return CliRunner().invoke(app, ["recall", "--provider", "Stripe", *span, "--json", *words])
+
+    yield command
+    server.choose(None)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_is_ordered_of_a_console_is_what_was_written(dry_run: bool, command: Any) -> None:  # noqa: FBT001 - a case
+    console = Console(OVER)
+    words = ("--account", "Shop", "--because", "ticket 7", *(("--dry-run",) if dry_run else ()))
+    assert command(console, *words).exit_code == 0
+    span = {"since": SPAN.since.isoformat(), "until": SPAN.until.isoformat()}
+    asked = {"provider": "stripe", "account": "shop", "dry_run": dry_run, "because": "ticket 7"}
+    assert console.ordered == [asked | span]
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "expected"),
+    [
+        ({"status": "done"}, 0, ""),
+        ({"status": "failed", "error": "set API_KEY"}, 1, "not read to its end: set API_KEY"),
+        ({"status": "stopped", "stopped_by": "bea"}, 1, "not read to its end: bea stopped it"),
+    ],
+)
+def test_a_reading_that_did_not_come_to_its_end_is_a_problem(
+    ended: dict[str, Any], status: int, expected: str, command: Any
+) -> None:
+    """What was found by then is printed all the same."""
+    result = command(Console(OVER | ended | {"new": 2, "asked_since": BEGAN.isoformat()}))
+    assert (result.exit_code, expected in result.stderr) == (status, True)
+    document = json.loads(result.stdout)
+    assert (document["new"], document["status"], document["recall"]) == (2, ended["status"], 3)
+    assert document["asked_since"] == BEGAN.isoformat(), "a list that reaches back less far was asked for less"
+
+
+def test_a_reading_is_followed_for_as_long_as_pages_come(command: Any) -> None:
+    console = Console({"status": "queued"}, *({"pages": number} for number in range(5)), OVER)
+    assert command(console, pause=PATIENCE - 1).exit_code == 0
+    assert console.looks == 7
+
+
+@pytest.mark.parametrize("error", [None, "stripe.com is busy"])
+def test_a_reading_at_which_nobody_is_is_left_with_why(error: str | None, command: Any) -> None:
+    console = Console({"status": "queued", "error": error})
+    result = command(console, pause=PATIENCE / 2)
+    assert (result.exit_code, console.looks) == (1, 4)
+    assert f"is queued and read nothing for {PATIENCE:.0f} s{': ' + error if error else ''}; is a" in result.stderr
+
+
+@pytest.mark.parametrize("until", [SPAN.since, SPAN.since - DAY])
+def test_a_span_that_holds_nothing_is_wrong_usage(until: dt.datetime, command: Any) -> None:
+    console = Console(OVER)
+    assert command(console, "--until", until.isoformat()).exit_code == 2
+    assert console.ordered == []
+
+
+def test_without_an_end_it_reads_until_now(command: Any) -> None:
+    console = Console(OVER)
+    before = dt.datetime.now(dt.UTC)
+    assert command(console, "--until", "").exit_code == 2, "an end that is no time is none"
+    CliRunner().invoke(app, ["recall", "--provider", "stripe", "--since", "2026-01-01"])
+    until = dt.datetime.fromisoformat(console.ordered[0]["until"])
+    assert before <= until <= dt.datetime.now(dt.UTC)
