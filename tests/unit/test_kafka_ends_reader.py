@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import GroupAuthorizationFailedError, OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from runtime import kafka_ends
-from runtime.kafka_ends import EndsReader
+from runtime.kafka_ends import ConsumerGroup, Ends, EndsReader
+from runtime.kafka_topic_ids import TopicFound, _Answer, _Question
 from runtime.settings import KafkaSettings
 
 pytestmark = pytest.mark.unit
@@ -122,6 +126,94 @@ class Administration:
 async def test_a_partition_for_which_nothing_is_committed_has_no_offset(reader: EndsReader) -> None:
     reader._admin = Administration()
     assert await reader.committed("g") == {PLACE: 0}
+
+
+async def test_a_transaction_that_ends_between_the_questions_holds_nothing(
+    reader: EndsReader, clients: Clients
+) -> None:
+    """Where it ends is asked after the high watermark: what is committed between lies above that."""
+    clients.stable, clients.high = 12, 9
+    assert (await reader.ends([PLACE]))[PLACE] == Ends(0, 9, 9)
+
+
+def member(*held: TopicPartition) -> tuple[Any, ...]:
+    """Return a member of a group as Kafka describes it; one that has joined and got nothing yet has no bytes."""
+    numbers = sorted(place.partition for place in held)
+    given = ConsumerProtocolMemberAssignment(0, [("t", numbers)], b"").encode() if held else b""
+    return ("id", "client", "/127.0.0.1", b"", given)
+
+
+class Groups:
+    """An administration that describes one group, a number a question."""
+
+    def __init__(self, code: int, *members: tuple[Any, ...]) -> None:
+        self.answer = SimpleNamespace(groups=[(code, "g", "Stable", "consumer", "range", list(members), -1)])
+
+    async def describe_consumer_groups(self, names: list[str]) -> list[Any]:
+        await asyncio.sleep(0)
+        assert names == ["g"]
+        return [self.answer]
+
+
+async def test_a_group_has_what_all_its_members_have(reader: EndsReader) -> None:
+    reader._admin = Groups(0, member(PLACE), member(), member(OTHER))
+    assert await reader.group("g") == ConsumerGroup("Stable", frozenset({PLACE, OTHER}))
+    reader._admin = Groups(30)
+    with pytest.raises(GroupAuthorizationFailedError):
+        await reader.group("g")
+
+
+def described(*topics: tuple[str, int]) -> Any:
+    """Return a broker's answer about topics: a name and an error code each, two partitions where there is none."""
+    parts = [(0, number, 1, 0, [1], [1], [], {}) for number in (0, 1)]
+    rows = [(code, name, bytes([7] * 16), False, [] if code else parts, 0, {}) for name, code in topics]
+    answer = _Answer(0, [], "c", 1, rows, {})
+    return _Answer.decode(BytesIO(answer.encode()))
+
+
+class Modern(Administration):
+    def __init__(self, *topics: tuple[str, int]) -> None:
+        super().__init__()
+        self.described = described(*topics)
+
+    async def _send_request(self, request: Any) -> Any:
+        await asyncio.sleep(0)
+        self.asked = request.build(_Question)
+        return self.described
+
+
+async def test_topics_are_known_by_their_ids_and_asking_makes_none(reader: EndsReader) -> None:
+    reader._admin = admin = Modern(("a", 0), ("gone", 3), ("leaderless", 5))
+    assert await reader.topics(["a", "gone", "leaderless"]) == {
+        "a": TopicFound(uuid.UUID(bytes=bytes([7] * 16)), frozenset({0, 1}))
+    }
+    assert admin.asked.allow_auto_topic_creation is False
+    assert [name for _, name, _ in admin.asked.topics] == ["a", "gone", "leaderless"]
+    reader._admin = Modern(("a", 0), ("b", 29))
+    with pytest.raises(TopicAuthorizationFailedError):
+        await reader.topics(["a", "b"])
+
+
+async def test_a_client_that_does_not_close_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Slow:
+        async def start(self) -> None:
+            await asyncio.sleep(0)
+
+        async def stop(self) -> None:
+            closed.append("consumer")
+            await asyncio.Event().wait()
+
+        async def close(self) -> None:
+            closed.append("admin")
+            raise OSError
+
+    monkeypatch.setattr(kafka_ends, "AIOKafkaConsumer", lambda **_: Slow())
+    monkeypatch.setattr(kafka_ends, "AIOKafkaAdminClient", lambda **_: Slow())
+    async with asyncio.timeout(10.0), EndsReader(KafkaSettings(bootstrap="127.0.0.1:1"), 0.01):
+        assert closed == []
+    assert closed == ["consumer", "consumer", "admin"]
 
 
 async def test_of_brokers_without_ids_topics_that_are_there_have_none(reader: EndsReader) -> None:

@@ -147,18 +147,21 @@ def test_what_takes_no_writes_is_named() -> None:
         Partition("a/1", 1, [1, 2, 3], [1]),
         Partition("a/2", 1, [1, 2, 3], [1, 2]),
         Partition("a/3", 1, [1], [1]),
+        Partition("a/4", 0, [0, 1, 2], [0, 1]),  # a broker's number may be 0
+        Partition("a/5", -1, [1, 2, 3], [1]),
     ]
     assert lacks_of(parts) == [
-        "no leader for a/0",
+        "no leader for a/0, a/5",
         "one copy alone is in step of a/1: writes wait for a second one",
     ]
-    assert lacks_of(parts[2:]) == []
+    assert lacks_of(parts[2:5]) == []
     assert named([f"a/{number}" for number in range(10)]).endswith("a/7 and 2 more")
 
 
 def test_a_disk_is_named_before_it_is_full() -> None:
     disks = [Disk("/data", 10**11, 9 * 10**8), Disk("/more", 10**11, 2 * 10**9), Disk("/unknown", -1, -1)]
-    assert low(disks, 10**9) == ["/data has 0.9 GB free of 100.0"]
+    disks += [Disk("/full", 10**11, 0), Disk("/enough", 10**11, 10**9)]
+    assert low(disks, 10**9) == ["/data has 0.9 GB free of 100.0", "/full has 0.0 GB free of 100.0"]
     found = availability.disks_finding(["broker 1: /data has 0.9 GB free of 100.0"])
     assert (found.ok, found.found) == (False, "broker 1: /data has 0.9 GB free of 100.0")
     assert availability.disks_finding([]).ok

@@ -31,7 +31,7 @@ class Ordered(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, bootstrap: str, group: str, topic: str, in_flight_max: int, security: dict[str, Any]) -> None:
         self._topic, self._in_flight_max = topic, in_flight_max
-        self._last: dict[bytes, asyncio.Task[None]] = {}
+        self._last: dict[Any, asyncio.Task[None]] = {}
         self._open: dict[Any, dict[int, asyncio.Task[None]]] = {}
         self._next: dict[Any, int] = {}
         self._consumer = consumer_of(bootstrap, group, **security)
@@ -79,7 +79,7 @@ class Ordered(ConsumerRebalanceListener):  # type: ignore[misc]
         return [task for place in places for task in self._open.get(place, {}).values()]
 
     def _begin(self, place: Any, record: Any) -> None:
-        key = record.key or b""
+        key = place, record.key
         task = asyncio.create_task(self._after(self._last.get(key), record))
         self._last[key] = task
         task.add_done_callback(lambda done: self._last.pop(key) if self._last.get(key) is done else None)
@@ -89,6 +89,8 @@ class Ordered(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _after(self, earlier: asyncio.Task[None] | None, record: Any) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
+            if earlier.cancelled() or earlier.exception() is not None:
+                raise asyncio.CancelledError  # the earlier one comes again, and this one after it
         await self.deal(record)
 
     async def _room(self) -> None:
