@@ -72,7 +72,7 @@ class KeptToken(AbstractTokenProvider):  # type: ignore[misc]
         try:
             token, seconds = await self._fetch()
         except TokenError as error:
-            if began >= self._ends_at:
+            if self._monotonic() >= self._ends_at:  # by now: an issuer that is away may take its time to fail
                 raise
             _log.warning("kafka_token_not_renewed", detail=str(error))
             self._renew_at = min(began + RETRY_SECONDS, self._ends_at)

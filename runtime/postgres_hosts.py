@@ -126,7 +126,7 @@ async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncp
     """Return the first session that opens, and its DSN; those that open later are closed."""
     waiting = list(dsns)
     tries: dict[asyncio.Task[asyncpg.Connection[asyncpg.Record]], str] = {}
-    failure: BaseException = TimeoutError("no host was asked")
+    failure: BaseException | None = None
     try:
         while waiting or tries:
             if waiting:
@@ -140,6 +140,7 @@ async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncp
                 if (error := task.exception()) is None:
                     return task.result(), dsn
                 failure = telling(failure, error)
+        assert failure is not None, "a DSN has a host"
         raise failure
     finally:
         for task in tries:
@@ -147,9 +148,9 @@ async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncp
             task.cancel()
 
 
-def telling(before: BaseException, error: BaseException) -> BaseException:
+def telling(before: BaseException | None, error: BaseException) -> BaseException:
     """Return the more useful of two failures: that a host is a standby explains nothing about the primary."""
-    return before if isinstance(error, asyncpg.TargetServerAttributeNotMatched) else error
+    return error if before is None or not isinstance(error, asyncpg.TargetServerAttributeNotMatched) else before
 
 
 def _close(task: asyncio.Task[asyncpg.Connection[asyncpg.Record]]) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import botocore.auth
 import pytest
 from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from ops.doctor_settings import kafka_findings
@@ -95,6 +96,44 @@ async def test_a_token_is_kept_and_renewed_before_its_credentials_can_end(monkey
     assert await provider.token() == first
     now[0] += 2
     assert await provider.token() != first
+
+
+class Rotated:
+    """Credentials of a role: new ones each time that they are asked for."""
+
+    method = "assume-role"
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        self.given += 1
+        return ReadOnlyCredentials(f"{KEY}{self.given}", SECRET, TOKEN)
+
+
+async def test_each_token_is_signed_with_the_credentials_of_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A role's change every few hours: those of the start would be refused for ever after."""
+    rotated, now = Rotated(), [1000.0]
+    monkeypatch.setattr(kafka_msk, "credentials_of", lambda _session: rotated)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    provider, found = SignedUrl(KafkaSettings(**MSK), lambda: now[0]), []
+    for _ in range(2):
+        token = await provider.token()
+        query = parse_qs(urlsplit(base64.urlsafe_b64decode(token + "==").decode()).query)
+        found.append(query["X-Amz-Credential"][0].split("/"))
+        assert query["X-Amz-Security-Token"] == [TOKEN]
+        now[0] += 600.0
+    assert [one[0] for one in found] == [f"{KEY}1", f"{KEY}2"]
+    assert {one[2] for one in found} == {"eu-central-1"}, "the cluster's region, whatever the process's own"
+
+
+async def test_a_service_of_aws_that_refuses_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_session: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not yours"}}, "AssumeRole")
+
+    monkeypatch.setattr(kafka_msk, "credentials_of", refuse)
+    with pytest.raises(TokenError, match="AccessDenied"):
+        await SignedUrl(KafkaSettings(**MSK)).token()
 
 
 async def test_no_credentials_are_reported_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

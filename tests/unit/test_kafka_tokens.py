@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,11 +107,29 @@ async def test_a_token_s_life_began_when_it_was_asked_for() -> None:
     clock.now = 1000.0 + 80.0
     with capture_logs():
         assert await provider.token() == "token1", "it is valid for a while yet"
-        clock.now = 1000.0 + 98.0
+        clock.now = 1000.0 + 89.0
         assert await provider.token() == "token1"
     clock.now = 1000.0 + 100.0
     assert await provider.token() == "token4", "none is used past its end, however lately its renewal failed"
-    assert asked == [0.0, 80.0, 98.0, 100.0]
+    assert asked == [0.0, 80.0, 89.0, 100.0]
+
+
+async def test_a_token_that_ends_while_its_renewal_fails_is_used_no_more() -> None:
+    clock, lives = Clock(), [100.0, None]
+
+    class Slow(KeptToken):
+        async def _fetch(self) -> tuple[str, float]:
+            await asyncio.sleep(0)
+            if (seconds := lives.pop(0)) is None:
+                clock.now += 5.0
+                raise TokenError("nobody answered")
+            return "token", seconds
+
+    provider = Slow(KafkaSettings(bootstrap="kafka:9092"), clock)
+    assert await provider.token() == "token"
+    clock.now += 97.0
+    with pytest.raises(TokenError, match="nobody answered"):
+        await provider.token()
 
 
 async def test_a_token_that_says_no_life_is_used_once(issuer: Issuer) -> None:
@@ -169,6 +188,15 @@ def test_an_answer_without_a_token_is_reported_for_what_it_is(status: int, body:
 def test_how_long_a_token_lasts(lasts: object, seconds: float) -> None:
     body = json.dumps({"access_token": "a.b.c", "expires_in": lasts}).encode()
     assert read_token(HttpAnswer(200, body), KafkaSettings(**OAUTH)) == ("a.b.c", seconds)
+
+
+async def test_an_issuer_that_hangs_is_waited_for_no_longer_than_a_client_may_take_to_open(issuer: Issuer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/token"
+        hangs = settings(issuer, oauth_token_url=url, connect_timeout_seconds=0.05)
+        async with asyncio.timeout(8.0):
+            with pytest.raises(TokenError, match="gives none"):
+                await ClientCredentials(hangs).token()
 
 
 async def test_nobody_at_the_token_url_is_reported(issuer: Issuer) -> None:

@@ -15,10 +15,11 @@ from pydantic import SecretStr
 from waiting import until
 
 from ops import availability
+from runtime import metrics
 from runtime import servers as module
 from runtime.kafka_disks import Disk, DisksRequest, low
 from runtime.servers import Partition, Servers, broker_answers, lacks_of, named
-from runtime.settings import KafkaSettings, PostgresSettings, Settings
+from runtime.settings import KafkaSettings, OpsSettings, PostgresSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -190,3 +191,116 @@ async def test_a_look_asks_each_broker_for_its_disks(monkeypatch: pytest.MonkeyP
         telling(monkeypatch, found, Cluster({1: port, 2: port, 3: port}, [1, 2, 3]))
         assert await found.away() == []
         assert found.disks == [f"broker 1 (127.0.0.1:{port}): /d has 0.0 GB free of 1.0"]
+
+
+class Client:
+    """A client of Kafka that hangs or fails where the test wants it to."""
+
+    def __init__(self, *, reached: bool = True, closes: bool = True) -> None:
+        self.reached, self.closes = reached, closes
+        self.closed = 0
+
+    async def bootstrap(self) -> None:
+        await asyncio.sleep(0)
+        if not self.reached:
+            raise KafkaConnectionError
+
+    async def close(self) -> None:
+        self.closed += 1
+        await (asyncio.sleep(0) if self.closes else asyncio.Event().wait())
+
+
+async def test_a_client_that_reached_nobody_is_closed_and_one_that_does_not_close_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.01)
+    made = Client(reached=False, closes=False)
+    monkeypatch.setattr(module, "AIOKafkaClient", lambda **_: made)
+    found = Servers(settings_of())
+    async with asyncio.timeout(10.0):
+        assert await found.brokers() == ["broker 127.0.0.1:1 does not answer"]
+    assert (made.closed, found._client) == (1, None), "the next look makes another one"
+
+
+async def test_what_was_looked_with_when_a_look_failed_is_not_looked_with_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Servers(settings_of())
+    found._client = before = Client()
+    telling(monkeypatch, found, KafkaConnectionError())
+    await found.brokers()
+    assert (before.closed, found._client) == (1, None)
+
+
+async def test_connections_to_silent_brokers_and_to_those_that_left_are_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[dict[int, str]] = []
+    monkeypatch.setattr(module, "leave_silent", lambda places, _seconds: left.append(places))
+    async with server_of(18) as one:
+        found = Servers(settings_of())
+        telling(
+            monkeypatch, found, Cluster({1: one, 2: 1, 3: one}, [1, 2, 3]), Cluster({1: one, 2: 1}, [1, 2])
+        )
+        await found.brokers()
+        await found.brokers()
+    silent = {2: "127.0.0.1:1"}
+    assert left == [silent, silent | {3: f"127.0.0.1:{one}"}]
+
+
+async def test_a_host_without_a_port_is_asked_at_postgres_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def answers(place: tuple[str, int], _seconds: float) -> bool:
+        await asyncio.sleep(0)
+        asked.append(place)
+        return place[0] != "b"
+
+    monkeypatch.setattr(module, "answers", answers)
+    assert await module.silent_hosts("postgresql://u:p@a,b,c:6432/d") == ["b:5432"]
+    assert asked == [("a", 5432), ("b", 5432), ("c", 6432)]
+
+
+async def test_each_kind_of_server_is_counted_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Servers(settings_of("postgresql://u:p@127.0.0.1:1,127.0.0.1:1/d"))
+    telling(monkeypatch, found, Cluster({}, [1, 2, 3]))
+    found.disks = ["broker 1: /d"]
+
+    async def disks(_self: Servers, _nodes: Any) -> list[str]:
+        await asyncio.sleep(0)
+        return ["broker 1: /d"]
+
+    monkeypatch.setattr(Servers, "_disks", disks)
+    await found.away()
+    counts = [metrics.SERVERS_AWAY.labels(kind)._value.get() for kind in ("kafka", "postgres")]
+    assert (counts, metrics.DISKS_LOW._value.get()) == ([3, 2], 1)
+
+
+async def test_a_disk_that_fills_up_is_shown_though_nobody_came_or_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, facts = Servers(settings_of()), dict[str, object]()
+    full = iter([[], ["broker 1: /d has 0.1 GB free of 1.0"]])
+
+    async def away(self: Servers) -> list[str]:
+        await asyncio.sleep(0)
+        self.disks = next(full, self.disks)
+        return []
+
+    monkeypatch.setattr(Servers, "away", away)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    keeping = asyncio.create_task(found.keep(facts))
+    await until(lambda: facts.get("disks"))
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+
+
+async def test_how_little_room_is_named_is_the_setting_of_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of()
+    found = Servers(settings.model_copy(update={"ops": OpsSettings(disk_free_bytes_min=10, standby_lag_bytes_max=1000)}))
+
+    async def folders(_self: Servers, node: int) -> tuple[int, list[Disk]]:
+        await asyncio.sleep(0)
+        return node, [Disk("/d", 1000, free) for free in (9, 10)]
+
+    monkeypatch.setattr(Servers, "_disks_of", folders)
+    assert await found._disks([1]) == ["broker 1: /d has 0.0 GB free of 0.0"]

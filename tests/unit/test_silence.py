@@ -150,9 +150,11 @@ async def test_the_failure_that_tells_more_is_raised(asked: list[str], monkeypat
     monkeypatch.setattr(postgres_hosts, "HEAD_START_SECONDS", 0.01)
     with pytest.raises(ConnectionRefusedError):
         await Hosts("postgresql://dead,standby/d").connect("", timeout=5)
+    with pytest.raises(asyncpg.TargetServerAttributeNotMatched, match="read-only"):
+        await Hosts("postgresql://standby,standby/d").connect("", timeout=5)
     with pytest.raises(TimeoutError):
         await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.1)
-    assert len(asked) == 4
+    assert len(asked) == 6
 
 
 @pytest.mark.parametrize(
