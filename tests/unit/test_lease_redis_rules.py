@@ -172,6 +172,7 @@ async def test_a_wait_ends_with_the_bell_with_the_stop_and_before_redis_counts_a
     parts.keys.bell.set()
     await timed(parts.leases.wait("work", 60.0, stop))
     assert parts.happened == [("blpop", BELL, 0.1)] * 2
+    assert asyncio.all_tasks() == before
     parts.keys.bell.clear()
     parts.link.timeout_seconds = 60.0
     waiting = asyncio.create_task(parts.leases.wait("work", 60.0, stop))
