@@ -19,7 +19,7 @@ from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, count_woken, source_label, tally
 from runtime import metrics
 from runtime.breaker import Breaker
-from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges
+from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges, TotalCounter
 from runtime.phases import BatchPhases
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
@@ -70,6 +70,14 @@ def test_the_page_is_prometheus_text_with_closed_sets_at_zero() -> None:
         assert f'ratchet_consumer_events_total{{verdict="{verdict}"}}' in page
     for phase in metrics.PHASES:
         assert f'ratchet_consumer_batch_phase_seconds_count{{phase="{phase}"}}' in page
+    for reason in Reason:
+        assert f'ratchet_dead_letters_total{{reason="{reason}"}}' in page
+    for lane in metrics.LANES:
+        assert f'ratchet_relay_records_total{{lane="{lane}"}}' in page
+    for outcome in ("taken", "rejected", "unknown", "held", "untrue"):
+        assert f'ratchet_sms_total{{outcome="{outcome}"}}' in page
+    for outcome in ("taken", "refused", "limited"):
+        assert f'ratchet_console_sign_ins_total{{outcome="{outcome}"}}' in page
 
 
 # --- kinds -------------------------------------------------------------------------------------------------------
@@ -131,6 +139,22 @@ def test_pools_are_counted_together_until_they_close() -> None:
     assert counted() == {"in_use": 1, "idle": 1, "max": 3}
 
 
+def test_totals_of_a_table_are_shown_as_they_were_read_last() -> None:
+    """Whoever no longer leads shows none, and not what it read when it did."""
+    totals = TotalCounter("ratchet_test_total", "Test.", "provider")
+
+    def shown() -> dict[str, float]:
+        (family,) = totals.collect()
+        return {f"{sample.name} {sample.labels['provider']}": sample.value for sample in family.samples}
+
+    totals.read({"stripe": 3, "adyen": 1})
+    assert shown() == {"ratchet_test_total adyen": 1, "ratchet_test_total stripe": 3}
+    totals.read({"stripe": 4})
+    assert shown() == {"ratchet_test_total stripe": 4}
+    totals.read({})
+    assert shown() == {}
+
+
 def test_of_several_breakers_of_one_service_the_worst_counts() -> None:
     gauges, well, ill = BreakerGauges("ratchet_test", "Test."), Breaker(1.0), Breaker(1.0)
     gauges.watch("kafka", well)
@@ -145,6 +169,10 @@ def test_of_several_breakers_of_one_service_the_worst_counts() -> None:
     assert state() == ["open"]
     assert ill.allows(2.0)
     assert state() == ["probing"]
+    well.failed(0.0)
+    assert state() == ["open"], "one that is tried again tells nothing of the other"
+    assert well.allows(2.0)
+    well.succeeded()
     del ill
     assert state() == ["closed"]
 
