@@ -507,6 +507,51 @@ async def test_a_payment_that_goes_on_from_another_history_or_is_gone_is_named(k
     assert (9, "it is archived, and the ledger does not go on from it") in await kept.whys()
 
 
+async def test_whichever_archived_payment_is_gone_is_named_and_no_other(kept: Kept) -> None:
+    await kept.run()
+    for number, last in ((1, 8), (2, 6), (3, 9)):
+        payments, rows = dict(kept.ledger.payments), list(kept.ledger.rows)
+        del kept.ledger.payments[UUID(int=number)]
+        kept.ledger.rows = [row for row in rows if row["payment_id"] != UUID(int=number)]
+        assert await kept.whys() == [(last, "its payment was archived, and is not there")]
+        kept.ledger.payments, kept.ledger.rows = payments, rows
+
+
+async def test_a_chain_that_was_rewritten_since_it_was_archived_is_named(kept: Kept) -> None:
+    await kept.run()
+    rewritten(kept.ledger)
+    assert await kept.whys() == [(8, "it is archived, and the ledger does not go on from it")]
+
+
+async def test_a_sealed_row_that_is_another_one_in_the_archive_is_named(kept: Kept) -> None:
+    """Somebody rewrote a chain after the seal, and had it archived and removed: anchors fit, the seal does not."""
+    kept.ledger.add(4, 9, at=OLD)
+    seal = await kept.seal()
+    (row,) = [row for row in kept.ledger.rows if row["payment_id"] == UUID(int=4)]
+    row |= refitted(row)
+    kept.ledger.payments[UUID(int=4)]["head_hash"] = row["hash"]
+    await kept.run()
+    assert await kept.retain() == 11
+    assert await kept.whys() == []
+    assert await kept.whys(seal) == [(11, "it was sealed, and is neither in the ledger nor in the archive")]
+
+
+async def test_what_was_removed_between_two_runs_and_archived_by_none_is_named(kept: Kept) -> None:
+    await kept.run()
+    kept.ledger.add(4, 14, at=OLD)
+    assert await remove_old(kept.ledger, DAYS_MIN, NOON, Signing(KEY)) == 11
+    kept.ledger.add(1, 15, at=OLD)
+    assert (await kept.run()).rows == 1
+    assert await kept.whys() == [(11, "it and what was before it were removed, and are not in the archive")]
+
+
+async def test_with_the_key_a_part_of_which_the_file_has_not_all_is_named(kept: Kept) -> None:
+    await kept.run(rows_max=100)
+    kept.rewrite(0, lambda rows: rows.pop(8))
+    (manifest,) = kept.archive().files
+    assert await kept.whys() == [(9, f"the archive: {manifest.file} does not have it")]
+
+
 async def test_a_sealed_row_that_is_in_neither_is_named(kept: Kept) -> None:
     await kept.run(await kept.seal(), before=NOON)
     kept.ledger.add(1, 40, at=OLD)
