@@ -13,6 +13,7 @@ from ops import cleaning, letter_erasure, retention
 from producers.relay import cleaning as relay_cleaning
 from runtime.lease import Lease
 from runtime.settings import IntentsSettings, RetentionSettings
+from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ class Table:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.left: dict[str, int] = {}
+        self.before: dict[str, object] = {}
 
     def take(self, sql: str, most: int) -> int:
         left = self.left.setdefault(sql, self.rows)
@@ -37,7 +39,8 @@ class Table:
         self.left[sql] = left - step
         return step
 
-    async def execute(self, sql: str, _before: object, most: int) -> str:
+    async def execute(self, sql: str, before: object, most: int) -> str:
+        self.before[sql] = before
         return f"DELETE {self.take(sql, most)}"
 
     async def fetch(self, sql: str, _before: object, most: int) -> list[object]:
@@ -49,6 +52,14 @@ async def test_rows_that_name_people(over: int) -> None:
     table = Table(cleaning.ROWS_A_STEP + over)
     removed = await cleaning.clean(table, RetentionSettings(), NOW)  # type: ignore[arg-type]
     assert removed == dict.fromkeys(KINDS, table.rows)
+
+
+async def test_each_kind_goes_by_its_own_days() -> None:
+    """A text message bears a phone number, a refetch none: one's days in the other's place keep it, or lose it."""
+    table = Table(1)
+    await cleaning.clean(table, RetentionSettings(sms_days=33, refetches_days=44), NOW)  # type: ignore[arg-type]
+    days = {"remove_messages": 33, "remove_refetches": 44, "remove_body_claims": 0}
+    assert table.before == {statement("ops", name): NOW - dt.timedelta(days=number) for name, number in days.items()}
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1, letter_erasure.ROWS_A_STEP + 3])
