@@ -8,11 +8,14 @@ from uuid import UUID
 import pytest
 from paper_ledger import DAY, NOON, PaperLeases, PaperLedger, use_paper
 
+from consumer.facts_json import dump_reported
+from consumer.fold import newer
 from ops import retention
-from ops.retention import DAYS_MIN, Signing, is_waiting, remove_old
+from ops.retention import DAYS_MIN, Anchor, Signing, anchors_of, is_waiting, remove_old
 from ops.seal import SealError, anchor_mac, anchor_without_payment_mac
 from schemas import topics
 from schemas.errors import RatchetError
+from schemas.facts import Fact, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +127,14 @@ async def test_a_row_waits_for_its_archive_once_it_is_old(ledger: Any, age_days:
     assert await is_waiting(ledger, DAYS_MIN, NOON + age_days * DAY) is waits
     ledger.take_out(3, 4, 5, 6)
     assert not await is_waiting(ledger, DAYS_MIN, NOON + age_days * DAY)
+
+
+def test_an_anchor_keeps_what_every_row_that_went_had_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the audit finds facts that no row reported, or none that was, once the rows are gone."""
+    facts = [Fact(FactKind.CAPTURE, key, "succeeded", amount) for key, amount in (("c", 5), ("d", 7), ("e", 9))]
+    monkeypatch.setattr(retention, "is_as_written", lambda *_: True)
+    before = {ONE: Anchor(ONE, reported=newer({}, facts[:1]))}
+    columns = {"payment_id": ONE, "hash": b"h", "version": 1, "relay_xid": 5}
+    rows = [columns | {"id": number, "facts": dump_reported([fact])} for number, fact in enumerate(facts[1:])]
+    (anchor,) = anchors_of(rows, before)
+    assert anchor.reported == newer({}, facts)

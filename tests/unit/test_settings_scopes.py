@@ -181,6 +181,8 @@ def test_doctor_tells_whose_commands_nobody_may_answer() -> None:
     assert (reported.ok, reported.found) == (True, "nobody may answer commands for: stripe/acme")
     both = {"gateway": ("stripe", "stripe/acme")}
     assert executor_findings(Settings(providers=found, api_keys=keys, executors=both)) == []
+    as_written = {"gateway": ("Stripe", "stripe/ACME")}
+    assert executor_findings(Settings(providers=found, api_keys=keys, executors=as_written)) == []
 
 
 def test_an_endpoint_that_can_not_be_asked_for_what_never_came_is_a_problem() -> None:
