@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from certificates import issue
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ops import doctor, postgres_disk
+from ops import doctor, doctor_settings, postgres_disk
 from ops.finding import Finding
 from ops.parking_standstill import ParkingStandstill
 from runtime import migrations
@@ -238,3 +240,31 @@ async def test_a_group_that_we_may_not_see_is_a_problem(monkeypatch: pytest.Monk
     monkeypatch.setattr("ops.lag.read_partitions", refused)
     (found,) = await doctor.partitions(Settings())
     assert (found.check, found.ok) == ("partitions", False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["secret_findings", "kafka_findings", "scope_findings", "executor_findings", "recall_findings", "api_findings"],
+)
+def test_each_look_at_the_settings_is_shown_by_the_clock_of_the_wall(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    asked: list[float] = []
+
+    def look(_: Settings, *now: float) -> list[Finding]:
+        asked.extend(now)
+        return [Finding("of the look", ok=False, found="")]
+
+    monkeypatch.setattr(doctor_settings, name, look)
+    assert "of the look" in {one.check for one in doctor_settings.configuration(Settings())}
+    assert all(abs(now - time.time()) < 60 for now in asked)
+
+
+def test_of_a_chain_in_one_file_our_own_certificate_counts(tmp_path: Path) -> None:
+    """It stands first; those that signed it last for longer."""
+    root = issue("root", days=400)
+    ours = issue("client", root, days=3)
+    (tmp_path / "chain.pem").write_bytes(ours.certificate_pem() + root.certificate_pem())
+    now = time.time()
+    found = doctor_settings.certificate_finding(tmp_path / "chain.pem", now, now + 14 * 24 * 3600)
+    assert not found.ok

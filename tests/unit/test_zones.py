@@ -19,6 +19,7 @@ from consumer.decode import Event, decode
 from consumer.dispatcher.sender import SmsMessage
 from consumer.dispatcher.twilio import _is_older
 from consumer.ledger import timestamp
+from ops import doctor_settings, lag
 from ops.console.words import utc
 from ops.dlq_filters import moment
 from providers.core.payments import iso_seconds
@@ -66,6 +67,8 @@ def test_what_is_shown_and_kept_is_utc() -> None:
     local = UTC_TIME.astimezone()
     assert local.utcoffset() != dt.timedelta()
     assert utc(local) == "2026-09-21 14:15:00"
+    assert lag._date(AT) == "2026-09-21 14:15:00 UTC"
+    assert doctor_settings._date(AT) == "2026-09-21 14:15 UTC"
 
 
 @pytest.mark.parametrize("date", ["Mon, 21 Sep 2026 14:15:30 GMT", "Mon, 21 Sep 2026 14:15:30 -0000"])
