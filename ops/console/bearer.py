@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ops.console import rights
+from ops.console import openapi, rights
 from ops.console.origin import knows_host, visitor
 from ops.operators import Operator
 from ops.tokens import LENGTH_MAX, PREFIX
@@ -58,11 +58,15 @@ _log = log.get("console")
 
 @dataclass(slots=True)
 class Call:
-    """One request of a program that passed the gate. `person` is None where anybody may ask."""
+    """One request of a program that passed the gate. `person` is None where anybody may ask.
+
+    `fields` are those that a body may have.
+    """
 
     parts: Parts
     request: Request
     person: Person | None
+    fields: frozenset[str]
     body: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -89,10 +93,10 @@ def route(method: str, path: str, handler: Handler, parts: Parts) -> Route:
 
     A payment's reference may have a slash in it.
     """
-    least = rights.least(method, path)
+    least, fields = rights.least(method, path), openapi.fields_of(path)
 
     async def endpoint(request: Request) -> Response:
-        return await _answer(request, handler, parts, least)
+        return await _answer(Call(parts, request, None, fields), handler, least)
 
     return Route(path.replace("{ref}", "{ref:path}"), endpoint, methods=[method])
 
@@ -111,8 +115,8 @@ def refuse(status: HTTPStatus, problem: str) -> Response:
     return response
 
 
-async def _answer(request: Request, handler: Handler, parts: Parts, least: PersonRole | None) -> Response:
-    call = Call(parts, request, None)
+async def _answer(call: Call, handler: Handler, least: PersonRole | None) -> Response:
+    request, parts = call.request, call.parts
     try:
         response = await _pass(call, least) or answer(await handler(call))
     except HTTPException as error:
@@ -193,6 +197,9 @@ async def _read_body(call: Call) -> Response | None:
         return refuse(HTTPStatus.BAD_REQUEST, "the body has to be a JSON object of texts and numbers; nothing was done")
     if any(isinstance(value, str) and not _storable(value) for value in document.values()):
         return refuse(HTTPStatus.BAD_REQUEST, "a text has a NUL or half a character in it; nothing was done")
+    if unknown := sorted(document.keys() - call.fields):
+        there = ", ".join(sorted(call.fields)) or "none"
+        raise SettingsError(f"{unknown[0][:40]!r}: there is no such field; nothing was done. There are: {there}")
     call.body = document
     return None
 

@@ -23,12 +23,13 @@ QUERY: Final[dict[str, tuple[str, ...]]] = {
     "/admin/v1/recalls": ("limit",),
     "/admin/v1/actions": ("who", "action", "since", "until", "before", "limit"),
 }  # fmt: skip
+REDRIVE: Final = (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "keep_going", "to", "because", "typed")
 BODY: Final[dict[str, tuple[str, ...]]] = {
     "/admin/v1/notes": ("reason", "source", "kind", "redrive", "note", "until"),
     "/admin/v1/recalls": ("provider", "account", "since", "until", "dry_run", "because"),
     "/admin/v1/dead-letters/discard": (*LETTER_QUERY[:-1], "limit", "typed"),
-    "/admin/v1/redrives": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "keep_going", "to", "because", "typed"),
-    "/admin/v1/redrives/preview": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "to"),
+    "/admin/v1/redrives": REDRIVE,
+    "/admin/v1/redrives/preview": REDRIVE,
 }
 NEEDS_REASON: Final = ("discard", "unmask", "redact", "remove")
 FAILURES: Final = {
@@ -42,6 +43,11 @@ FAILURES: Final = {
     "422": "what was asked for can't be meant",
     "503": "Postgres or Kafka is away",
 }
+
+
+def fields_of(path: str) -> frozenset[str]:
+    """Return the fields that a body may have. One that nobody reads is refused: misspelt, it would choose all."""
+    return frozenset((*BODY.get(path, ()), *(("because",) if path.endswith(NEEDS_REASON) else ())))
 
 
 def describe(table: Mapping[tuple[str, str], PersonRole | None]) -> dict[str, Any]:
@@ -96,6 +102,7 @@ def _body(path: str) -> dict[str, Any]:
     kinds: list[str] = ["string", "number", "boolean"]
     fields: dict[str, Any] = {name: {"type": kinds} for name in BODY.get(path, ())}
     if not path.endswith(NEEDS_REASON):
-        return {"type": "object", "properties": fields}
+        return {"type": "object", "properties": fields, "additionalProperties": False}
     reason = {"type": "string", "minLength": 1, "maxLength": 500}
-    return {"type": "object", "required": ["because"], "properties": fields | {"because": reason}}
+    properties = fields | {"because": reason}
+    return {"type": "object", "required": ["because"], "properties": properties, "additionalProperties": False}

@@ -182,7 +182,8 @@ class SignOn:
         name = str(claims.get(sso.name_claim) or "").lower()
         if not NAME.fullmatch(name) or name in RESERVED:
             raise SignInRefusedError(f"{self.host} gives you no name ({sso.name_claim}) that can be used here")
-        if sso.name_claim == "email" and claims.get("email_verified") is False:
+        # Apple's token has it as a text or a boolean, others leave it out.
+        if sso.name_claim == "email" and str(claims.get("email_verified")).lower() == "false":
             raise SignInRefusedError(f"{self.host} has not verified your address")
         held = claims.get(sso.role_claim)
         values = {held} if isinstance(held, str) else {one for one in held or () if isinstance(one, str)}
