@@ -23,12 +23,15 @@ from aiokafka.errors import (
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from events import placed, standard
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from consumer import loop as module
 from consumer import poller
 from consumer.fetched import record_of, share_out, split
 from consumer.loop import ConsumerLoop
+from consumer.partition_reports import report_restart
 from consumer.positions import Positions
+from runtime import metrics
 from runtime.kafka_ends import Ends
 from runtime.settings import ConsumerSettings
 from schemas.errors import AccessRefusedError
@@ -100,14 +103,16 @@ class Member:
     during_poll: Callable[[], None] | None = None
     commit_gate: asyncio.Event | None = None
     refusal: Exception | None = None
-    joining: bool = False
-    """Whether it joins the group anew: the client gives nothing before it has its new assignment."""
+    joined: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared while it joins the group anew: the client gives nothing before it has its new assignment."""
+
+    def __post_init__(self) -> None:
+        self.joined.set()
 
     async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
         self.polls += 1
         await asyncio.sleep(timeout_ms / 1000)
-        while self.joining:
-            await asyncio.sleep(0.001)
+        await self.joined.wait()
         if self.refusal is not None:
             raise self.refusal
         if self.during_poll is not None:
@@ -192,7 +197,12 @@ class OpenProcessor:
     end_failure: Exception | None = None
     is_normal: bool = True
     begun: list[list[int]] = field(default_factory=list)
+    begin_gate: asyncio.Event = field(default_factory=asyncio.Event)
+    beginning: int = 0
     word: bool = False
+
+    def __post_init__(self) -> None:
+        self.begin_gate.set()
 
     @property
     def quarantine(self) -> OpenProcessor:
@@ -201,10 +211,18 @@ class OpenProcessor:
     outages = marks = quarantine
 
     async def begin(self, records: Sequence[Record]) -> None:
+        self.beginning += 1
+        await asyncio.sleep(0)
+        await self.begin_gate.wait()
         self.begun.append([record.offset for record in records])
 
     def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-        return iter([[record] for record in records])
+        """Divide them; before their partition has begun nothing is known of them, and all go at once."""
+        if not self.begun:
+            yield records
+            return
+        for record in records:
+            yield [record]
 
     def leave_word(self) -> None:
         self.word = True
@@ -1041,14 +1059,14 @@ async def test_what_was_fetched_and_not_begun_is_not_committed_with_what_is_done
 async def test_what_waits_for_a_worker_is_not_begun_while_its_partition_goes() -> None:
     """A worker gets free in the midst of the drain; its next owner would process the same beside us."""
     async with two_wait_while_four_are_open(drain_seconds=PATIENCE_SECONDS) as harness:
-        harness.member.joining = True
+        harness.member.joined.clear()
         revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0}))
         await asyncio.sleep(0)
         assert not revoke.done()
         harness.processor.gate.set()
         await revoke
         harness.member.assigned.clear()
-        harness.member.joining = False
+        harness.member.joined.set()
         await harness.end()
         assert (harness.processor.processed, harness.member.committed) == ([0, 1, 2, 3], {TP0: 4})
 
@@ -1239,6 +1257,72 @@ async def test_the_offset_of_shares_is_that_of_the_last_record_whichever_share_h
         assert (span.next_offset, span.shares) == (3, 2)
 
 
+async def test_no_record_is_touched_before_it_is_noted_where_its_partition_begins() -> None:
+    """It may end the process: the next start would not know where this one had begun."""
+    async with running() as harness:
+        harness.processor.is_normal = False
+        harness.processor.begin_gate.clear()
+        harness.member.publish(2)
+        await harness.until(lambda: harness.processor.beginning)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert harness.processor.began == 0
+        harness.processor.begin_gate.set()
+        await harness.until(lambda: harness.processor.batches == [[0], [1]])
+
+
+@asynccontextmanager
+async def new_ones_wait_for_an_open_batch() -> AsyncIterator[Harness]:
+    """One batch is open; records of a partition that has not begun are fetched and wait for its end."""
+    async with running(is_open=False, share_records_min=9, drain_seconds=PATIENCE_SECONDS) as harness:
+        harness.member.publish(1)
+        await harness.until(lambda: harness.processor.began == 1)
+        harness.processor.is_normal = False
+        harness.member.publish(2, partition=1)
+        await harness.until(lambda: harness.member.positions[TP1] == 2)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        yield harness
+
+
+async def test_a_partition_begins_with_nothing_beside_it() -> None:
+    """What is beside it may be what kills: the note would name the wrong place."""
+    async with new_ones_wait_for_an_open_batch() as harness:
+        assert (harness.processor.beginning, harness.processor.began) == (0, 1)
+        harness.processor.gate.set()
+        await harness.until(lambda: harness.processor.batches == [[0], [0], [1]])
+
+
+async def test_no_partition_begins_that_went_while_it_waited() -> None:
+    """Noted as ours it would count as our unclean end at its next owner's, and a record would be blamed for it."""
+    async with new_ones_wait_for_an_open_batch() as harness:
+        harness.member.joined.clear()
+        revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0, TP1}))
+        await asyncio.sleep(0)
+        harness.processor.gate.set()
+        await revoke
+        harness.member.assigned.clear()
+        harness.member.joined.set()
+        polls = harness.member.polls
+        await harness.until(lambda: harness.member.polls > polls + 1)
+        assert (harness.processor.beginning, harness.processor.batches) == (0, [[0]])
+
+
+async def test_a_partition_is_let_go_once_nothing_of_it_is_in_hand() -> None:
+    """A note that is taken back before would leave the end of this very batch without one."""
+    async with running(is_open=False, drain_seconds=PATIENCE_SECONDS) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.processor.began)
+        revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0, TP1}))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert (harness.processor.ended, harness.processor.forgotten) == (0, 0)
+        harness.processor.gate.set()
+        await revoke
+        assert (harness.processor.ended, harness.processor.forgotten) == (1, 1)
+        assert harness.member.committed == {TP0: 2}
+
+
 # --- the lag, and what is no standstill ----------------------------------------------------------------------------
 
 
@@ -1261,3 +1345,144 @@ async def test_a_check_of_positions_that_goes_on_is_no_standstill() -> None:
         harness.worker.progress_at = 0.0
         await harness.until(lambda: len(own.failures) < 3)
         assert harness.worker.progress_at > 0.0
+
+
+async def test_while_positions_can_not_be_checked_the_client_is_polled() -> None:
+    """It leaves the group otherwise, and an outage of Postgres ends in a rebalance."""
+    own = Own(failures=[OSError("away")] * 50)
+    async with running(own=own, member=Member(assigned={TP0})) as harness:
+        await harness.worker.on_partitions_assigned({TP0})
+        polls = harness.member.polls
+        await harness.until(lambda: not own.failures)
+        assert harness.member.polls >= polls + 49
+
+
+async def test_a_new_assignment_is_progress_and_shows_no_lag_of_the_one_before() -> None:
+    """The group may have been joining for long: a restart would make it join anew, and another tells of the rest."""
+    async with running() as harness:
+        metrics.CONSUMER_LAG.labels("payments.webhooks", "1").set(7)
+        await harness.worker.on_partitions_revoked({TP0, TP1})
+        assert metrics.CONSUMER_LAG._metrics == {}
+        assert metrics.PARTITIONS_ASSIGNED._value.get() == 0
+        harness.worker.progress_at = 0.0
+        await harness.worker.on_partitions_assigned({TP0, TP1})
+        assert harness.worker.progress_at > 0.0
+        assert metrics.PARTITIONS_ASSIGNED._value.get() == 2
+
+
+# --- the poller by itself -----------------------------------------------------------------------------------------
+
+
+def polling(member: Member, halted: Iterable[Place] = (), **limits: Any) -> poller.Poller:
+    settings = LIMITS.model_copy(update=limits)
+    return poller.Poller(member, Positions(Own(), PATIENCE_SECONDS), settings, list(halted))  # type: ignore[arg-type]
+
+
+class Knowing(Member):
+    """A member that knows how many partitions the topic has, and counts how often it was asked to join anew."""
+
+    rejoins = 0
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {0, 1} if topic == TP0.topic else None
+
+    def request_rejoin(self) -> None:
+        self.rejoins += 1
+
+
+def test_the_group_is_joined_anew_where_all_that_is_missing_is_known() -> None:
+    """Joined for one that is not known yet, the leader would share out without it, again and again."""
+    member = Knowing()
+    unknown = TopicPartition(TP0.topic, 2), TopicPartition("payments.intents", 0)
+    assert [polling(member).rejoin({TP0, one}) for one in unknown] == [False, False]
+    assert member.rejoins == 0
+    assert polling(member).rejoin({TP0, TP1})
+    assert member.rejoins == 1
+
+
+async def test_a_beginning_that_can_not_be_asked_is_asked_for_later() -> None:
+    class Mute(Truncated):
+        async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+            if self.failures:
+                raise self.failures.pop(0)
+            return await super().beginning_offsets(partitions)
+
+    member = Mute(assigned={TP0}, failures=[KafkaError()])
+    member.publish(6)
+    taking = polling(member)
+    assert await taking.fetch() == []
+    assert (member.positions[TP0], taking.offsets.take_ready()) == (0, {})
+    assert await taking.fetch() == []
+    assert (member.positions[TP0], taking.offsets.take_ready()) == (3, {P0: 3})
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"), [(OffsetOutOfRangeError({TP0: 1}), 1), (NoOffsetForPartitionError(TP0), None)]
+)
+async def test_a_partition_that_is_new_to_the_group_skips_nothing(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, wanted: int | None
+) -> None:
+    """Reported as one that was cut it would raise an alert of lost records."""
+    reported: list[Any] = []
+    monkeypatch.setattr(poller, "report_restart", lambda *what: reported.append(what))
+    await polling(Truncated(assigned={TP0}, error=lambda _: error)).fetch()
+    assert reported == [(TP0, wanted, 3)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "event", "level", "skipped"),
+    [
+        (None, "partition_begun", "info", 0),
+        (4, "records_skipped", "error", 5),
+        (12, "offset_beyond_end", "error", 0),
+    ],
+)
+def test_where_a_partition_goes_on_elsewhere_it_is_said_what_that_loses(
+    wanted: int | None, event: str, level: str, skipped: int
+) -> None:
+    count = metrics.RECORDS_SKIPPED.labels("payments.webhooks", "1")._value
+    before = count.get()
+    with capture_logs() as lines:
+        report_restart(TP1, wanted, 9)
+    assert [(line["event"], line["log_level"]) for line in lines] == [(event, level)]
+    assert count.get() - before == skipped
+
+
+def test_a_halted_partition_that_went_is_not_paused() -> None:
+    """The client refuses to pause what it does not have, and that would end the consumer."""
+    member = Member(assigned={TP1})
+    polling(member).pause([TP0, TP1])
+    assert member.paused == {TP1}
+
+
+async def test_a_position_that_the_client_can_not_tell_is_none() -> None:
+    class Lost(Member):
+        async def position(self, partition: TopicPartition) -> int:
+            if partition == TP0:
+                raise IllegalStateError("lost meanwhile")
+            await asyncio.sleep(0)
+            return await super().position(partition)
+
+    assert polling(Lost()).positions() == {}
+
+
+async def test_a_fetch_takes_what_all_workers_together_may_have() -> None:
+    asked: list[int | None] = []
+
+    class Asking(Member):
+        async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
+            asked.append(max_records)
+            return await super().getmany(timeout_ms=timeout_ms, max_records=max_records)
+
+    taking = polling(Asking(), batch_records_max=5, batches_in_flight_max=3)
+    taking._polled_at = 0.0
+    await taking.fetch()
+    assert asked == [15]
+    assert taking.quiet_seconds < PATIENCE_SECONDS
+
+
+async def test_the_last_commit_has_what_was_read_and_is_no_record() -> None:
+    """What ends a transaction stands behind its last record: left out, the group would seem to lag for ever."""
+    member = Member(assigned={TP0}, positions={TP0: 5})
+    await polling(member).commit_all()
+    assert member.committed == {TP0: 5}

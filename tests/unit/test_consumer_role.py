@@ -419,3 +419,27 @@ def test_the_probe_shows_how_partitions_stand(halted: dict[tuple[str, int], str]
     assert probe.facts["standstills"] == [
         {"topic": place.topic, "partition": 1, "cause": "halted", "since": 7.0, "waiting": 3}
     ]
+
+
+async def test_the_sweeper_has_a_lease_and_a_look_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under another one's name it would work while that one does not, or keep it from working."""
+    asked: list[Any] = []
+    stop = asyncio.Event()
+
+    class PaperLeader:
+        def __init__(self, _leases: object, name: str, _holder: str, seconds: float) -> None:
+            asked.append((name, seconds))
+
+        async def run(self, ending: asyncio.Event, keep: Any) -> None:
+            await asyncio.sleep(0)
+            assert ending is stop
+            asked.append(type(keep.__self__).__name__)
+
+    @asynccontextmanager
+    async def leases(*_: Any) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(role, "open_leases", leases)
+    monkeypatch.setattr(role, "Leader", PaperLeader)
+    await role._keep_sweeping(None, SETTINGS, stop)  # type: ignore[arg-type]
+    assert asked == [("sweeper", SETTINGS.parking.lease_seconds), "Sweeper"]
