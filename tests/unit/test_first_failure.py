@@ -117,6 +117,40 @@ async def test_the_first_watch_of_a_consumer_to_fail_ends_the_role(failing: str)
     assert parts.ended == set(names)
 
 
+async def test_a_drain_waits_for_every_batch() -> None:
+    """What the others have in work would be processed by the next owner beside us."""
+    gates, pool = [asyncio.Event(), asyncio.Event()], WorkerPool(2)
+    for worker, gate in enumerate(gates):
+        pool.run_on(worker, _until(gate))
+    draining = asyncio.create_task(pool.drain(PATIENCE_SECONDS))
+    gates[0].set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not draining.done()
+    assert pool.first_free() == 0
+    gates[1].set()
+    await draining
+    assert pool.all_are_free()
+    await pool.drain(PATIENCE_SECONDS)
+
+
+async def test_whoever_waits_for_a_worker_goes_on_with_the_first() -> None:
+    gates, pool = [asyncio.Event(), asyncio.Event()], WorkerPool(2)
+    for worker, gate in enumerate(gates):
+        pool.run_on(worker, _until(gate))
+    waiting = asyncio.create_task(pool.wait_for_one(PATIENCE_SECONDS))
+    gates[1].set()
+    async with asyncio.timeout(PATIENCE_SECONDS / 2):
+        await waiting
+    assert (pool.is_free(0), pool.is_free(1), pool.first_free()) == (False, True, 1)
+    await pool.give_up()
+    assert pool.all_are_free()
+
+
+async def _until(gate: asyncio.Event) -> None:
+    await gate.wait()
+
+
 async def test_a_batch_that_is_given_up_has_ended_before_anybody_goes_on() -> None:
     """Else the process would note that nothing is in hand while a transaction goes on."""
     parts, pool = Parts("nobody", 2), WorkerPool(2)

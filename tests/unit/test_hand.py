@@ -69,3 +69,20 @@ async def test_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None
         async with asyncio.timeout(5):
             await enough.wait()
     keeping.cancel()
+
+
+def test_what_was_attempted_before_a_record_is_in_hand_counts_for_nothing() -> None:
+    """Nothing may have been asked for an hour: the record has its whole time from where it is taken up."""
+    timer = Timer()
+    hand = timer.hand()
+    hand.activity.at = time.monotonic() - 3600
+    with hand.holding():
+        hand.look(time.monotonic(), waiting=False)
+        assert timer.asked == [HANG, HANG]
+
+
+def test_it_ends_the_process_before_it_says_that_it_has() -> None:
+    """Whoever replaces a process that stands still waits for so long: sooner, and the end is nobody's doing."""
+    hand = Timer().hand()
+    last_look_that_lets_it_live = PATIENCE + module.LOOK_SECONDS
+    assert hand.acts_after_seconds > last_look_that_lets_it_live + HANG

@@ -38,20 +38,36 @@ class Pool:
     closed: int = 0
     failure: Exception | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    back: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a session was given back."""
+    hangs: str = ""
+    """What is not answered: it ends with its time-out, if it has one."""
 
     async def acquire(self, timeout: float) -> Pool:  # noqa: ASYNC109 - asyncpg's name
         self.acquired += 1
+        await self._answer("acquire", timeout)
         return self
 
     async def release(self, connection: Pool, timeout: float) -> None:  # noqa: ASYNC109
         self.released += 1
+        self.back.set()
+        await self._answer("release", timeout)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         self.closed += 1
+        await self._answer("close", timeout)
         if self.failure is not None:
             raise self.failure
 
-    async def fetchval(self, *_: object, **__: object) -> object:
+    async def _answer(self, question: str, seconds: float | None) -> None:
+        await asyncio.sleep(0)
+        if question == self.hangs:
+            async with asyncio.timeout(seconds):
+                await asyncio.Event().wait()
+
+    async def fetchval(self, query: str, *_: object, timeout: float | None = None) -> object:  # noqa: ASYNC109
+        if query == "select 1":
+            await self._answer("look", timeout)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if len(self.answers) == 1:
             self.asked.set()
@@ -127,6 +143,39 @@ async def test_a_lock_that_another_took_meanwhile_ends_the_keeping() -> None:
     await holder.take()
     with pytest.raises(SettingsError, match="in use"):
         await asyncio.wait_for(holder.keep(), PATIENCE_SECONDS)
+
+
+async def test_a_look_that_is_not_answered_is_an_outage() -> None:
+    """The server may be gone, and the lock with it: another takes the id, and both fence each other."""
+    pool = Pool([True, True], hangs="look")
+    holder = lock(pool, 0.01)
+    await holder.take()
+    with capture_logs() as lines:
+        keeping = asyncio.create_task(holder.keep())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await pool.back.wait()
+        keeping.cancel()
+        await asyncio.wait((keeping,))
+    assert (lines[0]["event"], lines[0]["error"]) == ("instance_lock_lost", "TimeoutError")
+    assert pool.closed >= 1
+
+
+async def test_a_pool_that_gives_no_session_is_an_outage() -> None:
+    pool = Pool([True], hangs="acquire")
+    with pytest.raises(UnavailableError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await lock(pool, 0.01).take()
+    assert (pool.closed, pool.released) == (0, 0)
+
+
+@pytest.mark.parametrize("hangs", ["close", "release"])
+async def test_a_session_that_does_not_end_holds_no_end_up(hangs: str) -> None:
+    pool = Pool([True], hangs=hangs)
+    holder = lock(pool, 0.01)
+    await holder.take()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await holder.give_back()
+    assert (pool.closed, pool.released) == (1, 1)
 
 
 def test_up_gives_each_home_an_id_of_its_own() -> None:

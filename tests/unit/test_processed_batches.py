@@ -18,6 +18,7 @@ from consumer.poison import PoisonRun
 from consumer.processing import Processor
 from consumer.quarantine import Quarantine
 from consumer.verdict import Dead
+from runtime.postgres_session import _NOTED_BY
 from runtime.settings import ConsumerSettings
 from schemas.dead_letter import Reason
 from schemas.errors import UnavailableError
@@ -257,6 +258,55 @@ async def test_a_hunt_that_ends_after_its_assignment_is_not_noted_of_the_next() 
     assert not processor.quarantine.normal(records(1, first=1))
     await processor.quarantine.begin(records(1, first=1))
     assert notes.noted[-1] == ("start", P0, 1)
+
+
+async def test_a_hunt_ends_once_its_letter_is_written() -> None:
+    """Ended before, a process that dies between them leaves the record without its letter and without its notes."""
+    notes, writer = Notes(isolated={P0: 9}, convicted={0}), FakeWriter()
+    seen: list[list[str]] = []
+
+    async def look(items: Sequence[Item]) -> Plan:
+        seen.append([what for what, *_ in notes.noted])
+        return await FakeWriter.process(writer, items)
+
+    writer.process = look  # type: ignore[method-assign]
+    await process(make_processor(notes, writer), records(1))
+    assert seen == [["start", "probe"]]
+    assert notes.noted[-1] == ("end quarantine", P0, -1)
+
+
+async def test_the_note_that_a_partition_begins_shows_that_the_process_lives() -> None:
+    """It may wait for Postgres for long; nothing that a restart would mend stands still."""
+    noted: list[object] = []
+
+    class Looking(Notes):
+        async def start(self, place: Place, offset: int) -> int | None:
+            noted.append(_NOTED_BY.get())
+            return await super().start(place, offset)
+
+    processor = make_processor(Looking())
+    await processor.quarantine.begin(records(1))
+    assert noted == [processor.quarantine.hand.activity]
+
+
+async def test_an_outage_of_the_note_before_a_record_is_waited_through() -> None:
+    """Raised, it would end the process with nothing in hand, at each start anew."""
+    notes, writer = Notes(isolated={P0: 1}), FakeWriter()
+    processor = make_processor(notes, writer)
+    await processor.quarantine.begin(records(1))
+    notes.failures = [ConnectionRefusedError(), UnavailableError("away")]
+    assert await processor.process(records(1))
+    assert writer.offsets == [[0]]
+    assert [what for what, *_ in notes.noted] == ["start", "probe", "end quarantine"]
+
+
+async def test_nothing_of_a_halted_partition_is_noted_or_touched() -> None:
+    notes, writer = Notes(isolated={P0: 9}), FakeWriter(halting={P0})
+    processor = make_processor(notes, writer)
+    await process(processor, records(1))
+    noted = list(notes.noted)
+    assert not await processor.process(records(1, first=1))
+    assert notes.noted == noted
 
 
 # --- outages -----------------------------------------------------------------------------------------------------

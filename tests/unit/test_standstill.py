@@ -189,3 +189,48 @@ async def test_brokers_without_ids_tell_of_no_new_topic(harness: Harness) -> Non
     harness.kafka.topic_id = uuid.uuid4()
     await harness.look()
     assert harness.member.anew == []
+
+
+async def test_another_cause_stands_since_it_came(harness: Harness) -> None:
+    """A halt of just now is no open transaction of an hour ago: whoever looks for what happened then looks in vain."""
+    harness.kafka.found[P1] = Ends(0, 15, 20)
+    await harness.look()
+    harness.now, harness.member.halted = 1600.0, {(TOPIC, 1)}
+    assert await harness.look() == [(1, "halted", 1600.0, 5)]
+
+
+async def test_a_partition_of_nobody_lags_from_its_first_record_on(harness: Harness) -> None:
+    """What was deleted before is not there to be read."""
+    harness.kafka.found[P2] = Ends(4, 7, 7)
+    assert await harness.look() == [(2, "unassigned", 1000.0, 3)]
+    harness.kafka.offsets = {P2: 1}
+    assert await harness.look() == [(2, "unassigned", 1000.0, 3)]
+
+
+async def test_a_partition_that_kafka_does_not_have_any_more_is_not_looked_at(harness: Harness) -> None:
+    harness.member.read[P2] = 5
+    assert await harness.look() == []
+
+
+async def test_lag_counts_what_an_open_transaction_holds_back(harness: Harness) -> None:
+    harness.kafka.found[P1] = Ends(0, 15, 20)
+    await harness.look()
+    assert metrics.CONSUMER_LAG.labels(TOPIC, "1")._value.get() == 5
+
+
+async def test_a_partition_that_is_read_again_is_shown_as_standing_no_more(harness: Harness) -> None:
+    harness.kafka.found[P1] = Ends(0, 15, 20)
+    await harness.look()
+    assert len(metrics.STANDSTILL_SECONDS._metrics) == 1
+    harness.kafka.found[P1] = Ends(0, 20, 20)
+    await harness.look()
+    assert metrics.STANDSTILL_SECONDS._metrics == {}
+
+
+async def test_two_looks_that_are_not_in_a_row_join_nobody_anew(harness: Harness) -> None:
+    """Each rebalance stops all consumers: a partition that comes and goes must not cause one."""
+    harness.kafka.found[P2] = Ends(0, 7, 7)
+    for held in (frozenset(), frozenset({P2}), frozenset()):
+        harness.kafka.held = held
+        await harness.look()
+    assert harness.member.rejoined == []
