@@ -193,10 +193,24 @@ class Client:
         return HttpAnswer(200, json.dumps({"messages": messages, "next_page_uri": following}).encode())
 
 
-def sender_of(client: Client) -> TwilioSender:
-    twilio = {"account_sid": "AC1", "auth_token": SecretStr("token"), "from": "+15005550006"}
+def sender_of(client: Client, **more: str) -> TwilioSender:
+    twilio = {"account_sid": "AC1", "auth_token": SecretStr("token"), "from": "+15005550006"} | more
     settings = Settings(public_url="https://pay.example", sms={"twilio": twilio, "lookup_pages_max": 3})
     return TwilioSender(settings, client)  # type: ignore[arg-type]
+
+
+async def test_any_answer_of_success_that_has_an_id_says_that_the_message_is_taken():
+    """Twilio's is 201; given up at another one, what the customer has counts as not sent."""
+
+    class Accepting(Client):
+        async def send(self, request: HttpRequest) -> HttpAnswer:
+            self.urls.append(request.url)
+            await asyncio.sleep(0)
+            return HttpAnswer(200, b'{"sid": "SM2", "status": "queued"}')
+
+    client = Accepting()
+    assert await sender_of(client, base_url="https://twilio.example/").send(MESSAGE) == Taken("SM2")
+    assert client.urls == ["https://twilio.example/2010-04-01/Accounts/AC1/Messages.json"]
 
 
 @pytest.mark.parametrize("first", [[], [OURS | {"body": "another"}], [OURS | {"body": None}], [7]])
