@@ -11,6 +11,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from consumer.dispatcher import role
 from consumer.dispatcher.apis import open_apis
 from consumer.dispatcher.role import WorkersHealth, _report, dispatch, open_jobs, watch_health
 from consumer.dispatcher.worker import Health
@@ -90,6 +91,27 @@ async def test_what_a_term_showed_is_not_shown_past_it():
     assert watch.workers == {}
     for figure in (metrics.WEBHOOKS_RECALLED, metrics.WEBHOOKS_LOST, metrics.RECALL_BEHIND_SECONDS):
         assert [one for family in figure.collect() for one in family.samples if one.name[-7:] != "created"] == []
+
+
+async def test_the_pool_has_a_connection_for_each_worker_and_for_what_runs_beside_them(monkeypatch: pytest.MonkeyPatch):
+    """One less, and a worker waits for another one's transaction to end: with a slow statement for all of its time."""
+    opened: list[dict[str, Any]] = []
+
+    async def open_pool(_settings: object, **more: Any) -> str:
+        await asyncio.sleep(0)
+        opened.append(more)
+        return "pool"
+
+    async def bound(pool: str, prefix: str) -> str:
+        await asyncio.sleep(0)
+        return f"{pool} bound to {prefix}"
+
+    monkeypatch.setattr(role, "open_pool", open_pool)
+    monkeypatch.setattr(role, "bound", bound)
+    settings = Settings(refetch={"workers": 7}, sms={"workers": 11}, kafka={"topic_prefix": "eu."})
+    assert await role._open(settings) == "pool bound to eu."
+    beside = 5  # the lease's, the watch's, the recall's, its orders' and the reporter's
+    assert opened == [{"role": "dispatcher", "connections": 7 + 11 + beside}]
 
 
 async def test_a_term_with_nothing_to_do_lasts_until_its_end():
