@@ -272,6 +272,19 @@ async def test_a_list_that_does_not_end_within_its_bound_says_nothing():
         await sender_of(client).find(MESSAGE)
 
 
+@pytest.mark.parametrize("status", [204, 301, 400, 405, 409, 415, 422])
+async def test_a_look_up_that_is_refused_says_nothing(status: int):
+    """Taken for a list without ours, each of its tries is handed over."""
+
+    class Refusing(Client):
+        async def send(self, request: HttpRequest) -> HttpAnswer:
+            answer = await super().send(request)
+            return HttpAnswer(status, answer.body)
+
+    with pytest.raises(HttpUnavailableError, match=f"answered {status}"):
+        await sender_of(Refusing(([], None))).find(MESSAGE)
+
+
 async def test_pages_end_where_all_is_older():
     client = Client(([OLDER, OLDER], "/next"), ([OURS], None))
     assert await sender_of(client).find(MESSAGE) is None
