@@ -159,6 +159,25 @@ async def test_a_list_waits_longer_with_each_failure_and_as_long_as_it_asks_and_
 
 
 @pytest.mark.parametrize("ordered", [False, True])
+async def test_a_short_wish_of_a_list_is_no_reason_to_ask_it_without_end(ordered: bool):  # noqa: FBT001
+    """One that says `Retry-After: 0` in a whole outage would be asked as fast as it answers."""
+    failures = LIMITS.order_tries_max - 2
+    rows, lists = Rows(order=order(failures=failures)), lists_of("a", lambda _: Again("x" * 900, 0.001))
+    shortest = min(LIMITS.backoff_initial_seconds * 2**failures, LIMITS.backoff_max_seconds) / 10
+    if ordered:
+        await orders_of(rows, lists).turn(LEASE)
+        waits = rows.written[-1][2]
+    else:
+        job = job_of(rows, lists)
+        job._lists[0][2].failures = failures
+        began = time.monotonic()
+        await job.turn(LEASE)
+        waits = job._lists[0][2].due_at - began
+    assert waits >= shortest
+    assert "x" * 500 in rows.written[-1], "an error is cut to what a line shows"
+
+
+@pytest.mark.parametrize("ordered", [False, True])
 async def test_a_listed_event_is_as_old_as_the_question(ordered: bool, monkeypatch: pytest.MonkeyPatch):  # noqa: FBT001
     """What happened while the answer was on its way is not in it."""
     asked_at, kept = 1_790_000_000.0, []
