@@ -100,12 +100,12 @@ def interpret(kind: str, body: bytes) -> Meaning:
     """Read a status callback; statuses on the way to `sent` say nothing that we keep."""
     meaning = silent_form(kind, body)
     try:
-        sids = values_of(read_form(body), b"MessageSid")
+        sids = set(values_of(read_form(body), b"MessageSid"))
     except SignatureRejected as error:
         raise undecodable(error.detail) from None
     if kind not in _REPORTED or len(sids) != 1:
         return meaning
-    return Meaning(delivery_report=DeliveryReport(sids[0].decode("latin-1"), kind))
+    return Meaning(delivery_report=DeliveryReport(sids.pop().decode("latin-1"), kind))
 
 
 PROVIDER: Final = Provider(

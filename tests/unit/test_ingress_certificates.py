@@ -162,6 +162,64 @@ async def test_a_probe_that_ends_in_something_unforeseen_gives_its_place_back() 
     assert await certificates.get(URL) == PEM
 
 
+@pytest.mark.parametrize("answer", [HttpAnswer(404, b""), HttpAnswer(403, b""), HttpAnswer(200, b"no certificate")])
+async def test_a_probe_that_finds_no_certificate_found_the_host(answer: HttpAnswer) -> None:
+    host = Host(HttpUnavailableError("away"), answer, GOOD)
+    certificates, clock = kept_by(host, breaker_failures_max=1, breaker_seconds=5)
+    with pytest.raises(UnavailableError):
+        await certificates.get(OTHER)
+    clock.now = 5
+    with pytest.raises((SignatureRejected, UnavailableError)):
+        await certificates.get(OTHER)
+    assert await certificates.get(URL) == PEM
+
+
+async def test_who_may_not_fetch_takes_no_place_of_the_probe() -> None:
+    """The breaker is asked last: whoever it lets through must call."""
+    host = Host(HttpUnavailableError("away"), GOOD)
+    certificates, clock = kept_by(host, breaker_failures_max=1, breaker_seconds=5, fetches_a_minute_max=1)
+    with pytest.raises(UnavailableError):
+        await certificates.get(URL)
+    clock.now = 6
+    with pytest.raises(UnavailableError, match="1 unknown certificates"):
+        await certificates.get(URL)
+    clock.now = 61
+    assert await certificates.get(URL) == PEM
+
+
+async def test_one_that_grew_old_is_fetched_whatever_strangers_spent() -> None:
+    host = Host(GOOD)
+    certificates, clock = kept_by(host, ttl_seconds=10, fetches_a_minute_max=2)
+    await certificates.get(URL)
+    clock.now = 11
+    await certificates.get(OTHER)
+    with pytest.raises(UnavailableError, match="2 unknown certificates"):
+        await certificates.get(OTHER + "2")
+    assert [await certificates.get(URL) for _ in range(2)] == [PEM, PEM]
+    assert host.asked == [URL, OTHER, URL], "it costs nobody's share either"
+    clock.now = 61
+    await certificates.get(OTHER + "2")
+
+
+async def test_one_that_grew_old_is_fetched_though_strangers_ask_for_others_in_vain() -> None:
+    host = Host(GOOD, HttpUnavailableError("away"), GOOD)
+    certificates, clock = kept_by(host, ttl_seconds=10, breaker_failures_max=1, breaker_seconds=100)
+    await certificates.get(URL)
+    clock.now = 11
+    with pytest.raises(UnavailableError):
+        await certificates.get(OTHER)
+    assert await certificates.get(URL) == PEM
+    assert host.asked == [URL, OTHER, URL], "the breaker of strangers is none of what is known"
+
+
+@pytest.mark.parametrize(("connect", "expected"), [(1.0, 1.0), (30.0, 4.0)])
+def test_the_client_has_the_bounds_of_certificates(connect: float, expected: float) -> None:
+    bounds = CertificateSettings(timeout_seconds=4.0, bytes_max=5000, fetches_max=3)
+    found = client_bounds(HttpSettings(connect_timeout_seconds=connect, total_timeout_seconds=60.0), bounds)
+    assert (found.connections_max, found.response_bytes_max) == (3, 5000)
+    assert (found.connect_timeout_seconds, found.total_timeout_seconds) == (expected, 4.0)
+
+
 async def test_fetches_and_waiters_are_bounded() -> None:
     host = Host(GOOD)
     host.open.clear()

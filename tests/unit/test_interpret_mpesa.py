@@ -22,6 +22,7 @@ from vector_events import (
 
 import providers
 from providers.core.refetch import Credentials
+from schemas.errors import SignatureRejected
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -377,3 +378,53 @@ def test_a_reversals_result_names_the_receipt_that_it_reverses_before_its_own() 
     listed = [{"Key": "ReceiptNo", "Value": "RKX0000009"}, {"Key": "OriginalTransactionID", "Value": RECEIPT}]
     body = {"Result": {"ResultParameters": {"ResultParameter": listed}, "TransactionID": "RKX0000009"}}
     assert providers.named_by_hint("mpesa", json.dumps(body).encode()) == RECEIPT
+
+
+def result(code: Any = 0, own: str = "RKX0000009", **parameters: str) -> dict[str, Any]:
+    listed = [{"Key": key, "Value": value} for key, value in parameters.items()]
+    return {"Result": {"ConversationID": "AG_1", "ResultCode": code, "TransactionID": own,
+                       "ResultParameters": {"ResultParameter": listed}}}  # fmt: skip
+
+
+def pushed(receipt: str | None) -> dict[str, Any]:
+    items = [{"Name": "Amount", "Value": 1}, *([{"Name": "MpesaReceiptNumber", "Value": receipt}] if receipt else [])]
+    found = {"CheckoutRequestID": KEY, "ResultCode": 0, "CallbackMetadata": {"Item": items}}
+    return {"Body": {"stkCallback": found}}
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (pushed(RECEIPT), ((KEY, None), (RECEIPT, KEY))),
+        (pushed(None), ((KEY, None),)),
+        (pushed(KEY), ((KEY, None),)),
+        (result(ReceiptNo=RECEIPT), ((RECEIPT, None),)),
+        (result(), (("RKX0000009", None),)),
+        (result(OriginalTransactionID=RECEIPT), ((RECEIPT, None), ("RKX0000009", RECEIPT))),
+        (result(own=RECEIPT, OriginalTransactionID=RECEIPT), ((RECEIPT, None),)),
+        (C2B, (("RKX0000001", None),)),
+    ],
+    ids=["a push", "without a receipt", "its own receipt", "a query", "no receipt", "a reversal", "of itself", "C2B"],
+)
+def test_what_a_callback_names_to_be_asked_about_and_what_that_belongs_to(body: Any, named: Any) -> None:
+    """A query of a status has an id of its own; what it asked about is the receipt in its parameters."""
+    assert providers.all_named_by_hint("mpesa", json.dumps(body).encode()) == named
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {name: value for name, value in BILL.items() if name != "paidAmount"},
+        {name: value for name, value in EXPRESS.items() if name not in ("resultCode", "transactionId")},
+        {name: value for name, value in C2B.items() if name != "TransID"},
+        {"responseHeader": {"responseRefID": "0acc0239"}},
+        {"Result": {"ConversationID": "AG_1"}},
+    ],
+    ids=["an invoice unpaid", "no code", "no receipt", "no code of a standing order", "no code of a result"],
+)
+def test_a_callback_that_names_no_outcome_is_refused(body: Any) -> None:
+    """Nothing vouches for it, so it must at least look like one."""
+    with pytest.raises(SignatureRejected, match="malformed_body"):
+        providers.verify(
+            "mpesa", headers={}, body=json.dumps(body).encode(), url="https://x.test/mpesa/s3", secrets=["s3"], now=0
+        )
