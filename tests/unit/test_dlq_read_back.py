@@ -1,12 +1,13 @@
 """How far the DLQ topic is read, from where, and what of it the table takes in: without a broker.
 
-The consumer of these tests has positions of its own, gives what it is told at each poll, and yields to the loop.
+The consumer of these tests has positions of its own, at each poll gives what a test lays down, and yields.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import time
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -16,8 +17,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord
+from typer.testing import CliRunner
 
-from ops import dlq_options, dlq_rebuild, topic_reader
+from ops import dlq_options, dlq_rebuild, endpoints, redrive_commands, topic_reader
+from ops.cli import app
 from ops.dlq_rebuild import PUBLISHED_XID, YEAR_10000_MS, TakenIn, rebuild, take_in
 from producers.relay.records import letter_of
 from runtime import kafka_records
@@ -132,9 +135,7 @@ class Table:
             return [{"partition": one, "next_offset": offset} for one, offset in self.positions.items()]
         assert sql == statement("ops", "find_places")
         named = ("topic", "partition", "offset", "digest")
-        return [
-            dict(zip(named, one, strict=True)) for one in zip(*arguments, strict=True) if one in self.known
-        ]
+        return [dict(zip(named, one, strict=True)) for one in zip(*arguments, strict=True) if one in self.known]
 
     async def executemany(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         await asyncio.sleep(0)
@@ -279,7 +280,7 @@ async def test_a_topic_that_is_not_there_is_read_whole(at: Any) -> None:
 
 @pytest.mark.parametrize(("ours_too", "taken"), [(False, [7]), (True, [1, 7, 2, 3])])
 async def test_letters_of_ours_are_counted_by_a_look_and_taken_in_by_a_rebuild(
-    ours_too: bool, taken: list[int], at: Any  # noqa: FBT001 - a case
+    taken: list[int], at: Any, *, ours_too: bool
 ) -> None:
     held = [record(0, 0, ours(1)), record(0, 1, foreign(7)), record(0, 2, ours(2)), record(0, 3, ours(3))]
     table = Table()
@@ -329,7 +330,7 @@ ODD = ((8, 0), (9, -1), (10, YEAR_10000_MS))
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "reported"),
     [
         (TakenIn(read=3), []),
         (TakenIn(added=2), ["took in 2 letters"]),
@@ -340,7 +341,10 @@ ODD = ((8, 0), (9, -1), (10, YEAR_10000_MS))
     ids=["nothing", "added", "lost", "more", "away"],
 )
 async def test_what_a_look_found_is_said_and_kafka_away_keeps_nobody_from_the_table(
-    found: Any, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    found: TakenIn | UnavailableError,
+    reported: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def look(*_: object) -> TakenIn:
         await asyncio.sleep(0)
@@ -351,8 +355,8 @@ async def test_what_a_look_found_is_said_and_kafka_away_keeps_nobody_from_the_ta
     monkeypatch.setattr(dlq_rebuild, "take_in", look)
     await dlq_options.take_in_foreign(None, SETTINGS)  # type: ignore[arg-type]
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == len(said)
-    assert all(text in line for text, line in zip(said, lines, strict=True))
+    assert len(lines) == len(reported)
+    assert all(text in line for text, line in zip(reported, lines, strict=True))
 
 
 # --- the clients --------------------------------------------------------------------------------------------------
@@ -425,7 +429,7 @@ async def test_it_reads_in_no_group_and_only_what_is_committed(
 @pytest.mark.parametrize("stop_fails", [False, True])
 @pytest.mark.parametrize("when", ["start", "reading", "cancelled"])
 async def test_a_reader_is_stopped_however_it_ends_and_says_why(
-    when: str, stop_fails: bool, client: type[Client]  # noqa: FBT001 - a case
+    when: str, client: type[Client], *, stop_fails: bool
 ) -> None:
     client.fails, client.stop_fails = KafkaConnectionError() if when == "start" else None, stop_fails
     expected = asyncio.CancelledError if when == "cancelled" else UnavailableError
@@ -444,3 +448,20 @@ async def test_who_asks_for_the_partitions_closes_its_client(fails: Exception | 
         with pytest.raises(KafkaConnectionError):
             await dlq_rebuild._partitions(KAFKA)
     assert client.made.stopped == 1
+
+
+def test_what_a_rebuild_did_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def connected(_: Settings) -> AsyncIterator[None]:
+        yield
+
+    async def read_all(*_: object) -> TakenIn:
+        await asyncio.sleep(0)
+        return TakenIn(read=9, added=4, added_foreign=1)
+
+    monkeypatch.setattr(endpoints, "load", Settings)
+    monkeypatch.setattr(endpoints, "found", lambda settings: settings)
+    monkeypatch.setattr(redrive_commands, "connected", connected)
+    monkeypatch.setattr(dlq_rebuild, "rebuild", read_all)
+    document = json.loads(CliRunner().invoke(app, ["dlq", "rebuild", "--json"]).stdout)
+    assert document == {"read": 9, "added": 4, "added_foreign": 1}

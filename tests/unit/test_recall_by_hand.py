@@ -44,7 +44,7 @@ ASKED_MAX = 30
 
 
 class Database:
-    """A connection that knows some events, and whose spool is as full as it is told; notes what is done in order."""
+    """A connection that knows some events, and whose spool is as full as a test has it; notes what is done."""
 
     def __init__(self, known: Sequence[str] = (), spooled: Sequence[int] = ()) -> None:
         self.known, self.waiting = set(known), list(spooled)
@@ -133,7 +133,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         monkeypatch.setattr(recalls, "connected", connected)
         if not isinstance(api, str):
             monkeypatch.setattr(recalls, "_lists", lambda *_: api)
-        asked = {"dry_run": False, "operator": Operator("ada"), "because": "", "report": lambda _: None} | how
+        asked: dict[str, Any] = {
+            "dry_run": False,
+            "operator": Operator("ada"),
+            "because": "",
+            "report": lambda _: None,
+        } | how
         return await recalls.recall(settings or Settings(), "stripe", "shop", span, **asked)
 
     return run
@@ -287,7 +292,7 @@ class Console:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Run `ratchet recall` by a console; a pause takes as long as is said, by a clock of its own."""
+    """Run `ratchet recall` by a console; a pause takes as long as its test has it take, by a clock of its own."""
 
     def command(console: Console, *words: str, pause: float = 1.0) -> Any:
         now = [0.0]
@@ -305,7 +310,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_what_is_ordered_of_a_console_is_what_was_written(dry_run: bool, command: Any) -> None:  # noqa: FBT001 - a case
+def test_what_is_ordered_of_a_console_is_what_was_written(command: Any, *, dry_run: bool) -> None:
     console = Console(OVER)
     words = ("--account", "Shop", "--because", "ticket 7", *(("--dry-run",) if dry_run else ()))
     assert command(console, *words).exit_code == 0

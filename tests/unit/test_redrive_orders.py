@@ -99,7 +99,7 @@ async def test_an_order_that_says_no_more_goes_at_the_configured_rate_and_stops_
 
 
 @pytest.mark.parametrize("force", [False, True])
-async def test_only_what_would_be_applied_goes_where_no_more_is_asked_for(force: bool) -> None:  # noqa: FBT001 - a case
+async def test_only_what_would_be_applied_goes_where_no_more_is_asked_for(*, force: bool) -> None:
     database, wanted = Database(insert_redrive=3), RedriveRequest(only_applied=True, force=force)
     begun = await redrives.start(database, Settings(), wanted, SEEN)  # type: ignore[arg-type]
     assert [one.id for one in begun.preview.messages] == [2, 7]
@@ -190,7 +190,7 @@ async def test_nothing_is_given_up_without_a_reason_that_can_be_kept(because: st
     ids=["all of them", "the first page", "the last page", "none"],
 )
 async def test_a_page_says_how_many_fit_and_what_is_older(
-    ids: list[int], before: int | None, counted: bool, total: int, shown: list[int], older: int | None  # noqa: FBT001
+    ids: list[int], before: int | None, total: int, shown: list[int], older: int | None, *, counted: bool
 ) -> None:
     database = Database(list_letters=[{"id": one} for one in ids], count_letters=[{"total": 40}])
     page = await redrives.list_letters(database, CHOICE, 2, before)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the words of `ratchet dlq redrive`, `stop` and `discard` become, here and through a console; who agreed to what."""
+"""What the words of `ratchet dlq redrive`, `stop` and `discard` become, here and through a console; who agreed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from schemas.errors import RatchetError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from click.testing import Result
+    from typer.testing import Result
 
 pytestmark = pytest.mark.unit
 
@@ -52,7 +52,7 @@ ORDER = (
 
 
 class Work:
-    """Does what the commands order: notes each call, and gives what it is told to."""
+    """Does what the commands order: notes each call, and gives what its test lays down."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, Any]] = []
@@ -105,7 +105,8 @@ def test_each_word_of_an_order_stands_in_its_place(work: Work) -> None:
     assert run("redrive", *CHOICE, *ORDER, "--who", "ada", "--yes").exit_code == 0
     [(_, wanted)], [(_, started, seen)] = work["preview"], work["start"]
     assert wanted == started == RedriveRequest(
-        CHOSEN, "ada", 7.5, 8, force=True, policy=Policy.KEEP_GOING, target_topic="payments.webhooks", because="ticket 7"
+        CHOSEN, "ada", 7.5, 8, force=True, policy=Policy.KEEP_GOING, target_topic="payments.webhooks",
+        because="ticket 7",
     )  # fmt: skip
     assert seen is SEEN, "what is ordered is what was looked at"
     assert work["follow"] == [(9,)]
@@ -127,9 +128,7 @@ def test_each_word_of_a_discard_stands_in_its_place(work: Work) -> None:
     assert document["left_out"] == [asdict(one) for one in SEEN.left_out]
 
 
-@pytest.mark.parametrize(
-    ("words", "ids", "status"), [((), (), 0), (("--id", "4"), (4,), 0), (("--id", "4"), (), 1)]
-)
+@pytest.mark.parametrize(("words", "ids", "status"), [((), (), 0), (("--id", "4"), (4,), 0), (("--id", "4"), (), 1)])
 def test_a_discard_of_named_letters_of_which_none_is_open_ends_as_a_problem(
     words: tuple[str, ...], ids: tuple[int, ...], status: int, work: Work
 ) -> None:
@@ -153,7 +152,7 @@ def test_who_stops_and_who_resumes_is_passed_on(work: Work) -> None:
     ids=" ".join,
 )
 def test_a_redrive_goes_on_as_it_was_ordered_or_not_at_all(words: tuple[str, ...], work: Work) -> None:
-    """Somebody who thinks that it goes slower now, or of fewer letters, is told that it does not."""
+    """Somebody who thinks that it goes slower now, or of fewer letters, learns that it does not."""
     assert run("redrive", "--resume", "9", *words).exit_code == 2
     assert work.done == []
 
@@ -177,11 +176,16 @@ def test_without_consent_nothing_is_looked_at_or_done(words: tuple[str, ...], wo
 @pytest.mark.parametrize("answer", [False, True])
 @pytest.mark.parametrize("words", [("redrive",), ("discard", "--because", "why")])
 def test_people_who_are_asked_decide(
-    words: tuple[str, ...], answer: bool, work: Work, monkeypatch: pytest.MonkeyPatch  # noqa: FBT001 - a case
+    words: tuple[str, ...], work: Work, monkeypatch: pytest.MonkeyPatch, *, answer: bool
 ) -> None:
     asked = []
+
+    def agreed(_: object, question: str) -> bool:
+        asked.append(question)
+        return answer
+
     monkeypatch.setattr(redrive_commands, "need_consent", lambda **_: None)
-    monkeypatch.setattr(redrive_commands, "agreed", lambda _, question: asked.append(question) or answer)
+    monkeypatch.setattr(redrive_commands, "agreed", agreed)
     result = run(*words)
     done = work["start"] + work["discard"]
     assert (result.exit_code, len(done), "nothing was done" in result.stderr) == (1 - answer, answer, not answer)
@@ -190,7 +194,7 @@ def test_people_who_are_asked_decide(
 
 @pytest.mark.parametrize(("typed", "expected"), [("\n", False), ("n\n", False), ("y\n", True)])
 @pytest.mark.usefixtures("work")
-def test_who_presses_return_has_not_agreed(typed: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_who_presses_return_has_not_agreed(typed: str, monkeypatch: pytest.MonkeyPatch, *, expected: bool) -> None:
     answered = []
     monkeypatch.setattr(redrive_commands, "need_consent", lambda **_: None)
     really = dlq_options.agreed
@@ -347,9 +351,10 @@ def seen(found: list[Any], how: str, monkeypatch: pytest.MonkeyPatch) -> Redrive
 
     async def progress(*_: object) -> RedriveProgress:
         await asyncio.sleep(0)
-        answer = found.pop(0) if len(found) > 1 else found[0]
+        answer: Any = found.pop(0) if len(found) > 1 else found[0]
         if isinstance(answer, Exception):
             raise answer
+        assert isinstance(answer, RedriveProgress)
         return answer
 
     monkeypatch.setattr("ops.redrive_follow.connected", connected)
@@ -397,7 +402,7 @@ def test_a_moment_without_an_answer_ends_nothing(how: str, monkeypatch: pytest.M
 @BY
 def test_what_stays_away_is_not_waited_for_without_end(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, 1.0)
-    with pytest.raises(UnavailableError, match="^away$"):
+    with pytest.raises(UnavailableError, match=r"^away$"):
         seen([at(1), AWAY], how, monkeypatch)
     assert BOUNDS.follow_patience_seconds < clock.now < BOUNDS.follow_patience_seconds + 3
 
