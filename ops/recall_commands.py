@@ -118,11 +118,18 @@ def _fields(order: RecallOrder) -> dict[str, Any]:
 
 
 def _follow(asked: server.RemoteConsole, number: int) -> dict[str, Any]:
-    """Return the reading once it has ended; raise UnavailableError where nothing moves for too long."""
+    """Return the reading once it has ended; raise UnavailableError where nothing moves, or answers, for too long."""
     bounds = configuration.load().redrive
-    pages, moved_at = -1, time.monotonic()
+    pages, moved_at, looked_at = -1, time.monotonic(), time.monotonic()
     while True:
-        now = asked.get(f"/recalls/{number}")
+        try:
+            now = asked.get(f"/recalls/{number}")
+        except UnavailableError:
+            if time.monotonic() - looked_at > bounds.follow_patience_seconds:
+                raise
+            time.sleep(bounds.follow_interval_seconds)
+            continue
+        looked_at = time.monotonic()
         if now["ended_at"] is not None:
             return now
         if now["pages"] != pages:

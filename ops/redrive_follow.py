@@ -77,15 +77,15 @@ class ProgressWatch:
 
     def __init__(self, patience_seconds: float) -> None:
         self._patience = patience_seconds
-        self._moved_at = time.monotonic()
+        self._moved_at = self._looked_at = time.monotonic()
         self._seen: tuple[object, ...] = ()
 
     def look(self, now: RedriveProgress) -> None:
         """Note where it stands; raise UnavailableError when it stands there for too long."""
-        seen = (now.status, now.published, now.skipped)
+        seen, self._looked_at = (now.status, now.published, now.skipped), time.monotonic()
         if seen != self._seen:
-            self._seen, self._moved_at = seen, time.monotonic()
-        waited = time.monotonic() - self._moved_at
+            self._seen, self._moved_at = seen, self._looked_at
+        waited = self._looked_at - self._moved_at
         if waited > max(self._patience, 3 / now.rate_per_second):
             raise StandstillError(
                 f"redrive {now.id} is {now.status} and nothing moved for {waited:.0f} s; is a relay at work "
@@ -94,7 +94,7 @@ class ProgressWatch:
 
     def miss(self, error: UnavailableError) -> None:
         """Note that nothing could be seen; raise the error when that lasts too long, or when it is a standstill."""
-        if isinstance(error, StandstillError) or time.monotonic() - self._moved_at > self._patience:
+        if isinstance(error, StandstillError) or time.monotonic() - self._looked_at > self._patience:
             raise error
 
 

@@ -274,8 +274,9 @@ class Console:
 
     url = "https://console.example"
 
-    def __init__(self, *found: dict[str, Any]) -> None:
-        self.found, self.ordered = [READING | one for one in found], []  # type: ignore[var-annotated]
+    def __init__(self, *found: dict[str, Any] | Exception) -> None:
+        self.found = [one if isinstance(one, Exception) else READING | one for one in found]
+        self.ordered: list[dict[str, Any]] = []
         self.looks = 0
 
     def post(self, path: str, /, **body: Any) -> dict[str, Any]:
@@ -287,7 +288,10 @@ class Console:
         assert path == "/recalls/3"
         self.looks += 1
         assert self.looks < ASKED_MAX, "it looks without end"
-        return self.found.pop(0) if len(self.found) > 1 else self.found[0]
+        found = self.found.pop(0) if len(self.found) > 1 else self.found[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 @pytest.fixture
@@ -350,6 +354,22 @@ def test_a_reading_at_which_nobody_is_is_left_with_why(error: str | None, comman
     result = command(console, pause=PATIENCE / 2)
     assert (result.exit_code, console.looks) == (1, 4)
     assert f"is queued and read nothing for {PATIENCE:.0f} s{': ' + error if error else ''}; is a" in result.stderr
+
+
+AWAY = UnavailableError("away")
+
+
+def test_a_moment_without_an_answer_does_not_end_it(command: Any) -> None:
+    """A reading takes hours, and a console is started anew in a second."""
+    console = Console({"pages": 1}, AWAY, AWAY, {"pages": 1}, AWAY, OVER)
+    assert command(console, pause=PATIENCE / 4).exit_code == 0
+    assert console.looks == 6
+
+
+def test_a_console_that_stays_away_is_not_waited_for_without_end(command: Any) -> None:
+    console = Console({"pages": 1}, AWAY)
+    result = command(console, pause=PATIENCE / 4)
+    assert (result.exit_code, console.looks, result.stderr.splitlines()[-1]) == (1, 6, "ratchet: away")
 
 
 @pytest.mark.parametrize("until", [SPAN.since, SPAN.since - DAY])

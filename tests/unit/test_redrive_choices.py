@@ -185,6 +185,7 @@ def test_standstill_is_noticed_and_movement_is_not_one(monkeypatch: pytest.Monke
     now[0] += 2.0
     with pytest.raises(StandstillError, match="is a relay at work"):
         watch.look(progress(published=4))
+    now[0] += 31.0
     with pytest.raises(UnavailableError, match="gone"):
         watch.miss(UnavailableError("gone"))
     slow = ProgressWatch(30.0)

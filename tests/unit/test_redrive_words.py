@@ -400,6 +400,15 @@ def test_a_moment_without_an_answer_ends_nothing(how: str, monkeypatch: pytest.M
 
 
 @BY
+def test_a_moment_without_an_answer_ends_no_slow_redrive(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two letters of it nothing moves for longer than an answer may stay away."""
+    clock = Clock(monkeypatch, BOUNDS.follow_patience_seconds - 1)
+    slow = at(1, rate_per_second=1 / BOUNDS.follow_patience_seconds)
+    assert seen([slow, slow, AWAY, slow, DONE], how, monkeypatch) == DONE
+    assert clock.pauses == 4
+
+
+@BY
 def test_what_stays_away_is_not_waited_for_without_end(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, 1.0)
     with pytest.raises(UnavailableError, match=r"^away$"):
