@@ -26,6 +26,15 @@ def in_dlq(*headers: tuple[str, bytes | None], **parts: Any) -> Record:
     return Record(headers=headers, **found | parts)
 
 
+def sent_of(offset: int = 1) -> Any:
+    """Return the record that the relay publishes of a letter without headers."""
+    return letter_of({
+        "topic": "payments.webhooks", "partition": 7, "offset": offset, "timestamp_ms": 9, "key": None, "value": b"",
+        "header_names": [], "header_values": [], "message": "why", "reason": "conflict", "delivery_count": 2,
+        "redrive_count": 0, "digest": b"d" * 32, "value_left_out": False,
+    })  # fmt: skip
+
+
 def place(record: Record) -> tuple[str, int, int]:
     return record.topic, record.partition, record.offset
 
@@ -83,6 +92,31 @@ def test_texts_of_connect_share_groups_and_streams(prefix: str):
 def test_reason_of_ours_counts_where_it_is_one():
     assert read_back(in_dlq(("ratchet-dlq-reason", b"orphan"))).reason is Reason.ORPHAN
     assert read_back(in_dlq(("ratchet-dlq-reason", b"whatever"))).reason is Reason.UNEXPECTED
+    twice = (("ratchet-dlq-reason", b"orphan"), ("ratchet-dlq-reason", b"conflict"))
+    assert read_back(in_dlq(*twice)).reason is Reason.CONFLICT, "the last one is of the letter, others of the original"
+
+
+@pytest.mark.parametrize("known", ["partition", "offset"])
+def test_half_a_place_is_none(known: str):
+    """Mixed of two topics it would be the place of another letter, which is known already then."""
+    named = (("__connect.errors.topic", b"payments.webhooks"), (f"__connect.errors.{known}", b"7"))
+    assert place(read_back(in_dlq(*named)).record) == ("payments.webhooks", 3, 44)
+
+
+@pytest.mark.parametrize(("value", "count"), [(b"4", 4), (b"", 1), (b"x", 1), (b"0", 1)])
+def test_a_letter_was_delivered_once_at_least(value: bytes, count: int):
+    sent = [(name, value if name == "__dlq.errors.delivery.count" else old) for name, old in sent_of(offset=0).headers]
+    found = read_back(in_dlq(*sent))
+    assert (found.ours, found.record.offset, found.delivery_count) == (True, 0, count)
+    foreign = (("__dlq.errors.topic", b"t"), ("__dlq.errors.delivery.count", value))
+    assert read_back(in_dlq(*foreign)).delivery_count == count
+
+
+def test_headers_of_an_original_that_is_whole_stay():
+    """Their names are free: somebody may have copied them from a letter."""
+    own = (("ratchet-dlq-truncated", b"1"), ("ratchet-dlq-digest", bytes(32).hex().encode()))
+    found = read_back(in_dlq(*own, *sent_of().headers, value=b"v"))
+    assert (found.record.headers, found.digest) == (own, None)
 
 
 def test_letter_of_nobody_stands_at_its_own_place():

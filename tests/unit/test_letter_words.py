@@ -385,6 +385,14 @@ def test_who_is_named_goes_before_who_is_configured(monkeypatch: pytest.MonkeyPa
     assert (dlq_options.asker("ada"), dlq_options.asker(None)) == ("ada", "the-bot")
 
 
+def test_a_console_takes_nobody_s_word_for_who_asks(console: Console) -> None:
+    """Its token says it: another name would stand in no audit, and who gave it would believe that it does."""
+    for words in (("redact", "7", "--because", "x", "--yes"), ("end-note", "5"), ("show", "7")):
+        named = run(*words, "--who", "ada")
+        assert (named.exit_code, "the token says who asks" in named.stderr) == (2, True)
+    assert console.asked == []
+
+
 @pytest.mark.parametrize("here", ["stdin", "stdout"])
 def test_nobody_is_asked_where_one_end_is_no_terminal(here: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A question into a file would be answered by whatever a script has on its standard input."""

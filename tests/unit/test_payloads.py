@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.payloads import harmless, is_personal, mask_tree, phone, show_headers, show_payload
+from ops.payloads import FIELDS_MAX, SEAM_LENGTH, harmless, is_personal, mask_tree, phone, show_headers, show_payload
 from runtime.masking import DEPTH_MAX, MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.unit
 
@@ -182,6 +186,36 @@ def test_headers() -> None:
         ("x-\ufffd", "\ufffd"),
         ("note", MASK),
     ]
+
+
+def test_what_is_cut_says_so_though_what_is_left_fits() -> None:
+    """Who reads the beginning for the whole believes that nothing stands behind it."""
+    assert show_payload(b"x" * (SEAM_LENGTH + 200), 100).cut
+    assert not show_payload(b"x" * 100, 100).cut
+
+
+def test_a_form_shows_no_secret_in_a_name_and_no_more_fields_than_the_bound() -> None:
+    fields = [f"{CARD}=1", *(f"a{number}=1" for number in range(FIELDS_MAX))]
+    payload = show_payload("&".join(fields).encode(), 100_000)
+    assert (payload.form, CARD in payload.text) == ("form", False)
+    assert len(payload.text.splitlines()) == FIELDS_MAX
+
+
+@pytest.mark.parametrize("name", ["Name", "name", "key", "Key"])
+@pytest.mark.parametrize("value", ["Value", "value"])
+def test_a_named_value_is_known_by_its_name(name: str, value: str) -> None:
+    assert json.loads(shown({name: "msisdn", value: 254712345678}))[value] == MASK
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_an_envelope_in_an_envelope_is_opened(encode: Callable[[bytes], bytes]) -> None:
+    """What is left as base64 shows its secret to whoever decodes it."""
+    secret = {"phone": "0712345678", "note": "\u00fb\u00ff\u00fe????>>>>"}
+    inner = encode(json.dumps(secret, ensure_ascii=False).encode()).decode()
+    text = shown({"bt_payload": encode(json.dumps({"inner": inner}).encode()).decode()})
+    assert text.count("base64 of") == 2
+    assert MASK in text
+    assert inner not in text
 
 
 def test_a_phone_number_keeps_its_ends() -> None:

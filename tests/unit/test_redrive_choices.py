@@ -33,6 +33,7 @@ from schemas.payment import Outcome
 pytestmark = pytest.mark.unit
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+END = NOW + dt.timedelta(days=1)
 BOUNDS = RedriveSettings(returns_max=3)
 
 
@@ -42,12 +43,13 @@ def row(**columns: Any) -> dict[str, Any]:
 
 def test_filter_is_kept_as_it_was_meant():
     full = LetterFilter(
-        Reason.ORPHAN, "stripe", "pi_1", NOW, NOW, (1, 2), LetterStatus.OPEN, 5, "no json", "charge.updated"
+        Reason.ORPHAN, "stripe", "pi_1", NOW, END, (1, 2), LetterStatus.OPEN, 5, "no json", "charge.updated"
     )
     for one in (full, LetterFilter()):
         assert LetterFilter.of_document(one.document()) == one
     assert LetterFilter().document() == {}
-    assert full.arguments() == ("orphan", "stripe", "pi_1", NOW, NOW, [1, 2], "open", "no json", "charge.updated")
+    assert full.arguments() == ("orphan", "stripe", "pi_1", NOW, END, [1, 2], "open", "no json", "charge.updated")
+    assert LetterFilter(ids=()).arguments()[5] == [], "none of them is not any of them"
     for bad in ({"reason": "x"}, {"ids": 3}, {"since": "yesterday"}):
         with pytest.raises(SettingsError):
             LetterFilter.of_document(bad)
@@ -55,6 +57,12 @@ def test_filter_is_kept_as_it_was_meant():
 
 def test_moment_without_a_zone_is_utc():
     assert moment("2026-01-02", "--since") == NOW
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "yesterday", ""])
+def test_a_time_that_no_calendar_has_in_utc_is_none(text: str):
+    with pytest.raises(SettingsError, match="is no ISO 8601 time"):
+        moment(text, "--since")
 
 
 @pytest.mark.parametrize(
