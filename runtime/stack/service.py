@@ -80,8 +80,8 @@ async def _bring_back(
             await stack.restart(name)
         except Exception as error:  # noqa: BLE001 - a full disk, say: it may have room again at the next try
             report(f"{error}" if isinstance(error, StackError) else f"{name} does not start: {error}")
-            wait_seconds = min(wait_seconds * 2, settings.revive_backoff_max_seconds)
             await _pause(stop, wait_seconds)
+            wait_seconds = min(wait_seconds * 2, settings.revive_backoff_max_seconds)
         else:
             report(f"{name} is back")
             return

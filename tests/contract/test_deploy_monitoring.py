@@ -87,6 +87,20 @@ def test_what_is_not_measured_is_seen() -> None:
         assert list(unknown_in(expr)), expr
 
 
+def test_an_alert_on_a_quantile_can_fire_and_is_exact_at_its_threshold() -> None:
+    """Prometheus guesses within a bucket, and takes what is above the last one for that one's bound."""
+    found = [
+        (one["alert"], f"{name}_bucket", float(threshold))
+        for one in ALERTS
+        for name, threshold in re.findall(r"histogram_quantile\([^>]*?(\w+)_bucket\b[^>]*> ([0-9.]+)$", one["expr"])
+    ]
+    assert len(found) == sum("histogram_quantile" in one["expr"] for one in ALERTS) > 0
+    samples = [sample for family in metrics.REGISTRY.collect() for sample in family.samples]
+    for alert, name, threshold in found:
+        bounds = sorted({float(one.labels["le"]) for one in samples if one.name == name})
+        assert threshold in bounds[:-2], f"{alert}: at {threshold} s, of {bounds}"
+
+
 def test_every_metric_is_looked_at_somewhere() -> None:
     found = " ".join(expr for _, expr in QUERIES) + " ".join(one["expr"] for one in ALERTS)
     unseen = {name for name in KNOWN if name not in found}

@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from runtime import http_accept
 from runtime.http_accept import ACCEPTS_A_TURN, Acceptor
@@ -67,6 +68,17 @@ async def test_who_has_a_place_gets_a_protocol_and_who_has_none_is_answered_so(l
     assert (len(made), none) == (1, [])
 
 
+async def test_a_refused_sender_that_reads_nothing_holds_up_nobody(listener: socket.socket) -> None:
+    """More than its buffers take is sent as far as they do: waiting for it would stop the loop."""
+    acceptor = Acceptor(listener, asyncio.Protocol, lambda _: b"x" * (32 * 1024 * 1024))
+    acceptor.start(8)
+    with socket.create_connection(listener.getsockname()) as reads_nothing:
+        reads_nothing.setblocking(False)
+        async with asyncio.timeout(10.0):
+            assert (await sent_to(listener)).startswith(b"x")
+    acceptor.close()
+
+
 @pytest.mark.parametrize("refused", [True, False])
 async def test_the_loop_goes_round_after_a_few(listener: socket.socket, *, refused: bool) -> None:
     counted: list[str] = []
@@ -85,6 +97,7 @@ async def test_the_loop_goes_round_after_a_few(listener: socket.socket, *, refus
         while len(counted) < 3 * ACCEPTS_A_TURN:
             turns.append(len(counted))
             await asyncio.sleep(0)
+        turns.append(len(counted))
     assert max(after - before for before, after in itertools.pairwise(turns)) <= ACCEPTS_A_TURN
     acceptor.close()
     await acceptor.wait_closed()
@@ -117,12 +130,15 @@ async def test_without_descriptors_connections_wait_a_moment(
 async def test_a_pause_that_ends_after_the_close_takes_nobody_in(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_accept, "PAUSE_SECONDS", 0.01)
-    acceptor, made = acceptor_of(Failing(listener, OSError(errno.ENFILE, "full")))
+    monkeypatch.setattr(http_accept, "PAUSE_SECONDS", 60.0)
+    failing = Failing(listener, OSError(errno.ENFILE, "full"))
+    acceptor, made = acceptor_of(failing)
     with socket.create_connection(listener.getsockname()):
-        await asyncio.sleep(0)
+        await until(lambda: not failing._errors, within_seconds=5)
         acceptor.close()
-        await asyncio.sleep(0.05)
+        acceptor._resume()
+        for _ in range(20):
+            await asyncio.sleep(0)
     assert made == []
 
 

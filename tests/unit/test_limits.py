@@ -144,6 +144,23 @@ async def test_the_local_storage_keeps_sliding_windows_alone() -> None:
             await call
 
 
+async def test_a_clock_that_is_set_back_refuses_nobody_until_it_is_there_again() -> None:
+    clock = Clock(START + 3600)
+    storage = LocalStorage(2, clock)
+    assert await storage.acquire_sliding_window_entry("a", 1, 60)
+    clock.now = START
+    assert await storage.acquire_sliding_window_entry("a", 1, 60)
+    assert not await storage.acquire_sliding_window_entry("a", 1, 60)
+
+
+async def test_two_deployments_on_one_redis_count_apart() -> None:
+    link = RedisLink(NOWHERE.model_copy(update={"key_prefix": "shop:"}))
+    shared = Limits(link, 10)._shared
+    assert shared is not None
+    assert shared.bridge.prefixed_key("a") == "shop:limit:a"
+    await link.close()
+
+
 async def test_a_dead_redis_is_asked_once_and_then_left_alone() -> None:
     clock, asked = Clock(0.0), []
     link = RedisLink(NOWHERE, clock)

@@ -158,6 +158,10 @@ def test_what_is_masked_in_values() -> None:
     }
 
 
+def test_a_card_number_is_masked_below_zero_too() -> None:
+    assert log.masked([-4111111111111111, -4111111111111111.0, -5]) == ["-[masked]", "-[masked]", -5]
+
+
 def test_depth_and_length_are_bounded() -> None:
     value: Any = "x"
     for _ in range(log.DEPTH_MAX + 5):
@@ -273,6 +277,18 @@ def test_a_line_that_cannot_be_written_costs_nobody_anything(*, closed: bool) ->
     logging.getLogger("aiokafka").error("away")
     assert log.write_closed(log.ClosedLine("request"))
     assert (metrics.REGISTRY.get_sample_value("ratchet_log_lines_lost_total") or 0.0) - before >= 3
+
+
+def test_each_line_of_a_write_that_fails_is_counted() -> None:
+    class Full:
+        def write(self, _text: str) -> int:
+            raise OSError
+
+        flush = write
+
+    before = metrics.LOG_LINES_LOST._value.get()
+    assert log.Lossy(Full()).write("one\ntwo\nthree\n") == 0  # type: ignore[arg-type]
+    assert metrics.LOG_LINES_LOST._value.get() - before == 3
 
 
 def test_half_a_character_costs_no_line() -> None:

@@ -172,3 +172,52 @@ async def test_the_failure_that_tells_more_is_raised(asked: list[str], monkeypat
 def test_what_a_server_must_answer_to_be_taken(dsn: str, asked_for: Any, answer: bool | None) -> None:  # noqa: FBT001
     found = demand_of(dsn, {"target_session_attrs": asked_for})
     assert (None if found is None else found[1]) == answer
+
+
+class Pooler:
+    """A pooler that takes no setting at login but the name, and a server behind it."""
+
+    def __init__(self, *, refuses: str = "unsupported startup parameter: lock_timeout") -> None:
+        self.refuses = refuses
+        self.logins: list[list[str]] = []
+        self.set: list[tuple[list[str], list[str]]] = []
+
+    async def connect(self, _dsn: str, *, server_settings: dict[str, str], **_: Any) -> Pooler:
+        await asyncio.sleep(0)
+        self.logins.append(sorted(server_settings))
+        if set(server_settings) - {"application_name"}:
+            raise asyncpg.ProtocolViolationError(self.refuses)
+        return self
+
+    async def fetch(self, query: str, names: list[str], values: list[str]) -> None:
+        await asyncio.sleep(0)
+        assert "set_config(name, value, false)" in query, "for the session, not for the statement"
+        self.set.append((names, values))
+
+
+ASKED = {"application_name": "ratchet relay", "lock_timeout": "300"}
+
+
+async def test_settings_that_a_pooler_refuses_at_login_are_set_in_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    pooler = Pooler()
+    monkeypatch.setattr(postgres_hosts.asyncpg, "connect", pooler.connect)
+    hosts = Hosts("postgresql://pooler/d")
+    for _ in range(2):
+        await hosts.connect("", server_settings=ASKED)
+    assert pooler.logins == [sorted(ASKED), ["application_name"], ["application_name"]], "it is asked once"
+    assert pooler.set == [(list(ASKED), list(ASKED.values()))] * 2
+
+
+async def test_what_a_pooler_refuses_besides_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    pooler = Pooler(refuses="no such database")
+    monkeypatch.setattr(postgres_hosts.asyncpg, "connect", pooler.connect)
+    with pytest.raises(asyncpg.ProtocolViolationError, match="no such database"):
+        await Hosts("postgresql://pooler/d").connect("", server_settings=ASKED)
+    assert len(pooler.logins) == 1
+
+
+def test_a_server_that_only_reads_by_its_own_setting_takes_no_writes() -> None:
+    for asked_for, by_setting in ((SessionAttribute.read_write, True), (SessionAttribute.primary, False)):
+        found = demand_of("postgresql://a/d", {"target_session_attrs": asked_for})
+        assert found is not None
+        assert ("default_transaction_read_only" in found[0]) is by_setting

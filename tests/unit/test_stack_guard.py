@@ -78,6 +78,24 @@ async def test_a_broker_that_fails_to_come_back_is_tried_until_it_does() -> None
     assert reported[1:] == ["kafka ended at its start"] * 2 + ["kafka is back"]
 
 
+async def test_pauses_between_tries_begin_at_the_interval_and_grow_to_their_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, pauses = asyncio.Event(), list[float]()
+
+    async def pause(stop: asyncio.Event, seconds: float) -> None:
+        await asyncio.sleep(0)
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            stop.set()
+
+    monkeypatch.setattr(service, "_pause", pause)
+    settings = StackSettings(watch_interval_seconds=1.0, revive_backoff_max_seconds=5.0)
+    flaky: Any = FlakyStack(1_000)
+    await service._bring_back(flaky, "kafka", stop, settings, service.ignore)
+    assert pauses == [1.0, 2.0, 4.0, 5.0, 5.0]
+
+
 async def test_trying_ends_with_the_stop() -> None:
     stop, flaky = asyncio.Event(), FlakyStack(1_000_000)
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import placed, standard
@@ -231,6 +231,48 @@ def test_spans_go_to_the_collectors_path(endpoint: str, monkeypatch: pytest.Monk
     telemetry.start("test", TelemetrySettings(otlp_endpoint=endpoint))
     telemetry.stop()
     assert asked == [endpoint.removesuffix("/v1/traces").rstrip("/") + "/v1/traces"]
+
+
+def test_spans_are_sent_as_often_as_many_and_as_patiently_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter
+    from opentelemetry.sdk import trace
+    from opentelemetry.sdk.trace import export
+
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", lambda _, **options: told.update(options))
+    monkeypatch.setattr(export, "BatchSpanProcessor", lambda _, **options: told.update(options) or trace.SpanProcessor())
+    monkeypatch.setattr(
+        trace.TracerProvider, "force_flush", lambda _, milliseconds: told.update(flush_milliseconds=milliseconds)
+    )
+    settings = TelemetrySettings(
+        otlp_endpoint="http://127.0.0.1:1", export_interval_seconds=2.5, export_timeout_seconds=1.5, spans_queued_max=100
+    )
+    telemetry.start("relay", settings)
+    telemetry.stop()
+    assert told == {
+        "timeout": 1.5,
+        "max_queue_size": 100,
+        "max_export_batch_size": 100,
+        "schedule_delay_millis": 2500,
+        "flush_milliseconds": 1500,
+    }
+
+
+def test_what_is_over_is_no_span_under_way_any_more(exporter: InMemorySpanExporter) -> None:
+    with telemetry.publishing("t", 1):
+        assert telemetry.outgoing(INBOUND) != INBOUND
+    assert telemetry.outgoing(INBOUND) is None
+    telemetry.stop()
+    assert telemetry.outgoing(INBOUND) == INBOUND
+    assert len(exporter.get_finished_spans()) == 1
+
+
+def test_a_sender_that_keeps_no_trace_is_linked_as_one_that_does_not(exporter: InMemorySpanExporter) -> None:
+    kept, dropped = (("traceparent", f"00-{TRACE}-{SPAN}-{flags}".encode()) for flags in ("01", "02"))
+    with telemetry.publishing("t", 3, [[kept], [dropped], [kept]]):
+        pass
+    flags = [link.context.trace_flags.sampled for link in only(exporter).links]
+    assert flags == [True, False], "and one link a trace context"
 
 
 # --- the header --------------------------------------------------------------------------------------------------
