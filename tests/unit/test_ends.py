@@ -34,6 +34,21 @@ def test_what_is_noted_is_read_until_it_is_forgotten(tmp_path: Path) -> None:
     assert word.read() == [second]
 
 
+def test_a_disk_that_is_full_leaves_what_was_noted_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    word, first = PurposefulEnds(tmp_path, "consumer"), uuid.uuid4()
+    word.note(first)
+    write = type(tmp_path).write_text
+
+    def half(path: Path, text: str, **options: Any) -> int:
+        write(path, text[:5], **options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_text", half)
+    word.note(uuid.uuid4())
+    monkeypatch.undo()
+    assert word.read() == [first]
+
+
 def test_rubbish_in_the_file_is_left_out(tmp_path: Path) -> None:
     word, token = PurposefulEnds(tmp_path, "consumer"), uuid.uuid4()
     word.note(token)

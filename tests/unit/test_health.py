@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 
 import pytest
 
+from runtime import health
 from runtime.health import Probe, answer, join_address, serving, split_address
 from schemas.errors import SettingsError
 
@@ -34,9 +36,11 @@ def test_readyz_needs_running_and_no_reason_against() -> None:
         503,
         {"role": "relay", "state": "running", "reason": "Postgres is away"},
     )
+    assert answer(probe, "GET", "/livez")[0] == 200, "a broker that is away is no reason to be replaced"
     probe.unready = lambda: None
-    probe.state = "starting"
-    assert answer(probe, "GET", "/readyz")[1]["reason"] == "the role is starting"
+    for probe.state in ("starting", "halted", "stopping"):
+        status, document = answer(probe, "GET", "/readyz")
+        assert (status, document["reason"]) == (503, f"the role is {probe.state}")
 
 
 def test_verbose_shows_the_facts() -> None:
@@ -100,6 +104,19 @@ async def test_over_a_socket() -> None:
         assert (await ask(address, b"rubbish\r\n\r\n")).startswith(b"HTTP/1.1 404")
         assert await ask(address, b"GET /livez HTTP/1.1\r\n") == b""
         assert await ask(address, b"GET /livez HTTP/1.1\r\nx: " + b"x" * 20_000) == b""
+
+
+async def test_who_asks_nothing_is_let_go_and_a_figure_of_any_kind_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REQUEST_TIMEOUT_SECONDS", 0.02)
+    async with serving(running(), "127.0.0.1:0") as address:
+        reader, writer = await asyncio.open_connection(*split_address(address))
+        writer.write(b"GET /livez HTTP/1.1\r\n")
+        assert await asyncio.wait_for(reader.read(), 10.0) == b""
+        writer.close()
+    monkeypatch.undo()
+    probe = Probe("relay", state="running", facts={"token": uuid.UUID(int=1)})
+    async with serving(probe, "127.0.0.1:0") as address:
+        assert str(uuid.UUID(int=1)).encode() in await ask(address, b"GET /readyz?verbose HTTP/1.1\r\n\r\n")
 
 
 async def test_an_address_that_is_taken_is_reported_by_its_setting() -> None:

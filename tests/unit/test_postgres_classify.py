@@ -192,3 +192,9 @@ def test_the_drivers_classes_that_are_caught_are_those_of_the_table() -> None:
         assert issubclass(kind, CONFLICT_ERRORS) <= (failure is Failure.CONFLICT), kind
         assert issubclass(kind, OUTAGE_ERRORS) <= (failure in PASSING), kind
     assert [kind for kind in refusals(Failure.OUTAGE) if not issubclass(kind, OUTAGE_ERRORS)] == []
+
+
+def test_a_session_that_rested_for_too_long_is_closed_and_not_used_again() -> None:
+    """The server has ended it: it would fail at whatever comes next."""
+    assert failure_of("57P05") is Failure.SESSION
+    assert failure_of("57P01") is Failure.OUTAGE

@@ -14,7 +14,7 @@ from runtime import own_sessions, postgres, postgres_hosts, postgres_silence
 from runtime.own_sessions import check_own_sessions
 from runtime.postgres import LazyPool, open_pool
 from runtime.postgres_hosts import Hosts
-from runtime.postgres_session import Session
+from runtime.postgres_session import COMMIT_SECONDS_MAX, Activity, PatientSession, Session, noting
 from runtime.schema_version import newest_known
 from runtime.settings import PostgresSettings
 from schemas.errors import SchemaMismatchError, SharedSessionsError
@@ -285,3 +285,51 @@ async def test_a_statement_that_is_given_up_ends_its_session_where_the_server_do
     session._cancel_current_command()
     await asyncio.sleep(0.01)
     assert session.ended is cancelling
+
+
+STATEMENTS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_records_to_table")
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_every_kind_of_statement_is_waited_for_and_noted(
+    statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not would wait for a server that hangs until its time is over."""
+    waited: list[bool] = []
+
+    async def answer(session: Session, *_: Any, **__: Any) -> None:
+        await asyncio.sleep(0)
+        waited.append(session.waiting_since is not None)
+
+    monkeypatch.setattr(asyncpg.Connection, statement, answer)
+    activity = Activity()
+    activity.at = 0.0
+    with noting(activity):
+        await getattr(PaperDriverSession(), statement)("x")
+    assert (waited, activity.at > 0.0) == ([True], True)
+
+
+async def test_a_commit_alone_is_waited_for_as_long_as_its_server_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    async def answer(_session: Session, query: str, **options: Any) -> None:
+        await asyncio.sleep(0)
+        asked.append((query, options.get("timeout")))
+
+    class Patient(PatientSession, PaperDriverSession):
+        """A patient one of no server."""
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", answer)
+    for session in (Patient(), PaperDriverSession()):
+        for query in ("COMMIT;", "ROLLBACK;", "insert"):
+            await session.execute(query)
+    others = [("ROLLBACK;", None), ("insert", None)]
+    assert asked == [("COMMIT;", COMMIT_SECONDS_MAX), *others, ("COMMIT;", None), *others]
+
+
+async def test_a_server_has_a_second_to_give_a_statement_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(asyncpg.Connection, "_cancel_current_command", lambda *_: None)
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda delay, *_: delays.append(delay))
+    PaperDriverSession()._cancel_current_command()
+    assert delays == [1.0]

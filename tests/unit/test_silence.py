@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 from asyncpg.connect_utils import SessionAttribute
 from waiting import until
 
-from runtime import postgres_hosts, postgres_silence
+from runtime import metrics, postgres_hosts, postgres_silence
 from runtime.postgres_hosts import Hosts, demand_of
 from runtime.postgres_silence import QUIET_SECONDS, Silence
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -69,7 +72,9 @@ async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answe
         waiting, idle = PaperSession(places[1], long_ago), PaperSession(places[1], None)
         silence, pool = await watched(patient, waiting, idle), PaperPool()
         silence.start(pool)  # type: ignore[arg-type]
+        before = metrics.POSTGRES_SILENCES._value.get()
         await until(lambda: waiting.ended, within_seconds=20)
+        await until(lambda: metrics.POSTGRES_SILENCES._value.get() == before + 1, within_seconds=5)
         assert (idle.ended, patient.ended) == (True, False)
         pool.closing = True
     live.close()
@@ -107,6 +112,12 @@ async def test_one_question_that_is_lost_ends_nothing_and_who_was_ended_is_not_t
         await until(lambda one=one: one.ended, within_seconds=5)
     assert not lossy.ended
     pool.closing = True
+
+
+async def test_one_that_refuses_or_is_not_there_answers_not(tmp_path: Path) -> None:
+    """It is no error: who looks would begin anew, and end nobody's session."""
+    for server in (("127.0.0.1", 1), str(tmp_path / ".s.PGSQL.5432")):
+        assert not await postgres_silence.answers(server, 5.0)
 
 
 class PaperConnection:
