@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from ops.archive_parquet import read_hashes
+from ops.seal import sync
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
@@ -145,15 +146,6 @@ def digest_of(path: Path) -> str:
         while part := file.read(READ_BYTES):
             digest.update(part)
     return digest.hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Archive:

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.archive import ArchiveError, ChainPart, LedgerPlace, Manifest, digest_of, sync
+from ops.archive import ArchiveError, ChainPart, LedgerPlace, Manifest, digest_of
 from ops.archive_parquet import ParquetRows, read_rows
 from ops.audit import PAYMENTS_A_STEP, ROWS_A_STEP, check_anchor, check_chain, check_seal, is_as_written
 from ops.database import fetch
-from ops.seal import SealReader
+from ops.seal import SealReader, sync
 from runtime.sql import statement
 
 if TYPE_CHECKING:

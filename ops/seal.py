@@ -17,6 +17,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -63,6 +64,15 @@ def key_of(secret: SecretStr | None) -> bytes:
     if secret is None:
         raise SealError("no key to seal with: set RATCHET_AUDIT__SEAL_KEY, 32 characters at least")
     return secret.get_secret_value().encode()
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def anchor_mac(key: bytes, anchor: Mapping[str, Any]) -> bytes:
@@ -116,10 +126,13 @@ class SealWriter:
         self.rows += 1
 
     def finish(self) -> None:
-        """Sign it and put it in its place."""
+        """Sign it, have it on the disk, and put it in its place."""
         self._file.write(f"{PREFIX}{self._mac.hexdigest()}\n".encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self._path)
+        sync(self._path.parent)
 
     def give_up(self) -> None:
         """Remove what was written of an unfinished seal."""

@@ -358,7 +358,7 @@ async def test_what_counts_is_on_the_disk_before_it_counts(kept: Kept, monkeypat
         synced.append((found.st_ino, found.st_size, {path.name for path in kept.folder.iterdir()}))
         fsync(descriptor)
 
-    monkeypatch.setattr(archive_module.os, "fsync", note)
+    monkeypatch.setattr(os, "fsync", note)
     await kept.run(rows_max=100)
     (manifest,) = kept.archive().files
 

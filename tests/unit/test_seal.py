@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -120,6 +121,24 @@ def test_a_seal_is_never_written_over_and_leaves_nothing_half_done(path: Path, t
     writer.add(LINES[0])
     writer.give_up()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.seal"]
+
+
+def test_a_seal_is_whole_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The power may fail after any step: what has the name of a seal is one."""
+    synced: list[tuple[int, int, bool]] = []
+    path = tmp_path / "b.seal"
+
+    def note(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        synced.append((found.st_ino, found.st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    writer = SealWriter(path, KEY, NOW)
+    writer.add(LINES[0])
+    writer.finish()
+    seal, folder = path.stat(), tmp_path.stat()
+    assert synced == [(seal.st_ino, seal.st_size, False), (folder.st_ino, folder.st_size, True)]
+    SealReader(path, KEY).close()
 
 
 def test_an_anchor_is_signed_with_all_that_it_says():

@@ -91,8 +91,12 @@ def needs(*refs: str, promised: tuple[str, ...] = (), waiting: bool = False) -> 
 async def test_with_a_payment_come_those_that_it_turned_out_to_be_and_whose_attempt_it_is(snapshot: Any) -> None:
     snapshot.refs = {"a": A}
     snapshot.payments = {
-        A: payment(A, merged_into=B), B: payment(B, merged_into=C), C: payment(C, intent_id=D), D: payment(D), E: payment(E)
-    }  # fmt: skip
+        A: payment(A, merged_into=B),
+        B: payment(B, merged_into=C),
+        C: payment(C, intent_id=D),
+        D: payment(D),
+        E: payment(E),
+    }
     known = await SnapshotReader(snapshot, SETTINGS).read(needs("a", "b"))
     assert known.refs == {key("a"): A, key("b"): None}
     assert known.payments.keys() == {A, B, C, D}
