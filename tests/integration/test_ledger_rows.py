@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from plain_rows import DAY, MOMENT, add, lying
+from waiting import until
 
 from runtime.sql import statement
 
@@ -237,3 +238,19 @@ async def test_messages_go_the_oldest_first_once_they_have_come_to_their_end(hea
         await heap.execute(statement("ops", "remove_messages"), MOMENT, rows)
         left.append([row[0] for row in await heap.fetch("select id from sms_transactions order by id")])
     assert left == [[2, 3, 4, 5, 6], [4, 5, 6]]
+
+
+async def test_the_lock_of_archiving_is_one_sessions_until_it_gives_it_back_or_ends(database: Database) -> None:
+    async with lying(database.owner_dsn) as one, lying(database.owner_dsn) as other:
+
+        async def ask(session: asyncpg.Connection[Any], name: str) -> bool:
+            ((answer,),) = await fetch(session, name, 4711)
+            return bool(answer)
+
+        assert await ask(one, "try_archive_lock")
+        assert not await ask(other, "try_archive_lock"), "it answers at once"
+        assert await ask(one, "end_archive_lock")
+        assert await ask(other, "try_archive_lock")
+        assert not await ask(one, "try_archive_lock")
+        await other.close()
+        await until(lambda: ask(one, "try_archive_lock"), "the end of a session gives its lock back")
