@@ -44,10 +44,11 @@ async def _pages(
     """Go through all pages; with the last one goes why it is not the end, empty where it is."""
     count = 0
     while True:
-        rows, place = page
+        (rows, place), room = page, rows_max - count
         count += len(rows)
         ended = place is None or count >= rows_max
-        yield [shown(row, columns) for row in rows], MORE if ended and place is not None else ""
+        more = count > rows_max or (ended and place is not None)
+        yield [shown(row, columns) for row in rows[:room]], MORE if more else ""
         if ended:
             return
         try:

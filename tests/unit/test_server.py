@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import os
 from contextvars import copy_context
 from http import HTTPStatus
@@ -9,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
+from aiohttp import web
+from local_http import served
 from typer.testing import CliRunner
 
 from ops import server
 from ops.cli import app
+from ops.console.choosing import choose
+from ops.dlq_filters import LetterFilter
+from schemas.dead_letter import Reason
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -138,3 +145,115 @@ def test_what_a_refusal_becomes(
     with pytest.raises(error, match=expected) as caught:
         server.RemoteConsole("https://a.example", TOKEN).get("/status")
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        LetterFilter(ids=(7, 8)),
+        LetterFilter(reason=Reason.ORPHAN, provider="stripe", payment="pi_1", message="x", kind="charge.x", limit=5),
+        LetterFilter(since=dt.datetime(2026, 11, 1, tzinfo=dt.UTC), until=dt.datetime(2026, 11, 2, tzinfo=dt.UTC)),
+    ],
+)
+def test_a_choice_means_the_same_there(filters: LetterFilter) -> None:
+    sent = {name: str(value) for name, value in server.filter_fields(filters).items()}
+    assert choose(sent).filters == filters
+
+
+def test_a_choice_of_no_letter_is_none_there_either() -> None:
+    """An empty text would be no filter, and mean all of them."""
+    sent = server.filter_fields(LetterFilter(ids=()))
+    assert choose(sent).filters.ids == (0,), "no letter has this number"
+
+
+class Pages:
+    """A console that has `there` rows, and gives at most 3 at once."""
+
+    def __init__(self, there: int) -> None:
+        self.there = there
+        self.asked: list[dict[str, Any]] = []
+
+    async def answer(self, _server: Any, _method: str, _path: str, query: dict[str, Any], _body: Any) -> Any:
+        self.asked.append(query)
+        begin = query["before"] or 0
+        rows = list(range(begin, min(self.there, begin + min(3, query["limit"]))))
+        end = rows[-1] + 1 if rows and rows[-1] + 1 < self.there else None
+        return HTTPStatus.OK, {"total": self.there, "rows": rows, "before": end}
+
+
+@pytest.mark.parametrize(
+    ("there", "limit", "found", "before", "asked"),
+    [
+        (8, 5, 5, 5, [5, 2]),
+        (8, 100, 8, None, [100, 97, 94]),
+        (3, 3, 3, None, [3]),
+        (0, 5, 0, None, [5]),
+        (8, 2, 2, 2, [2]),
+    ],
+)
+def test_a_listing_goes_on_to_what_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, *, there: int, limit: int, found: int, before: int | None, asked: list[int]
+) -> None:
+    pages = Pages(there)
+    monkeypatch.setattr(server, "_ask", pages.answer)
+    whole = server.RemoteConsole("https://a.example", TOKEN).pages(
+        "/x", "rows", "before", limit, {"provider": "stripe"}
+    )
+    assert (whole["rows"], whole["before"], whole["total"]) == (list(range(found)), before, there)
+    assert [query["limit"] for query in pages.asked] == asked
+    assert {query["provider"] for query in pages.asked} == {"stripe"}
+
+
+async def ask(url: str, method: str = "GET", **body: Any) -> Any:
+    return await server._ask(server.RemoteConsole(url, TOKEN), method, "/status", {}, body or None)
+
+
+async def test_what_a_console_answers_is_bounded(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_OPS__SERVER_ANSWER_BYTES_MAX", "1000")
+    monkeypatch.setenv("RATCHET_OPS__SERVER_TIMEOUT_SECONDS", "0.1")
+    reached: list[str] = []
+    begun, application = asyncio.Event(), web.Application()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        reached.append(request.headers.get("authorization", ""))
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"a": "')
+        if request.method == "POST":
+            begun.set()
+            await asyncio.sleep(60)
+        await response.write(b"x" * 2000)
+        return response
+
+    application.router.add_route("*", "/admin/v1/status", answer)
+    async with served(application, shutdown_timeout=0.01) as url:
+        with pytest.raises(RatchetError, match="SERVER_ANSWER_BYTES_MAX"):
+            await ask(url)
+        with pytest.raises(UnavailableError, match=r"within 0\.1 s"):
+            await ask(url, "POST", because="x")
+        assert begun.is_set()
+    assert reached == [f"Bearer {TOKEN}"] * 2
+
+
+async def test_a_token_goes_to_no_other_console(token_file: Path) -> None:
+    reached: list[str] = []
+    application = web.Application()
+
+    async def answer(request: web.Request) -> web.Response:
+        reached.append(request.path)
+        return web.Response(status=307, headers={"location": "/elsewhere"})
+
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with served(application) as url:
+        for method in ("GET", "POST"):
+            assert (await ask(url, method, because="x"))[0] == 307
+    assert reached == ["/admin/v1/status"] * 2
+
+
+def test_another_good_answer_than_the_console_s_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answered(*_: object) -> Any:
+        return HTTPStatus.ACCEPTED, {"given_up": 3}
+
+    monkeypatch.setattr(server, "_ask", answered)
+    with pytest.raises(RatchetError, match="no console"):
+        server.RemoteConsole("https://a.example", TOKEN).post("/dead-letters/discard", because="x")

@@ -178,7 +178,7 @@ class TestAsking:
     async def test_what_a_provider_may_answer(self, asking: SignOn) -> None:
         answers = {
             "long": web.Response(text='{"a": "%s"}' % ("x" * 1000)),
-            "moved": web.HTTPFound("/fine"),
+            "moved": web.Response(status=302, headers={"location": "/fine"}),
             "list": web.json_response([]),
             "none": web.Response(text="<html>"),
             "broken": web.json_response({}, status=500),
