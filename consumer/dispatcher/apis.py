@@ -212,18 +212,20 @@ class Budget:
 
 
 class Api:
-    """Asks one account's API; see `ask`."""
+    """Asks one account's API; see `ask`. `answers_url` tells where answers are to be posted now."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - an account: what it is asked, as whom, within what, and where it answers
         self,
         source: tuple[str, str],
         refetch: Refetch,
         credentials: Credentials,
         settings: Settings,
         client: HttpClient,
+        answers_url: Callable[[], str],
     ) -> None:
         self.provider, self.account = source
         self._refetch = refetch
+        self._answers_url = answers_url
         self._calls = Calls(credentials, refetch.grant, client, settings, settings.refetch.requests_per_second_max)
         self.breaker = self._calls.breaker
         metrics.BREAKERS.watch(source_of(*source), self.breaker)
@@ -276,6 +278,7 @@ class Api:
         request = self._refetch.request(ref, credentials, unix_seconds)
         if request is not None or query is None:
             return request or Absent(f"the API of {self.provider} can't be asked about this reference")
+        credentials = replace(credentials, answers_url=self._answers_url())
         missing = [name for name in query.needs if not getattr(credentials, name)]
         if missing:
             wanted = ", ".join(_SETTINGS.get(name, f"api_{name}") for name in missing)
@@ -292,13 +295,12 @@ def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], A
         if found is None or found.refetch is None or configured.api_key is None:
             continue
         credentials = credentials_of(configured, found.refetch.base_url)
-        if found.refetch.query is not None:
-            credentials = replace(credentials, answers_url=_answers_url(settings, provider, account, configured))
         missing = [name for name in found.refetch.needs if not getattr(credentials, name)]
         if missing:
             log.error("refetch_not_configured", provider=provider, account=account, missing=missing)
             continue
-        apis[provider, account] = Api((provider, account), found.refetch, credentials, settings, client)
+        answers_url = partial(_answers_url, settings, provider, account, configured)
+        apis[provider, account] = Api((provider, account), found.refetch, credentials, settings, client, answers_url)
     return apis
 
 
@@ -326,7 +328,8 @@ def credentials_of(configured: AccountSettings, base_url: str) -> Credentials:
 def _answers_url(settings: Settings, provider: str, account: str, configured: AccountSettings) -> str:
     """Return where the provider posts its answers: the endpoint's own path, which ends in its secret; "" where none is.
 
-    The newest secret that is live ends it: answers come within minutes.
+    The newest secret that is live ends it: answers come within minutes. So this is asked for each query; what was live
+    when the process began may have ended since.
     """
     secrets = live_at(configured.secrets, time.time())
     if not secrets or not settings.public_url:

@@ -6,12 +6,23 @@ import asyncio
 import datetime as dt
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Again, Answered, Refused, _answers_url, accounts, credentials_of, open_apis
+from consumer.dispatcher import apis
+from consumer.dispatcher.apis import (
+    Again,
+    Answered,
+    Awaited,
+    Refused,
+    _answers_url,
+    accounts,
+    credentials_of,
+    open_apis,
+)
 from consumer.dispatcher.lists import Lists, lists_of, open_for_orders, open_lists
 from providers.core.recall import Page, PageAsked
 from runtime.http import HttpAnswer
@@ -179,3 +190,30 @@ async def test_a_query_that_could_not_be_answered_is_not_asked(missing: str):
     assert outcome.error.startswith("the API of mpesa can't be asked about this reference; set ")
     assert missing in outcome.error
     assert client.asked <= 1, "for its token alone"
+
+
+async def test_a_query_names_the_secret_that_is_live_when_it_is_put(monkeypatch: pytest.MonkeyPatch):
+    """The process runs for months; under the secret of when it began answers would be refused once that has ended."""
+    today = dt.datetime.now(dt.UTC)
+    old = DatedSecret(secret=SecretStr("of-today"), not_after=today + dt.timedelta(days=2))
+    new = DatedSecret(secret=SecretStr("of-tomorrow"), not_before=today + dt.timedelta(days=1))
+    account = AccountSettings(
+        api_key=SecretStr("consumer"), api_secret=SecretStr("hidden"), api_merchant="174379", secrets=(new, old),
+        api_initiator="operator", api_initiator_credential=SecretStr("encrypted"),
+    )  # fmt: skip
+    bodies: list[bytes] = []
+
+    class Queried(Client):
+        async def send(self, request: HttpRequest) -> HttpAnswer:
+            bodies.append(request.body or b"")
+            return await super().send(request)
+
+    taken = HttpAnswer(200, b'{"ResponseCode": "0", "ConversationID": "AG_1"}')
+    client = Queried(HttpAnswer(200, b'{"access_token": "t", "expires_in": "3599"}'), taken, taken, taken)
+    known = Settings(providers={"mpesa": ProviderSettings(**dict(account))}, public_url="https://pay.example")
+    api = open_apis(known, client)["mpesa", ""]  # type: ignore[arg-type]
+    for days, secret in ((0, b"of-today"), (1.5, b"of-tomorrow"), (3, b"of-tomorrow")):
+        moment = (today + dt.timedelta(days=days)).timestamp()
+        monkeypatch.setattr(apis, "time", SimpleNamespace(time=lambda now=moment: now, monotonic=time.monotonic))
+        assert await api.ask("QJK123ABC0", NOW) == Awaited("AG_1")
+        assert b"https://pay.example/webhooks/mpesa/" + secret + b'"' in bodies[-1]
