@@ -59,15 +59,37 @@ async def test_who_waits_too_long_or_finds_too_many_is_answered_so() -> None:
 
 
 async def test_a_turn_that_comes_with_a_cancellation_is_passed_on() -> None:
+    """Nobody else would pass it on: all dear checks would wait for good."""
     checks = DearChecks(waiting_max=9, wait_seconds=5)
+    checks._busy = True  # somebody has the turn
     first = asyncio.create_task(checks.run(DEAR, lambda: "first"))
     second = asyncio.create_task(checks.run(DEAR + 1, lambda: "second"))
     await asyncio.sleep(0)
     checks._next()
     first.cancel()
-    assert await second == "second"
+    async with asyncio.timeout(1):
+        assert await second == "second"
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+async def test_who_gives_up_while_it_waits_leaves_the_turn_to_the_others() -> None:
+    checks = DearChecks(waiting_max=9, wait_seconds=5)
+    checks._busy = True
+    first, second = (asyncio.create_task(checks.run(DEAR + one, lambda one=one: one)) for one in range(2))  # type: ignore[misc]
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    checks._next()
+    async with asyncio.timeout(1):
+        assert await second == 1
+
+
+async def test_of_checks_that_cost_the_same_the_first_comes_first() -> None:
+    checks, order = DearChecks(waiting_max=9, wait_seconds=5), list[int]()
+    await asyncio.gather(*(checks.run(DEAR, lambda one=one: order.append(one)) for one in range(5)))  # type: ignore[misc]
+    assert order == [0, 1, 2, 3, 4]
 
 
 async def test_a_check_that_raises_gives_its_turn_back() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import providers
-from providers.core.recall import Page, PageAsked, instant, raw_member, state_id, unix_seconds
+from providers.core.catalogue import Catalogue, Decision, Kind
+from providers.core.recall import Page, PageAsked, instant, raw_member, state_id, unix_seconds, worth_recalling
 from providers.core.refetch import Credentials
 from providers.stripe.signature import notification_of
 from schemas.errors import UninterpretableError
@@ -134,10 +137,43 @@ def test_times_are_read(value: object, expected: float | None) -> None:
     assert instant(1_790_000_100.9) == "2026-09-21T14:15:00Z"
 
 
+def test_a_time_without_a_zone_is_one_of_no_machine_s_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert unix_seconds("2026-09-21T14:15:00") == 1_790_000_100.0
+        assert instant(1_790_000_100.9) == "2026-09-21T14:15:00Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_state_is_known_by_what_it_says_not_by_the_order_of_its_fields() -> None:
     assert state_id("pay_1", {"a": 1, "b": 2}) == state_id("pay_1", {"b": 2, "a": 1})
     assert state_id("pay_1", {"a": 1}) != state_id("pay_1", {"a": 2})
     assert state_id("pay_1", {}).startswith("recall:pay_1:")
+
+
+def test_two_states_of_an_object_have_one_id_never() -> None:
+    """What has the id of another is taken for its repetition, so all of the digest stands in it."""
+    assert re.fullmatch(r"recall:pay_1:[0-9a-f]{64}", state_id("pay_1", {"a": 1}))
+
+
+@pytest.mark.parametrize("name", sorted(set(RECALLING) - {"mollie", "razorpay"}))
+def test_what_is_refused_on_purpose_and_what_nobody_knows_is_listed_too(name: str) -> None:
+    """Somebody has to look at it, whichever way it came; only what surely moves nothing is left out."""
+    found = providers.find(name)
+    assert found is not None
+    assert found.catalogue is not None
+    for kind, decided in found.catalogue.kinds.items():
+        assert worth_recalling(found.catalogue, kind) == (decided.decision != "nothing"), kind
+    refused = Catalogue("x", "x", "x", {"refused": Kind(Decision.REFUSED, "x"), "nothing": Kind(Decision.NOTHING, "x")})
+    assert [worth_recalling(refused, kind) for kind in ("refused", "nothing", "of tomorrow", None)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_broken_character_costs_no_item() -> None:

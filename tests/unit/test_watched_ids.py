@@ -105,6 +105,6 @@ def asked(provider: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("provider", [name for name in providers.paying() if name != "adyen"])
 def test_a_state_is_looked_for_where_its_provider_shows_how_it_ends(provider: str) -> None:
-    """A payment shows of its pending refund, or of its dispute, at most a sum: asked by its id it stays open for good."""
+    """Many payments show of a pending refund or a dispute at most a sum: asked by their id it stays open for good."""
     expected = {state: paths for words, paths in SHOWN[provider].items() for state in states_of(words)}
     assert asked(provider) == expected
