@@ -6,7 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import standard, understood
+from events import INTENT_ID, standard, understood
+from memory_tables import payment
 from msgspec.structs import replace
 
 from consumer.copies import agrees, richer_id, under_own_id, with_digest
@@ -16,6 +17,8 @@ from schemas.facts import Fact, FactKind
 from schemas.record import EVENT_ID_LENGTH_MAX
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from consumer.decode import Event
 
 pytestmark = pytest.mark.unit
@@ -112,3 +115,29 @@ def test_another_body_under_an_unsigned_id_that_is_taken_has_an_id_of_its_own() 
 )
 def test_a_copy_agrees_by_its_facts(one: Event, held: Known, expected: object) -> None:
     assert agrees(one, held) is expected
+
+
+def test_a_body_is_known_of_its_own_sender_alone() -> None:
+    """Two senders may say the same in the same bytes: each is an event of its own."""
+    held = Known(bodies={("standard_webhooks/acme", DIGEST)})
+    assert agrees(event(TOTAL, digest=DIGEST), held) is None
+    assert under_own_id(event(TOTAL, digest=DIGEST), known(TOTAL, bodies=held.bodies)).event_id != EVENT_ID
+    assert agrees(event(TOTAL, digest=DIGEST), Known(bodies={(SOURCE, DIGEST)})) is True
+
+
+def test_another_command_is_none_that_was_read_by_another_version() -> None:
+    """Of a command no facts are compared, so that nothing else tells the two apart."""
+    one = event(asker="shop", digest=DIGEST)
+    assert agrees(one, known(reread={(SOURCE, EVENT_ID)})) is False
+    assert agrees(one, known(bodies={(SOURCE, DIGEST)}, reread={(SOURCE, EVENT_ID)})) is True
+
+
+def test_a_copy_of_money_in_another_currency_is_a_duplicate() -> None:
+    """The ledger holds of it what was folded: that it was seen."""
+    taken = Fact(FactKind.CAPTURE, "c", "succeeded", 5, "pay_1")
+    seen = Fact(FactKind.OTHER_CURRENCY, "c", "seen", 5, "USD")
+    refs: dict[Any, UUID | None] = {("standard_webhooks", "", "", True, "payment", "pay_1"): INTENT_ID}
+    for currency, same in (("EUR", True), (None, False)):
+        held = known(seen, refs=refs, payments={INTENT_ID: payment(currency=currency)})
+        assert agrees(event(taken, currency="USD"), held) is same
+    assert agrees(event(taken, currency="USD"), known(seen)) is False, "of no payment that is known"

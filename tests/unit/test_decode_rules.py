@@ -10,13 +10,14 @@ import pytest
 from events import INTENT_ID, RECEIVED_AT, intent, record, standard, stripe, understood
 from msgspec.structs import replace
 
+import providers
 from consumer.decode import DecodingTerms, Event, decode, endpoints_of, is_answer
 from consumer.verdict import Dead
 from runtime.settings import Settings
 from runtime.settings.outside import AccountSettings, ProviderSettings
 from runtime.settings.scopes import Scopes, scopes_of
 from schemas.errors import SettingsError
-from schemas.facts import INTENT, CommandAsked, Fact, FactKind, Ownership, Ref, RefKind
+from schemas.facts import INTENT, CommandAsked, Fact, FactKind, Meaning, Ownership, Ref, RefKind
 from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, Attributes, Record
 from schemas.topics import DEFAULT, INTENTS, WEBHOOKS, topics_of
 
@@ -194,6 +195,36 @@ def test_an_event_of_a_providers_list_is_known_as_one() -> None:
     one = standard("payment.captured")
     assert not event(one).recalled
     assert event(replace(one, headers=(*one.headers, (RECALL_HEADER, b"events")))).recalled
+
+
+CAPTURE = (Ref(RefKind.CAPTURE, "cap"), Ref(RefKind.PAYMENT, "p"))
+OF_ORDER = Meaning(refs=CAPTURE, order="O-1")
+ONE = DecodingTerms(has_several_merchants=lambda *_: False)
+SEVERAL = DecodingTerms(has_several_merchants=lambda *_: True)
+
+
+@pytest.mark.parametrize(
+    ("meaning", "terms", "found"),
+    [
+        (OF_ORDER, ONE, replace(OF_ORDER, refs=(*CAPTURE, Ref(RefKind.PAYMENT, "O-1")), order=None)),
+        (OF_ORDER, SEVERAL, OF_ORDER),
+        *(
+            (other, ONE, other)
+            for other in (
+                replace(OF_ORDER, merchant_account="Shop"),
+                replace(OF_ORDER, sole=True),
+                replace(OF_ORDER, order=None),
+                replace(OF_ORDER, refs=CAPTURE[1:]),
+            )
+        ),
+    ],
+)
+def test_a_capture_that_tells_nobodys_order_is_that_orders_at_an_endpoint_of_one_merchant(
+    monkeypatch: pytest.MonkeyPatch, meaning: Meaning, terms: DecodingTerms, found: Meaning
+) -> None:
+    """Where the account is named, or several are taken, the order may be somebody else's: it is only looked up."""
+    monkeypatch.setattr(providers, "interpret", lambda *_: meaning)
+    assert event(standard("payment.captured"), terms).meaning == found
 
 
 # --- what the settings say ---------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ import datetime as dt
 import pytest
 from events import placed, standard, understood
 from memory_tables import payment
+from msgspec.structs import replace
 
+import providers
 from consumer.entries import OWN_SOURCE, Entries
 from consumer.facts_json import NO_FACTS
 from consumer.ledger import LedgerEntry
@@ -74,3 +76,32 @@ def test_a_row_of_no_payment_is_chained_to_none() -> None:
     )
     assert (row.payment_id, row.to_status, row.relay_xid, plan.rows) == (None, None, 7, [row])
     assert row.hash == row.seal(b"")
+
+
+def test_the_row_of_an_event_has_each_of_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meaning's version is that of the source's provider: by it a copy that is read anew is no conflict."""
+    monkeypatch.setattr(providers, "meaning_version", {"standard_webhooks/acme": 7}.__getitem__)
+    plan, one = Plan(), payment(projection=Projection(status=Status.CAPTURED, amount=1000))
+    event = replace(
+        understood(standard("payment.captured", amount=400)), source="standard_webhooks/acme", traceparent="trace"
+    )
+    entries = Entries(plan, NOW, 7)
+    row = entries.add_event(event, one, Outcome.LATE, before=Status.AUTHORIZED, version=3, facts=NO_FACTS)
+    assert (row.source, row.event_id, row.event_type) == ("standard_webhooks/acme", event.event_id, "payment.captured")
+    assert (row.payment_id, row.outcome, row.version, row.amount) == (one.id, Outcome.LATE, 3, 400)
+    assert (row.from_status, row.to_status) == (Status.AUTHORIZED, Status.CAPTURED)
+    assert (row.occurred_at, row.recorded_at) == (dt.datetime(2026, 9, 21, 14, 18, 20, tzinfo=dt.UTC), NOW)
+    assert (row.traceparent, row.meaning) == ("trace", 7)
+    untimed = replace(event, meaning=replace(event.meaning, occurred_at=None))
+    row = entries.add_event(untimed, one, Outcome.NOOP, before=None, version=None, facts=NO_FACTS)
+    assert row.occurred_at is None, "nothing tells when it happened"
+
+
+def test_a_change_without_an_event_tells_the_customer() -> None:
+    """An order that its attempt paid is paid by no event of its own."""
+    plan = Plan()
+    paid = payment(phone="+4915112345678", projection=Projection(status=Status.CAPTURED, captured=5, amount=5))
+    Entries(plan, NOW, 7).add_change(paid, "intent.attempts", Projection(status=Status.AUTHORIZED))
+    (row,) = plan.rows
+    assert (row.from_status, row.to_status) == (Status.AUTHORIZED, Status.CAPTURED)
+    assert [message.template for message in plan.messages] == ["captured"]

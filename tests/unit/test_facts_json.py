@@ -103,3 +103,28 @@ def test_a_copy_adds_what_it_says_beside_all_that_was_reported() -> None:
         "what reported nothing is contradicted by what says something"
     )
     assert not adds_to(dump_reported([one]), dump_reported([other, Fact(FactKind.VOID, "b", "failed")]))
+
+
+def test_what_was_asked_to_begin_with_is_stored() -> None:
+    """Left out, an intent takes an attempt of more than it asked once its row was read again."""
+    lowered = newer({}, [Fact(FactKind.TERMS, "a", "asked", amount) for amount in (900, 1000)])
+    assert lowered[FactKind.TERMS, "a"].low == 900
+    assert load_joined(dump_joined(lowered)) == lowered
+    for state in (ChildState("asked", 5, "p", 3, None, 4), ChildState("asked", 5, None, 0, None, 0)):
+        assert load_joined(dump_joined({(FactKind.TERMS, "a"): state})) == {(FactKind.TERMS, "a"): state}
+
+
+@pytest.mark.parametrize("amount", [0, None, 5])
+@pytest.mark.parametrize("parent", [None, "p"])
+def test_a_figure_of_0_is_none_that_is_missing(amount: int | None, parent: str | None) -> None:
+    """A capture of 0 took nothing; one without an amount took all that was asked for."""
+    fact = Fact(FactKind.CAPTURE, "c", "succeeded", amount, parent)
+    assert load_reported(dump_reported([fact])) == [fact]
+    facts = newer({}, [fact])
+    assert load_joined(dump_joined(facts)) == facts
+
+
+@pytest.mark.parametrize("parents", [("p", "q"), (None, "p")])
+def test_one_child_under_two_parents_in_an_event_has_one_order(parents: tuple[str | None, str]) -> None:
+    facts = [Fact(FactKind.REFUND, "r", "succeeded", 5, parent) for parent in parents]
+    assert dump_reported(facts) == dump_reported(facts[::-1])

@@ -111,3 +111,8 @@ def test_a_time_that_postgres_cannot_hold_is_none(seconds: float | None) -> None
 def test_times_are_utc() -> None:
     assert timestamp(0) == dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     assert timestamp(253_402_300_799) == dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+
+
+def test_rows_of_before_the_place_was_sealed_are_chained_as_well() -> None:
+    assert row().seal_without_place(b"") != row().seal_without_place(b"before")
+    assert row(version=3).seal_without_place(b"before") != row().seal_without_place(b"before")
