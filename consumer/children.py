@@ -351,7 +351,7 @@ class Children:
         """Tell whether nothing more will be taken: the payment was ended, or the rest of what it reserved released."""
         if self._by_kind.get(FactKind.END, _NONE):
             return True
-        return bool(self._void) and not self.live and self._reserved.keys() <= self._void
+        return bool(self._void) and self._reserved.keys() <= self._void
 
     @property
     def contradicts(self) -> bool:

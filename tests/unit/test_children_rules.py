@@ -366,14 +366,21 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         {"contradicts": False, "authorized": 120},
     ),
     "nor of two holds": (
-        (*(authorized(one, 100) for one in "ab"), adjusted("x", "a", 120, version=1), adjusted("y", "b", 130, version=1)),
+        (
+            *(authorized(one, 100) for one in "ab"),
+            adjusted("x", "a", 120, version=1),
+            adjusted("y", "b", 130, version=1),
+        ),
         {"contradicts": False, "authorized": 250},
     ),
     "a hold of 0 is open until it is voided": (
         (authorized("a", 100), void("a", "canceled"), authorized("b", 0)),
         {"is_closed": False, "is_live": True},
     ),
-    "closed is what is ended, whatever its name": ((terms("p", 1), ended("p", "closed")), {"is_closed": True, "ends": {}}),
+    "closed is what is ended, whatever its name": (
+        (terms("p", 1), ended("p", "closed")),
+        {"is_closed": True, "ends": {}},
+    ),
     # payments of 0
     "what was taken and came undone was no payment of 0": (
         (terms("p", 0), captured("z", 0), captured("c", 10), reversal("r", "c", 10)),
@@ -403,7 +410,14 @@ DISPUTED = dispute("d", "open", payment="p")
     ("facts", "taken"),
     [
         ((captured("c", 100, authorization="p"), captured("o", 70, authorization="q"), reversal("r", "c", 40)), 60),
-        ((authorized("a", 100, attempt="p"), captured("c", 90, authorization="a"), captured("o", 7, authorization="q")), 90),
+        (
+            (
+                authorized("a", 100, attempt="p"),
+                captured("c", 90, authorization="a"),
+                captured("o", 7, authorization="q"),
+            ),
+            90,
+        ),
         ((captured("c", 100, authorization="q"),), 100),
         ((captured("c", 100, authorization="p"), captured("o", 70)), 170),
     ],
@@ -465,7 +479,10 @@ def test_how_tries_ended() -> None:
     [
         ((authorized("a", 9, attempt="p"), ended("p", "canceled")), Status.CANCELED),
         ((authorized("a", 9), ended("a", "expired")), Status.EXPIRED),
-        ((authorized("a", 9, attempt="t"), attempt("t", "processing", payment="p"), ended("p", "expired")), Status.EXPIRED),
+        (
+            (authorized("a", 9, attempt="t"), attempt("t", "processing", payment="p"), ended("p", "expired")),
+            Status.EXPIRED,
+        ),
         ((authorized("a", 9, attempt="q"), ended("p", "canceled")), Status.AUTHORIZED),
         ((authorized("a", 9, attempt="p"), ended("p", "closed")), Status.AUTHORIZED),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -724,13 +725,19 @@ async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytes
         assert harness.member.polls > 25
 
 
+def test_a_record_is_taken_byte_for_byte() -> None:
+    """A name may come twice, and a value may be absent: what was signed must be what is kept."""
+    headers = (("a", b"1"), ("a", b"2"), ("b", None), ("a", b"1"))
+    assert record_of(dataclasses.replace(message(7), headers=headers)).headers == headers
+
+
 def test_shares_keep_the_order_and_lose_nothing() -> None:
     records = [record_of(message(offset)) for offset in range(9)]
     shares = share_out(records, 2)
     assert [record.offset for record in shares[0]] == [0, 2, 4, 6, 8]
     assert [record.offset for record in shares[1]] == [1, 3, 5, 7]
     keyless = [replace(record, key=None) for record in records]
-    assert sum(map(len, share_out(keyless, 4).values())) == 9
+    assert list(map(len, share_out(keyless, 4).values())) == [9], "those of one partition stay in order"
 
 
 async def test_a_batch_is_cut_by_bytes() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from memory_tables import payment
@@ -12,8 +12,10 @@ from consumer.fold import newer, project
 from consumer.plan import OwedMessage
 from providers.core.payments import captured, refund, refunded_in_all
 from schemas.facts import Fact, FactKind
-from schemas.payment import Payment, Projection
 from schemas.sms import Template
+
+if TYPE_CHECKING:
+    from schemas.payment import Payment, Projection
 
 pytestmark = pytest.mark.unit
 
@@ -22,7 +24,9 @@ TAKEN = (captured("c", 1000, authorization="p"),)
 BEFORE = project(newer({}, TAKEN))
 
 
-def owed(*news: Fact, old: Projection | None = BEFORE, held: tuple[Fact, ...] = TAKEN, **columns: Any) -> list[OwedMessage]:
+def owed(
+    *news: Fact, old: Projection | None = BEFORE, held: tuple[Fact, ...] = TAKEN, **columns: Any
+) -> list[OwedMessage]:
     """Return what the payment's customer is owed after these facts, of which `held` were known."""
     known = newer({}, held)
     added = newer(known, news)
@@ -49,7 +53,7 @@ def test_each_refund_that_gave_money_back_has_a_message_of_its_own(state: str) -
 
 @pytest.mark.parametrize("state", ["pending", "failed", "reversed", "canceled"])
 def test_a_refund_that_gave_nothing_back_has_none_and_spoils_no_others(state: str) -> None:
-    """Counted in, the sums differ: then the customer is told a sum in the place of each refund, or twice."""
+    """Counted in, the sums differ: then a sum is reported in the place of each refund, or twice."""
     assert owed(refund("r", state, 300, payment="p")) == []
     both = owed(refund("r", state, 300, payment="p"), refund("s", "succeeded", 200, payment="p"))
     assert contents(both) == [(Template.REFUNDED, "s", 200)]
@@ -62,18 +66,18 @@ def test_a_sum_beside_its_refund_is_one_message() -> None:
     assert contents(owed(refunded_in_all("p", 300))) == [(Template.REFUNDED, "300", 300)]
 
 
-def test_only_what_is_new_is_told() -> None:
+def test_only_what_is_new_is_reported() -> None:
     held = (*TAKEN, refund("r", "succeeded", 300, payment="p"))
     later = owed(refund("s", "succeeded", 200, payment="p"), held=held, old=project(newer({}, held)))
     assert contents(later) == [(Template.REFUNDED, "s", 200)]
 
 
 @pytest.mark.parametrize("columns", [{"phone": None}, {"livemode": False}, {"phone": None, "livemode": False}])
-def test_nobody_is_told_of_test_money_or_without_a_number(columns: dict[str, Any]) -> None:
+def test_nothing_is_sent_of_test_money_or_without_a_number(columns: dict[str, Any]) -> None:
     assert owed(refund("r", "succeeded", 300, payment="p"), **columns) == []
 
 
-def test_a_payment_whose_number_is_new_is_told_where_it_stands() -> None:
+def test_a_payment_whose_number_is_new_says_where_it_stands() -> None:
     assert contents(owed(held=(), old=None)) == []
     assert contents(owed(*TAKEN, held=(), old=None)) == [(Template.CAPTURED, "", None)]
     contradicted = Fact(FactKind.MEETING, "x", "met")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,9 @@ def test_the_mode_that_a_webhook_signs_stands_before_its_endpoints(signed: bool)
     """Test money at a live endpoint is test money, or it is paid out as if it were there."""
     thing = {"id": "pi_1", "object": "payment_intent", "amount": 10, "amount_received": 0, "currency": "eur"}
     one = stripe("payment_intent.processing", {**thing, "status": "processing"})
-    body = (one.value or b"").replace(b'"object": "event"', f'"object": "event", "livemode": {str(signed).lower()}'.encode())
+    body = (one.value or b"").replace(
+        b'"object": "event"', f'"object": "event", "livemode": {str(signed).lower()}'.encode()
+    )
     for terms in (LIVE, TEST):
         assert event(replace(one, value=body), terms).livemode is signed
 
@@ -153,7 +156,8 @@ def test_an_intent_that_names_its_payment_adopts_no_other(body: dict[str, str], 
 
 
 def answer(event_id: str, asked_at: float) -> Record:
-    value = b'{"id": "pi_1", "object": "payment_intent", "amount": 9, "amount_received": 0, "currency": "eur", "status": "processing"}'
+    thing = {"id": "pi_1", "object": "payment_intent", "amount": 9, "amount_received": 0, "currency": "eur"}
+    value = json.dumps({**thing, "status": "processing"}).encode()
     headers = Attributes("stripe", event_id, "refetch.payment_intent", asked_at).to_headers()
     return Record(WEBHOOKS.name, 0, 0, 0, b"pi_1", value, headers)
 
@@ -187,7 +191,9 @@ def test_a_hint_says_nothing_under_an_id_of_its_bytes() -> None:
     assert found.event_id == f"hint:{hashlib.sha256(body).hexdigest()}"
     assert found.meaning.facts == ()
     assert event(unsigned(b"{}")).event_id != event(unsigned(b"[]")).event_id, "under one id of the forger's"
-    without = replace(unsigned(b"{}"), headers=tuple(pair for pair in unsigned(b"{}").headers if pair[0] != TRUST_HEADER))
+    without = replace(
+        unsigned(b"{}"), headers=tuple(pair for pair in unsigned(b"{}").headers if pair[0] != TRUST_HEADER)
+    )
     assert event(without).hint, "that nobody marked"
 
 

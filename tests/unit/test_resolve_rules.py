@@ -240,8 +240,8 @@ def test_a_create_that_takes_money_at_another_time_is_a_conflict() -> None:
     known = knowing({OWN_ID: INTENT_ID, PAY_1: INTENT_ID}, own())
     other = understood(intent(reference="ORD-1", provider_ref="pay_1", capture="automatic"))
     assert "was created with other terms" in refusal(other, known)
-    untold = own(facts={place: state for place, state in own().facts.items() if place[0] is not FactKind.MODE})
-    assert "was created with other terms" in refusal(INTENT, knowing({OWN_ID: INTENT_ID, PAY_1: INTENT_ID}, untold))
+    silent = own(facts={place: state for place, state in own().facts.items() if place[0] is not FactKind.MODE})
+    assert "was created with other terms" in refusal(INTENT, knowing({OWN_ID: INTENT_ID, PAY_1: INTENT_ID}, silent))
 
 
 # --- promises ----------------------------------------------------------------------------------------------------

@@ -105,9 +105,9 @@ def test_a_try_without_a_name_is_the_payments_only_one() -> None:
         Fact(FactKind.TERMS, "b-1", "asked", 1000),
         Fact(FactKind.ATTEMPT, "b-1", "failed"),
     )
-    untold = event(reported("payment.failed", amount=None, currency=None)).meaning
-    assert untold.facts == (Fact(FactKind.ATTEMPT, "c-1", "failed", None, "b-1"),)
-    assert (untold.amount, untold.currency) == (None, None)
+    silent = event(reported("payment.failed", amount=None, currency=None)).meaning
+    assert silent.facts == (Fact(FactKind.ATTEMPT, "c-1", "failed", None, "b-1"),)
+    assert (silent.amount, silent.currency) == (None, None)
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -131,7 +131,9 @@ def test_who_may_answer_reports_no_payments_and_who_reports_answers_nothing() ->
     """Each list is for its own records: one who carries out commands must not make money of its own."""
     assert event(reported("payment.captured"), NAMED).provider == "billing"
     assert event(answer(), NAMED).source == "events/gateway"
-    assert "gateway is none of RATCHET_SOURCES (billing)" in refused(reported("payment.captured", source="gateway"), NAMED)
+    assert "gateway is none of RATCHET_SOURCES (billing)" in refused(
+        reported("payment.captured", source="gateway"), NAMED
+    )
     assert "billing is none of RATCHET_EXECUTORS (gateway)" in refused(answer(source="billing"), NAMED)
 
 
