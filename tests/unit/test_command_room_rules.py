@@ -1,4 +1,4 @@
-"""The room of commands, rule by rule: what an intent holds beside its attempts, and what each command looks at first."""
+"""The room of commands, rule by rule: what an intent holds beside its attempts, what each command looks at first."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_a_balance_is_what_the_facts_come_to_and_what_they_show() -> None:
 
 
 def test_a_figure_that_names_no_refund_shows_refunds_too() -> None:
-    """Where a provider tells sums alone, a refund that was asked for is shown by them, or it would hold money forever."""
+    """Where a provider tells sums alone a refund that was asked for is shown by them, or it held money for ever."""
     total = Fact(FactKind.REFUND_TOTAL, "p", "succeeded", 250)
     held = balance_of(holding(ORDER, captured("c", 600, authorization="p"), total))
     assert (held.refunded, held.refunds_seen) == (250, 250)

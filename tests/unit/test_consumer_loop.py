@@ -725,7 +725,7 @@ async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytes
         assert harness.member.polls > 25
 
 
-def test_a_record_is_taken_byte_for_byte() -> None:
+def test_headers_are_taken_as_they_came() -> None:
     """A name may come twice, and a value may be absent: what was signed must be what is kept."""
     headers = (("a", b"1"), ("a", b"2"), ("b", None), ("a", b"1"))
     assert record_of(dataclasses.replace(message(7), headers=headers)).headers == headers
