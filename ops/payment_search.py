@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -33,6 +34,8 @@ MODES: Final = {"live": True, "test": False}
 DISPUTES: Final = tuple(status.value for status in DisputeStatus if status is not DisputeStatus.NONE)
 STATUSES: Final = tuple(status.value for status in Status)
 AMOUNT_MAX: Final = 2**63 - 1
+_NUMBER: Final = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?")
+"""A comma stands between thousands and nowhere else: 12,50 would be read as 1250."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +141,10 @@ def read_amount(text: str | None) -> tuple[int | None, str | None]:
 
 
 def _minor(number: str, currency: str) -> int | None:
-    try:
-        minor = Decimal(number.replace(",", "")).scaleb(exponent(currency))
-        whole = minor == minor.to_integral_value() and 0 <= minor <= AMOUNT_MAX
-    except InvalidOperation:
+    if _NUMBER.fullmatch(number) is None:
         return None
-    return int(minor) if whole else None
+    minor = Decimal(number.replace(",", "")).scaleb(exponent(currency))
+    return int(minor) if minor == minor.to_integral_value() and minor <= AMOUNT_MAX else None
 
 
 async def list_payments(

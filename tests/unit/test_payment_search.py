@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import datetime as dt
 import io
@@ -12,8 +13,17 @@ from uuid import UUID
 import pytest
 
 from ops.console.downloads import MORE, download
-from ops.exports import PAYMENT_COLUMNS, csv_lines, shown
-from ops.payment_search import DISPUTES, PaymentFilter, Place, read_amount, read_filter, read_place
+from ops.exports import PAYMENT_COLUMNS, csv_lines, json_items, shown
+from ops.payment_search import (
+    AMOUNT_MAX,
+    DISPUTES,
+    PaymentFilter,
+    Place,
+    list_payments,
+    read_amount,
+    read_filter,
+    read_place,
+)
 from schemas.errors import SettingsError, UnavailableError
 
 pytestmark = pytest.mark.unit
@@ -64,6 +74,10 @@ def test_a_choice_is_read() -> None:
         ("amount", "x EUR", "no amount of EUR"),
         ("amount", "-1 EUR", "no amount of EUR"),
         ("amount", "NaN EUR", "no amount of EUR"),
+        ("amount", "12,50 EUR", "no amount of EUR"),
+        ("amount", "1,250,5 EUR", "no amount of EUR"),
+        ("amount", "1e3 EUR", "no amount of EUR"),
+        ("amount", "9" * 30 + " EUR", "no amount of EUR"),
         ("reference", "x" * 401, "too many"),
     ],
 )
@@ -72,8 +86,40 @@ def test_what_cannot_be_meant_is_reported(name: str, text: str, expected: str) -
         read_filter({name: text})
 
 
+@pytest.mark.parametrize(("mode", "livemode"), [("live", True), ("test", False), (None, None)])
+def test_each_choice_stands_in_its_place(mode: str | None, livemode: bool | None) -> None:  # noqa: FBT001 - a case
+    """In another's place it would find nothing, or the payments of somebody else."""
+    written = {
+        "status": "failed", "provider": "adyen", "account": "shop", "since": "2026-11-23", "until": "2026-11-24",
+        "dispute": "lost", "amount": "12.50 EUR", "client": "web", "reference": "ORD-1",
+    }  # fmt: skip
+    found = read_filter(written | ({} if mode is None else {"mode": mode}))
+    since = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+    assert found.arguments() == (
+        "failed", "adyen", "shop", livemode, since, since + dt.timedelta(days=1), ["lost"], "EUR", 1250, "web", "ORD-1",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("found", "more"), [(2, False), (3, True), (0, False)])
+async def test_a_page_names_the_place_of_its_last_payment_where_there_are_older_ones(found: int, *, more: bool) -> None:
+    asked = []
+
+    class Payments:
+        async def fetch(self, _sql: str, *arguments: Any) -> list[dict[str, Any]]:
+            await asyncio.sleep(0)
+            asked.append(arguments)
+            return [{"id": UUID(int=number), "created_at": NOON} for number in range(found, 0, -1)]
+
+    page = await list_payments(Payments(), PaymentFilter(), 2, Place(NOON, ID))  # type: ignore[arg-type]
+    assert asked == [(*PaymentFilter().arguments(), NOON, ID, 3)]
+    assert len(page.payments) == min(found, 2)
+    assert read_place(page.after) == (Place(NOON, UUID(int=2)) if more else None)
+
+
 def test_an_amount_has_its_currencys_decimals() -> None:
     assert read_amount("12 JPY") == (12, "JPY")
+    assert read_amount("1,234,567 JPY") == (1_234_567, "JPY")
+    assert read_amount("92233720368547758.07 EUR") == (AMOUNT_MAX, "EUR")
     assert read_amount("1.234 KWD") == (1234, "KWD")
 
 
@@ -95,6 +141,28 @@ def test_a_cell_is_masked_and_is_no_formula() -> None:
     assert read["reference"] == "'=HYPERLINK(1)"
     assert read["amount"] == "12.50"
     assert read["flags"] == "underpaid paid_again"
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("column", ["reference", "flags"])
+def test_no_text_is_a_formula_and_each_amount_is_a_number(begin: str, column: str) -> None:
+    text = f"{begin}1"
+    row = ROW | {column: [text, "b"] if column == "flags" else text, "amount": -1250}
+    (_, cells) = csv.reader(io.StringIO(csv_lines([row | {"amount": "-12.50"}], PAYMENT_COLUMNS, head=True)))
+    read = dict(zip(PAYMENT_COLUMNS, cells, strict=True))
+    assert read[column].startswith("'")
+    assert (read["amount"], shown(row, PAYMENT_COLUMNS)["amount"]) == ("-12.50", "-12.50")
+
+
+def test_a_list_in_a_cell_is_masked() -> None:
+    assert "4111111111111111" not in str(shown(ROW | {"flags": ["4111111111111111"]}, PAYMENT_COLUMNS))
+
+
+def test_items_of_a_file_stand_between_commas() -> None:
+    parts = [([{"a": 1}, {"a": 2}], True), ([], False), ([{"a": 3}], False)]
+    assert json.loads("[" + "".join(json_items(rows, first=first) for rows, first in parts) + "]") == [
+        {"a": 1}, {"a": 2}, {"a": 3},
+    ]  # fmt: skip
 
 
 class TestDownloads:

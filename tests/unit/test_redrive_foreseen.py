@@ -31,7 +31,7 @@ def row(letter_id: int, **columns: Any) -> dict[str, Any]:
 class Snapshot:
     """A connection whose transaction has to read one snapshot; `asked` is how many letters were chosen from it."""
 
-    def __init__(self, rows: Sequence[dict[str, Any]], closed: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, rows: Sequence[Any], closed: Sequence[Any] = ()) -> None:
         self.rows, self.closed, self.asked = rows, closed, []  # type: ignore[var-annotated]
         self.transactions: list[dict[str, Any]] = []
         self.within = 0
