@@ -6,12 +6,14 @@ import io
 import json
 
 import pytest
+import typer
 from rich.table import Table
 from rich.text import Text
 
 from ops import output
 from ops.output import PlainConsole, emit, json_text, say
 from ops.payment_commands import payment_table, timeline_table
+from schemas.errors import RatchetError, SettingsError, UnavailableError
 
 pytestmark = pytest.mark.unit
 
@@ -52,6 +54,37 @@ def test_sentences_and_documents_go_the_same_way(capsys: pytest.CaptureFixture[s
     found = capsys.readouterr()
     assert not set(found.out + found.err) & set("\x1b\x07\x9b\u202e")
     assert isinstance(output.out(), PlainConsole)
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        (0, None),
+        (1, 1),
+        (SettingsError("wrong"), 2),
+        (RatchetError("wrong"), 1),
+        (UnavailableError("wrong"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=str,
+)
+def test_what_a_command_ended_with_is_its_exit_status(
+    ends: int | BaseException, status: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one that is cut off: a script would go on as if it had been done."""
+
+    def work() -> int:
+        if isinstance(ends, BaseException):
+            raise ends
+        return ends
+
+    if status is None:
+        output.command(work)()
+    else:
+        with pytest.raises(typer.Exit) as ended:
+            output.command(work)()
+        assert ended.value.exit_code == status
+    assert capsys.readouterr().err == ("ratchet: wrong\n" if isinstance(ends, RatchetError) else "")
 
 
 def test_a_reference_that_looks_like_markup_shows_a_payment() -> None:
