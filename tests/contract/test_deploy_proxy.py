@@ -47,7 +47,9 @@ CONFIGURATION: Final = parsed((DEPLOY / "nginx.conf").read_text())
 
 def server(name: str) -> list[Directive]:
     """Return what is said of the server of a name."""
-    (found,) = (one.inside for one in CONFIGURATION if one.words == ("server",) and set_to(one.inside, "server_name") == name)
+    (found,) = (
+        one.inside for one in CONFIGURATION if one.words == ("server",) and set_to(one.inside, "server_name") == name
+    )
     return found
 
 
@@ -74,7 +76,9 @@ def location(directives: list[Directive], path: str) -> list[Directive]:
 INGRESS, CONSOLE = server("pay.example.com"), server("ops.example.com")
 
 
-@pytest.mark.parametrize("path", ["/webhooks/stripe", "/webhooks/adyen/acme", "/payment-intents/1/refunds", "/payments", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/webhooks/stripe", "/webhooks/adyen/acme", "/payment-intents/1/refunds", "/payments", "/openapi.json"]
+)
 def test_what_the_ingress_takes_is_led_to_it(path: str) -> None:
     assert set_to(location(INGRESS, path), "proxy_pass") == "http://ratchet_ingress"
 

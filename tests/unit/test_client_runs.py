@@ -1,4 +1,4 @@
-"""The client's loops without brokers: what is open at once, what is committed, what is left, and what no one overtakes."""
+"""The client's loops without brokers: what is open at once, committed and left, and what nobody overtakes."""
 
 from __future__ import annotations
 
@@ -408,10 +408,13 @@ async def test_every_producer_waits_for_all_replicas_and_sends_nothing_twice(mon
 
 
 @pytest.mark.parametrize(
-    ("status", "refused"), [(402, True), (422, True), (400, False), (401, False), (409, False), (429, False), (503, False)]
+    ("status", "refused"),
+    [(402, True), (422, True), (400, False), (401, False), (409, False), (429, False), (503, False)],
 )
 def test_only_a_no_for_good_refuses_a_command_that_is_posted(
-    status: int, refused: bool, monkeypatch: pytest.MonkeyPatch  # noqa: FBT001 - a case
+    status: int,
+    refused: bool,  # noqa: FBT001 - a case
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[urllib.request.Request] = []
 

@@ -1,4 +1,4 @@
-"""Leases with Redis in front, without either: whom a contender asks when, for how long what is told holds, who is woken."""
+"""Leases with Redis in front, without either: whom a contender asks when, what holds how long, who is woken."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Server:
         await asyncio.sleep(0)
         if "lock_timeout" in query or "create table if not exists" in query:
             return
-        shown = query if not arguments else f"{query.split()[0]} {arguments[0]}"
+        shown = query if not arguments else f"{query.split(maxsplit=1)[0]} {arguments[0]}"
         if errors := self.errors.get(shown):
             raise errors.pop(0)
         if self._open is None:

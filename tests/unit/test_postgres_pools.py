@@ -291,9 +291,7 @@ STATEMENTS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_r
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-async def test_every_kind_of_statement_is_waited_for_and_noted(
-    statement: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_kind_of_statement_is_waited_for_and_noted(statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is not would wait for a server that hangs until its time is over."""
     waited: list[bool] = []
 

@@ -239,9 +239,7 @@ async def test_connections_to_silent_brokers_and_to_those_that_left_are_closed(
     monkeypatch.setattr(module, "leave_silent", lambda places, _seconds: left.append(places))
     async with server_of(18) as one:
         found = Servers(settings_of())
-        telling(
-            monkeypatch, found, Cluster({1: one, 2: 1, 3: one}, [1, 2, 3]), Cluster({1: one, 2: 1}, [1, 2])
-        )
+        telling(monkeypatch, found, Cluster({1: one, 2: 1, 3: one}, [1, 2, 3]), Cluster({1: one, 2: 1}, [1, 2]))
         await found.brokers()
         await found.brokers()
     silent = {2: "127.0.0.1:1"}
@@ -296,7 +294,9 @@ async def test_a_disk_that_fills_up_is_shown_though_nobody_came_or_went(monkeypa
 
 async def test_how_little_room_is_named_is_the_setting_of_disks(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of()
-    found = Servers(settings.model_copy(update={"ops": OpsSettings(disk_free_bytes_min=10, standby_lag_bytes_max=1000)}))
+    found = Servers(
+        settings.model_copy(update={"ops": OpsSettings(disk_free_bytes_min=10, standby_lag_bytes_max=1000)})
+    )
 
     async def folders(_self: Servers, node: int) -> tuple[int, list[Disk]]:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Bounds of settings that are no plain counts: each is refused one step beyond, named, and taken at the bound itself."""
+"""Bounds of settings that are no plain counts: refused one step beyond, and named; taken at the bound itself."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def test_what_belongs_together_is_all_set_or_not_at_all(case: str, monkeypatch: 
     ],
 )
 def test_a_client_s_customers_get_what_it_does_not_refuse(
-    client: str | None, template: str, wanted: bool  # noqa: FBT001 - a case
+    client: str | None,
+    template: str,
+    wanted: bool,  # noqa: FBT001 - a case
 ) -> None:
     sms = SmsSettings(off={"shop": ("captured",), "quiet": ("*",), "*": ("captured",)})
     assert sms.wants(client, template) is wanted

@@ -240,12 +240,17 @@ def test_spans_are_sent_as_often_as_many_and_as_patiently_as_the_settings_say(mo
 
     told: dict[str, Any] = {}
     monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", lambda _, **options: told.update(options))
-    monkeypatch.setattr(export, "BatchSpanProcessor", lambda _, **options: told.update(options) or trace.SpanProcessor())
+    monkeypatch.setattr(
+        export, "BatchSpanProcessor", lambda _, **options: told.update(options) or trace.SpanProcessor()
+    )
     monkeypatch.setattr(
         trace.TracerProvider, "force_flush", lambda _, milliseconds: told.update(flush_milliseconds=milliseconds)
     )
     settings = TelemetrySettings(
-        otlp_endpoint="http://127.0.0.1:1", export_interval_seconds=2.5, export_timeout_seconds=1.5, spans_queued_max=100
+        otlp_endpoint="http://127.0.0.1:1",
+        export_interval_seconds=2.5,
+        export_timeout_seconds=1.5,
+        spans_queued_max=100,
     )
     telemetry.start("relay", settings)
     telemetry.stop()
