@@ -40,13 +40,16 @@ class WatchJob:
     async def turn(self, lease: Lease) -> bool:
         """Queue what is due; False always, for the next look has its time."""
         now = time.monotonic()
-        if now < self._due_at and not self._left:
-            return False
-        if not self._left:
+        if now >= self._due_at:
             self._due_at = now + self._limits.watch_seconds
             self._left = [(*place, watch) for place, api in self._apis.items() for watch in api.watches]
-        while self._left:  # one that fails is left for the next look, and keeps none of the others from theirs
-            await self._queue(lease, *self._left.pop(0))
+        while self._left:
+            one = self._left.pop(0)
+            try:
+                await self._queue(lease, *one)
+            except BaseException:
+                self._left.append(one)  # made again, after all others: it keeps none of them from theirs
+                raise
         return False
 
     async def _queue(self, lease: Lease, provider: str, account: str, watch: Watch) -> None:
