@@ -72,3 +72,36 @@ def test_a_chosen_address_stands_and_port_0_is_decided() -> None:
 
 def test_ipv6_has_its_own_ports() -> None:
     assert binds.fixed("[::1]:8080") == "[::1]:8080"
+
+
+def neighbours() -> tuple[socket.socket, int]:
+    """Return a server, and the port after its own, which is free."""
+    while True:
+        taken = socket.create_server(("127.0.0.1", 0))
+        after = port_of(taken) + 1
+        if after < 65_536 and binds.can_listen("127.0.0.1", after):
+            return taken, after
+        taken.close()
+
+
+@pytest.mark.parametrize("role", ["ingress", "console"])
+def test_who_gives_way_does_not_take_the_other_s_port(role: str) -> None:
+    """Both are free when they are looked at: no role listens yet."""
+    taken, after = neighbours()
+    with taken:
+        held = port_of(taken)
+        usual = (held, after) if role == "ingress" else (after, held)
+        ports = [int(found.rpartition(":")[2]) for found in binds.choose(unchosen(*usual), lambda _: None).values()]
+    assert len({*ports, held}) == 3
+    assert after in ports, "who has it keeps it"
+
+
+def test_no_port_is_past_the_last_one() -> None:
+    tried: list[int] = []
+
+    def none(_: str, port: int) -> bool:
+        tried.append(port)
+        return False
+
+    binds.next_free("127.0.0.1", 65_530, (), none)
+    assert tried == list(range(65_530, 65_536))

@@ -85,6 +85,7 @@ def test_a_document_holds_topic_key_headers_and_value_byte_for_byte(check: Any) 
     assert (record_of(text).value, record_of(text).headers) == (REFUND, (("ce_id", None),))
     assert record_of(b'{"key": "k", "value": null}').value is None
     assert record_of(text, headers=[("ce_id", "2")]).headers == (("ce_id", b"2"),)
+    assert record_of(document, topic="payments.events").topic == "payments.events"
 
 
 def test_a_value_that_is_framed_is_named(check: Any) -> None:
@@ -175,6 +176,21 @@ def test_an_event_is_kept_apart_from_a_command_by_its_type_and_its_source_is_loo
     assert "is none of RATCHET_SOURCES (pos)" in stated(check(value, *words))["why"]
     monkeypatch.setenv("RATCHET_SOURCES", '["stripe"]')
     assert check(value, *words).exit_code == 2
+
+
+def test_what_an_executor_may_publish_is_looked_at_where_only_executors_are_bound(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = b'{"payment_id": "b-1", "id": "c-1", "amount": 1, "currency": "EUR"}'
+    words = ("--header", "ce_id=1", "--header", "ce_source=billing", "--header", "ce_type=payment.captured", "--json")
+    monkeypatch.setenv("RATCHET_EXECUTORS", '{"pos": ["stripe"]}')
+    assert all("neither" not in note for note in stated(check(value, *words))["notes"])
+
+
+def test_a_header_s_value_may_have_an_equals_sign(check: Any) -> None:
+    says = stated(check(REFUND, "--json", "--header", "ce_id=r=1"))["says"]
+    assert says["event_id"] == "r=1"
+    assert (says["provider"], says["account"], says["livemode"]) == (None, None, None), "a command is of a payment"
 
 
 def test_the_record_may_come_from_standard_input() -> None:

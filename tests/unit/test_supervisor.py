@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import stat
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.supervisor import ProcessWatch, RoleDecision, decision, last_line, open_log, pause_before, reason_in
-from runtime.settings import RoleSettings
+from ops.supervisor import (
+    KeptRole,
+    ProcessWatch,
+    RoleDecision,
+    Supervisor,
+    decision,
+    last_line,
+    open_log,
+    pause_before,
+    reason_in,
+)
+from runtime.settings import RoleSettings, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +79,26 @@ def test_why_a_role_ended_is_a_sentence(tmp_path: Path, line: str, reason: str) 
     path = tmp_path / "relay.log"
     path.write_text(f"before\n{line}\n")
     assert reason_in(path) == reason
+
+
+def test_a_log_is_its_user_s_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "relay.log"
+    open_log(path, 10).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_no_role_gets_what_owns_the_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, str]] = []
+
+    async def started(*_: Any, env: dict[str, str], **__: Any) -> Any:
+        given.append(env)
+        return SimpleNamespace(pid=1, returncode=0)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
+    for name in ("RATCHET_POSTGRES__OWNER_DSN", "RATCHET_POSTGRES__SUPERUSER_DSN", "ratchet_postgres__superuser_dsn"):
+        monkeypatch.setenv(name, "postgresql://owner:secret@b/ratchet")
+    kept = Supervisor(Settings(home=tmp_path), {"RATCHET_X": "common"}, print, own=lambda role: {"RATCHET_Y": role})
+    kept._lifeline = (0, 1)
+    await kept._spawn(KeptRole("relay"))
+    assert "secret" not in str(given)
+    assert (given[0]["RATCHET_X"], given[0]["RATCHET_Y"]) == ("common", "relay")
