@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from refetched import fold
 from vector_events import (
     body_of,
     changed,
@@ -21,7 +22,7 @@ from vector_events import (
 )
 
 import providers
-from providers.core.refetch import Credentials
+from providers.core.refetch import Credentials, Denied, Later
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning
 
@@ -428,3 +429,51 @@ def test_a_callback_that_names_no_outcome_is_refused(body: Any) -> None:
         providers.verify(
             "mpesa", headers={}, body=json.dumps(body).encode(), url="https://x.test/mpesa/s3", secrets=["s3"], now=0
         )
+
+
+@pytest.mark.parametrize(
+    ("debited", "leaves"),
+    [
+        ("12345 - Shop", True),
+        ("174379 - Shop", True),
+        ("1234567 - Shop", True),
+        (" 1234567", True),
+        ("12345678 - John Doe", False),
+        ("254708374149 - John Doe", False),
+        ("2547****149 - John Doe", False),
+    ],
+)
+def test_a_short_code_of_five_to_seven_digits_is_a_business(debited: str, leaves: bool) -> None:  # noqa: FBT001
+    """What a business is debited leaves the till, and is no payment of a customer's."""
+    found = interpreted("mpesa", "refetch.transaction", transaction(DebitPartyName=debited))
+    assert (found == Meaning()) == leaves
+
+
+@pytest.mark.parametrize(
+    ("shown", "payer"),
+    [("254708374149 - John Doe", "254708374149"), ("2547****149 - John Doe", "2547****149"), ("John Doe", "")],
+)
+def test_a_payer_s_number_is_read_as_far_as_it_is_shown(shown: str, payer: str) -> None:
+    tie = interpreted("mpesa", "refetch.transaction", transaction(KEY, DebitPartyName=shown)).tie
+    assert tie is not None
+    assert tie.payer == payer
+
+
+def test_two_reversals_of_one_receipt_both_take_their_part_back() -> None:
+    changes = {"DebitPartyName": "174379 - Shop", "ReasonType": "Organization Reversal of Customer Payment"}
+    parts = [transaction(RECEIPT, ReceiptNo=own, Amount="50.00", **changes) for own in ("RKX0000001", "RKX0000002")]
+    found = [interpreted("mpesa", "refetch.transaction", part) for part in parts]
+    assert [facts(one) for one in found] == [
+        {("reversal", "RKX0000001", "done", "5000")},
+        {("reversal", "RKX0000002", "done", "5000")},
+    ]
+    assert fold(interpreted("mpesa", "refetch.transaction", transaction()), *found).captured == 5000
+
+
+@pytest.mark.parametrize("words", ["Wrong credentials", "Merchant does not exist", "Invalid BusinessShortCode"])
+def test_credentials_that_do_not_fit_are_not_a_push_that_is_open(words: str) -> None:
+    """Both come with the code of an open push; the one is asked again for a day, the other is for its owner to mend."""
+    answer = {"errorCode": "500.001.1001", "errorMessage": words}
+    assert api().answer(KEY, 500, json.dumps(answer).encode()) is Denied.DENIED
+    answer["errorMessage"] = "The transaction is being processed"
+    assert api().answer(KEY, 500, json.dumps(answer).encode()) is Later.NOT_NOW

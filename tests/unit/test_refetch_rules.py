@@ -177,6 +177,46 @@ def test_a_child_of_stripe_s_is_keyed_by_its_payment() -> None:
     assert answer == Fetched("dispute", "pi_1")
 
 
+# --- Paystack ----------------------------------------------------------------------------------------------------
+
+
+def paystack(status: str, **more: Any) -> dict[str, Any]:
+    return {"data": {"reference": "ord1", "amount": 1000, "currency": "NGN", "status": status} | more}
+
+
+@pytest.mark.parametrize(
+    ("status", "captured", "row"),
+    [
+        ("success", 1000, "captured"),
+        ("reversed", 1000, "captured"),
+        ("failed", 0, "failed"),
+        ("abandoned", 0, "created"),
+        ("ongoing", 0, "processing"),
+        ("queued", 0, "processing"),
+    ],
+)
+def test_a_transaction_of_paystack_that_was_reversed_had_taken_its_money(status: str, captured: int, row: str) -> None:
+    """Its refund, or its dispute, tells that it was given back; one that nobody paid may be paid still."""
+    found = fold(fetched("paystack", "ord1", paystack(status)))
+    assert (found.captured, found.status) == (captured, row)
+
+
+@pytest.mark.parametrize(
+    ("status", "released_at", "row"),
+    [
+        ("authorized", None, "authorized"),
+        ("release_failed", None, "authorized"),
+        ("capture_failed", None, "authorized"),
+        ("released", "2026-11-02T10:00:00Z", "canceled"),
+        ("released", "2026-11-09T10:00:00Z", "expired"),
+        ("failed", None, "failed"),
+    ],
+)
+def test_how_a_hold_of_paystack_stands(status: str, released_at: str | None, row: str) -> None:
+    shown = paystack(status, released_at=released_at, expiry_date="2026-11-09T10:00:00Z")
+    assert fold(fetched("paystack", "charge:ord1", shown, about="ord1")).status == row
+
+
 # --- the readers beneath -----------------------------------------------------------------------------------------
 
 
