@@ -249,6 +249,8 @@ def test_a_second_merchant_account_is_a_contradiction() -> None:
     other = attempt(2, merchant_account="B", asked=50)
     assert adopted(IntentTerms(100, "EUR"), other, one) == ({1}, {2: Flag.CONTRADICTION})
     assert adopted(IntentTerms(100, "EUR", "B"), other, one) == ({2}, {1: Flag.CONTRADICTION})
+    nobodys = attempt(1, asked=50, held=50, place=0)
+    assert adopted(IntentTerms(100, "EUR"), other, nobodys) == ({1}, {2: Flag.CONTRADICTION}), "none is one too"
 
 
 def test_other_money_is_never_added() -> None:

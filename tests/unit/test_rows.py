@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 import providers
 from consumer import rows
+from consumer.commands import CommandRow, OpenCommand
 from consumer.plan import Known, Letter, Member, OwedMessage, Parking, Refetching
 from consumer.verdict import Waits
+from schemas.command_room import Request
 from schemas.dead_letter import Reason
-from schemas.facts import ChildState, FactKind, RefKind
+from schemas.facts import ChildState, CommandAnswer, CommandState, FactKind, RefKind
 from schemas.record import REDRIVE_COUNT_HEADER
 from schemas.sms import Template
 
@@ -152,3 +154,112 @@ def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
     payment_id = UUID(int=1)
     reported = [OwedMessage(payment_id, "shop", "+254712345678", Template.CAPTURED)]
     assert rows.message_columns(reported) == [[payment_id], ["+254712345678"], ["captured"], [""], [None]]
+
+
+def test_a_command_is_written_with_the_scope_of_the_attempt_that_it_is_for() -> None:
+    """An executor takes the money there: a swap of two texts sends it to another merchant's account."""
+    attempt = payment(
+        id=UUID(int=2),
+        provider="adyen",
+        account="acme",
+        merchant_account="Shop",
+        livemode=False,
+        provider_ref="PSP",
+        currency="EUR",
+        reference="other",
+    )
+    row = CommandRow(
+        payment_id=UUID(int=1),
+        command_id="c-1",
+        client="shop",
+        command="refund",
+        attempt=attempt,
+        reference="ORD-1",
+        amount=7,
+        seen=3,
+        reason="late",
+        metadata="{}",
+        traceparent="trace",
+        refusal=None,
+        asked_at=NOW,
+        expires_at=LATER,
+        relay_xid=9,
+    )
+    of_attempt = (UUID(int=2), "adyen", "acme", "Shop", False, "PSP")
+    assert rows.command_arguments(row) == (
+        *(UUID(int=1), "c-1", "shop", "refund", *of_attempt, "ORD-1", "EUR", 7, 3),
+        *("late", "{}", "trace", None, NOW, LATER, 9),
+    )
+
+
+def test_commands_are_read_with_what_was_seen_and_whether_they_are_over() -> None:
+    known, one = Known(), UUID(int=1)
+    found = {"payment_id": one, "command": "refund", "amount": 5, "seen": 2, "attempt_id": UUID(int=2)}
+    read: Any = [
+        {**found, "command_id": "a", "state": None, "over": True},
+        {**found, "command_id": "b", "state": "done", "over": False},
+    ]
+    rows.note_commands(known, read)
+    request = Request("refund", 5, 2, UUID(int=2))
+    assert known.commands == {
+        one: {"a": OpenCommand(request, None, over=True), "b": OpenCommand(request, CommandState.DONE)}
+    }
+
+
+def test_answers_to_one_id_are_those_of_each_payment() -> None:
+    """A command's id is its client's: two payments may have the same."""
+    answers = [
+        CommandAnswer(UUID(int=1), "c", CommandState.DONE),
+        CommandAnswer(UUID(int=2), "c", CommandState.REFUSED, "closed"),
+        CommandAnswer(UUID(int=1), "c", CommandState.ACCEPTED),
+    ]
+    assert rows.answer_columns(answers) == [
+        [UUID(int=1), UUID(int=2)],
+        ["c", "c"],
+        ["done", "refused"],
+        [None, "closed"],
+    ]
+
+
+def test_one_reference_of_two_accounts_is_asked_about_twice() -> None:
+    asked = [Refetching("stripe", account, "pi_1", "hint") for account in ("b", "a", "b")]
+    assert rows.refetch_columns(asked) == [["stripe"] * 2, ["a", "b"], ["pi_1"] * 2, ["hint"] * 2]
+
+
+def test_a_flag_that_the_facts_raise_is_none_of_the_groups() -> None:
+    """Kept as the group's, it stays when the fact that it waits for comes."""
+    tables = MemoryTables()
+    tables.process([standard("payment.captured"), standard("payment.captured", currency="USD", child="c-2")])
+    (row,) = tables.payments.values()
+    assert row["flags"] == ["other_currency"]
+    read: Any = {**row, "flags": ["contradiction", "other_currency", "over_captured", "paid_again"]}
+    assert rows.payment_of(read).group_flags == ("contradiction", "paid_again")
+    read = {**row, "facts": "{}", "flags": read["flags"]}
+    assert rows.payment_of(read).group_flags == ("contradiction", "other_currency", "paid_again")
+
+
+@pytest.mark.parametrize(("meaning", "again"), [(1, True), (2, False), (3, True)])
+def test_what_a_newer_meaning_read_is_read_again_after_a_step_back(
+    monkeypatch: pytest.MonkeyPatch,
+    meaning: int,
+    again: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(providers, "meaning_version", {"stripe/acme": 2}.__getitem__)
+    known = Known()
+    read: Any = {"source": "stripe/acme", "event_id": "e", "facts": "[]", "meaning": meaning}
+    rows.note_reported(known, read)
+    assert (("stripe/acme", "e") in known.reread) is again
+
+
+def test_an_event_is_parked_with_the_meaning_of_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = replace(understood(standard("payment.captured")), source="standard_webhooks/acme")
+    monkeypatch.setattr(providers, "meaning_version", {"standard_webhooks/acme": 7}.__getitem__)
+    arguments = rows.parking_arguments(Parking(event, "[]", Waits(Reason.ORPHAN, "")), NOW, LATER)
+    assert arguments[14:17] == (NOW, LATER, 7)
+
+
+def test_the_references_of_an_orphan_are_in_one_order() -> None:
+    """Two that write the same ones in two orders wait for each other."""
+    one, two = ("adyen", "", "Shop", True, "payment", "A"), ("adyen", "", "Shop", True, "payment", "B")
+    letter = Letter(standard("payment.captured"), Reason.ORPHAN, "")
+    assert rows.orphan_arguments(letter, [two, one]) == rows.orphan_arguments(letter, [one, two])

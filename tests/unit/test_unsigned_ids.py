@@ -149,3 +149,10 @@ def test_ids_that_stand_in_headers_count_as_unsigned(provider: str) -> None:
     found = providers.find(provider)
     assert found is not None
     assert not found.event_id_signed
+
+
+def test_a_body_is_noted_under_its_account() -> None:
+    """Two accounts may get the same bytes: the second's is no replay of the first's."""
+    one = razorpay("evt_1")
+    plan = MemoryTables().process([record("razorpay/acme", "evt_1", "payment.captured", one.value or b"")])
+    assert [(source, event_id) for source, _, event_id in plan.bodies] == [("razorpay/acme", "evt_1")]
