@@ -66,7 +66,7 @@ def test_sentences_and_documents_go_the_same_way(capsys: pytest.CaptureFixture[s
         (UnavailableError("wrong"), 1),
         (KeyboardInterrupt(), 130),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_what_a_command_ended_with_is_its_exit_status(
     ends: int | BaseException, status: int | None, capsys: pytest.CaptureFixture[str]
