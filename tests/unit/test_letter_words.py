@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from ops import dead_letter_commands, dlq_options, endpoints, erasure_commands, letter_notes, note_commands, server
 from ops.cli import app
 from ops.dlq_filters import LetterFilter
+from ops.documents import letter_document, plain, raw_document
 from ops.letter_erasure import REFUSALS, Redacted, redact
 from ops.letter_notes import Subject
 from ops.operators import Operator
@@ -235,6 +236,25 @@ def test_a_console_is_asked_for_the_bytes_only_with_a_reason(console: Console) -
         ("GET", "/dead-letters/7", {}),
         ("POST", "/dead-letters/7/unmask", {"because": "ticket 7"}),
     ]
+
+
+@pytest.mark.parametrize(("key", "encoded"), [(None, None), (b"", ""), (b"\xff\x00", "/wA=")])
+def test_the_bytes_of_a_letter_come_whole(key: bytes | None, encoded: str | None) -> None:
+    """An empty key is no missing one: the record would go to another partition."""
+    odd = LETTER | {"key": key, "header_names": [b"\xfe"], "header_values": [b"\xff\x00"]}
+    found = raw_document(odd)
+    assert found["key_base64"] == encoded
+    assert [[text.encode("latin-1") for text in pair] for pair in found["headers"]] == [[b"\xfe", b"\xff\x00"]]
+
+
+def test_beside_what_is_masked_nothing_of_a_letter_is_left_in_clear() -> None:
+    assert set(letter_document(LETTER)) == {"id", "reason", "key", "payload", "headers"}
+    assert set(raw_document(LETTER)) == {"id", "reason", "key_base64", "value_base64", "headers"}
+
+
+def test_what_the_database_has_as_json_is_json_in_an_answer() -> None:
+    row = {"facts": '[{"a": 1}]', "metadata": '{"b": 2}', "flags": ["x"], "note": "[1]", "hash": b"\xff"}
+    assert plain(row) == {"facts": [{"a": 1}], "metadata": {"b": 2}, "flags": ["x"], "note": "[1]", "hash": "ff"}
 
 
 # --- redact, retain -----------------------------------------------------------------------------------------------

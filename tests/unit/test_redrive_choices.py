@@ -135,6 +135,7 @@ def test_document_of_a_dry_run_and_of_a_redrive():
     assert dry["would"] == {"apply": 1, "noop": 0, "illegal": 1, "orphan": 0}
     done = redrive_document(seen, progress())
     assert (done["redrive_id"], done["published"], done["status"], done["skipped"]) == (9, 1, "stopped", 1)
+    assert (done["selected"], done["returned"], done["failed"]) == (2, 1, 0)
     assert redrive_document(seen, progress(started_at=None, ended_at=None))["ended_at"] is None
 
 
