@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from runtime.settings import StackSettings
 from runtime.stack import guard, identity, layout, leftovers, postgres, service, state
-from runtime.stack.broker import BrokerServer
+from runtime.stack.broker import ENVIRONMENT, BrokerServer
 from runtime.stack.state import Endpoints, StackState
 from schemas.errors import StackError
 
@@ -56,6 +58,33 @@ def test_a_server_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     one = start(tmp_path, STUBBORN)
     one.stop()
     assert not one.server.alive()
+
+
+OPEN = """
+import os, signal, time
+signal.signal(15, signal.SIG_IGN)
+open("made", "w").close()
+child = os.fork()
+if not child:
+    time.sleep(60)
+print(sorted(os.environ), child, "up", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_server_gets_nothing_of_ours_shows_nothing_to_others_and_leaves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATCHET_API_KEYS", "a secret of ours")
+    one = start(tmp_path, OPEN)
+    log = tmp_path / "server.log"
+    names, _, child = log.read_text().replace(" up", "").strip().rpartition(" ")
+    assert names == str(sorted(ENVIRONMENT))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (log, tmp_path / "made")] == [0o600, 0o600]
+    held = identity.of(int(child))
+    assert held is not None
+    one.stop()
+    wait_until(lambda: not held.alive(), "what it started has ended with it", within_seconds=20)
 
 
 def test_a_second_server_of_a_folder_is_refused(tmp_path: Path) -> None:

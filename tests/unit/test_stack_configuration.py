@@ -62,6 +62,7 @@ def test_redis_keeps_nothing_and_listens_on_loopback_alone() -> None:
     lines = set(redis.configuration(6379, "secret").splitlines())
     assert {"bind 127.0.0.1", "port 6379", "requirepass secret"} <= lines
     assert {'save ""', "appendonly no", "daemonize no"} <= lines
+    assert {f"maxmemory {redis.MEMORY_BYTES_MAX}", "maxmemory-policy volatile-ttl"} <= lines, "what expires goes first"
 
 
 def test_endpoints_are_of_distinct_roles_and_make_a_roles_environment() -> None:
@@ -145,6 +146,27 @@ def test_only_a_taken_port_is_chosen_anew(tmp_path: Path) -> None:
     second = ports.keep(tmp_path / "kept.json", lambda port: port != taken)
     assert second.ports["postgres"] != taken
     assert second == replace(first, ports={**first.ports, "postgres": second.ports["postgres"]})
+
+
+def test_a_new_port_is_none_that_another_listener_of_the_home_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be down just now: its port is free, and it comes back to it."""
+    first = ports.keep(tmp_path / "kept.json", lambda _: True).ports
+    offered = iter([*first.values(), ports.PORT_MIN + 7])
+    monkeypatch.setattr(ports.secrets, "randbelow", lambda _: next(offered) - ports.PORT_MIN)
+    second = ports.keep(tmp_path / "kept.json", lambda port: port != first["kafka"]).ports
+    assert second == first | {"kafka": ports.PORT_MIN + 7}
+
+
+def test_a_file_that_others_could_read_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "reaper.log"
+    path.write_text("old words")
+    path.chmod(0o644)
+    with path.open() as reading, layout.open_private(path) as file:
+        file.write(b"new")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert reading.read() == "old words", "who has it open reads on in the old one"
 
 
 def test_no_free_port_and_a_foreign_file_are_reported(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from runtime.settings import StackSettings
-from runtime.stack import identity, layout, ports, reaper, service, state
+from runtime.stack import identity, layout, leftovers, ports, reaper, service, state
 from runtime.stack.identity import Identity
 from runtime.stack.state import Endpoints, StackState
 from schemas.errors import StackError
@@ -128,6 +128,37 @@ async def test_a_server_that_lives_and_does_not_answer_is_starting_until_it_was_
     assert (await service.read_status(tmp_path))["redis"] == {**expected, "state": "unresponsive"}
     state.write(path, StackState(mine, nowhere, {"redis": Identity(mine.pid, 1.0)}))
     assert (await service.read_status(tmp_path))["redis"]["state"] == "stopped"
+
+
+async def test_a_stack_whose_starter_is_gone_runs_no_more(tmp_path: Path) -> None:
+    mine = identity.of(os.getpid())
+    assert mine is not None
+    path, nowhere = layout.at(tmp_path).state, Endpoints("", "", "", "", "")
+    layout.at(tmp_path).home.mkdir(exist_ok=True)
+    state.write(path, StackState(mine, nowhere))
+    assert service.read_state(tmp_path) is not None
+    state.write(path, StackState(Identity(mine.pid, mine.started - 60), nowhere))
+    assert service.read_state(tmp_path) is None, "its number is another process's by now"
+    assert not await service.request_stop(tmp_path)
+
+
+def test_servers_of_a_killed_run_are_left_to_end_by_themselves_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their reapers stop them as they should be: Postgres that is killed has to recover."""
+    killed: list[int] = []
+    monkeypatch.setattr(Identity, "signal", lambda _self, number: killed.append(number))
+    monkeypatch.setattr(leftovers, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(leftovers, "KILL_WAIT_SECONDS", 0.01)
+    old = StackState(Identity(1, 1.0), Endpoints("", "", "", "", ""), {"postgres": Identity(2, 1.0)})
+    locked = iter([True, True, False])
+    monkeypatch.setattr(leftovers, "is_locked", lambda _path: next(locked))
+    leftovers.wait_until_gone(layout.at(tmp_path), ("postgres",), old, 10.0)
+    assert killed == []
+    monkeypatch.setattr(leftovers, "is_locked", lambda _path: True)
+    with pytest.raises(StackError, match="postgres of an earlier run still live"):
+        leftovers.wait_until_gone(layout.at(tmp_path), ("postgres",), old, 0.01)
+    assert killed == [signal.SIGKILL]
 
 
 async def test_something_else_at_a_brokers_port_is_not_the_broker() -> None:
