@@ -65,7 +65,7 @@ async def ask(server: str) -> None:
     if server == "console":
         await visits.answer(request("/sso/callback"), page, PARTS, None)
     elif server == "programs":
-        await bearer._answer(request("/admin/v1/openapi.json"), document, PARTS, None)
+        await bearer._answer(bearer.Call(PARTS, request("/admin/v1/openapi.json"), None, frozenset()), document, None)
     else:
         await AccessLog(application, 2)(request("/payments").scope, cast("Any", _nobody), cast("Any", _nobody))
 
