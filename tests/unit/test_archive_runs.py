@@ -97,7 +97,7 @@ class Kept:
         end = f"{PREFIX}{hmac.digest(key, body, 'sha256').hex()}\n".encode()
         (self.folder / manifest.name).write_bytes(body + end)
 
-    def rewrite(self, number: int, change: Callable[[list[dict[str, Any]]], object], **said: Any) -> None:
+    def rewrite(self, number: int, change: Callable[[list[dict[str, Any]]], object], **stated: Any) -> None:
         """Change the rows of a file and what its manifest says, with the key; of the last file, or the next differs."""
         archive = self.archive()
         manifest, rows = archive.files[number], self.rows_of(archive.files[number])
@@ -106,7 +106,7 @@ class Kept:
         writer.write(rows)
         writer.close()
         digest = hashlib.sha256((self.folder / manifest.file).read_bytes()).hexdigest()
-        self.sign(replace(manifest, sha256=digest, **said), list(archive.parts(manifest)))
+        self.sign(replace(manifest, sha256=digest, **stated), list(archive.parts(manifest)))
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ async def test_an_archive_that_does_not_hold_is_not_opened(kept: Kept) -> None:
     ):
         change()
         if why is None:
-            assert kept.archive().files[3].rows == 2, "with the key anything can be said"
+            assert kept.archive().files[3].rows == 2, "with the key anything can be stated"
         else:
             with pytest.raises(ArchiveError, match=why):
                 kept.archive()
@@ -595,8 +595,8 @@ INVENTED: dict[str, tuple[Callable[[list[dict[str, Any]]], object], dict[str, An
 @pytest.mark.parametrize("what", INVENTED)
 async def test_with_the_key_what_is_invented_in_a_file_is_named_by_its_content(kept: Kept, what: str) -> None:
     await kept.run()
-    change, said, why = INVENTED[what]
-    kept.rewrite(3, change, **said)
+    change, stated, why = INVENTED[what]
+    kept.rewrite(3, change, **stated)
     assert any(why in one for _, one in await kept.whys()), await kept.whys()
 
 

@@ -169,7 +169,7 @@ async def test_retention_is_written_down_before_anything_goes_and_signs_by_the_k
     assert settings.postgres.dsn.get_secret_value() == "postgresql://o@h/d"
 
 
-async def test_retention_adopts_what_is_unsigned_only_where_it_was_said(given: Given) -> None:
+async def test_retention_adopts_what_is_unsigned_only_where_it_was_stated(given: Given) -> None:
     await given.retain(key=False)
     given.ledger.add(1, 20, at=OLD)
     given.ledger.add(None, 20, at=OLD)
@@ -192,7 +192,7 @@ async def test_where_an_archive_is_set_only_what_it_has_goes_and_the_rest_waits(
     ]  # fmt: skip
 
 
-async def test_what_is_archived_is_as_many_days_old_as_was_said(given: Given) -> None:
+async def test_what_is_archived_is_as_many_days_old_as_was_stated(given: Given) -> None:
     assert await given.archived(501) == 0
     assert await given.archived(499) == 9
 
@@ -236,7 +236,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda *words: CliRunner().invoke(app, ["audit", *words]).exit_code
 
 
-def test_an_archive_is_proved_by_one_seal_and_goes_where_it_was_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_is_proved_by_one_seal_and_goes_where_it_should(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     async def archive(_settings: Settings, folder: Path, days: int, seal: Any, operator: Operator) -> Any:
@@ -261,7 +261,7 @@ def test_ledger_rows_are_never_removed_before_their_time(run: Any) -> None:
     assert run("retain", "--days", str(DAYS_MIN - 1), "--yes") == 2
 
 
-def test_actions_are_asked_for_by_all_that_was_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actions_are_asked_for_by_all_that_was_stated(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     words = (
         "actions", "--who", "ada", "--action", "redrive", "--since", "2026-01-02T03:04:05+00:00",
         "--until", "2026-02-03T04:05:06+00:00", "--before", "9", "--limit", "7", "--json",

@@ -281,7 +281,7 @@ def postgres(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return world
 
 
-async def test_what_is_wrong_of_postgres_is_said_and_what_is_right_not(postgres: dict[str, Any]) -> None:
+async def test_what_is_wrong_of_postgres_is_reported_and_what_is_right_not(postgres: dict[str, Any]) -> None:
     assert await availability.wrong_of_postgres(Settings()) == []
     postgres["clock"] = postgres["disk"] = postgres["oldest"] = False
     postgres["row"] = {"names": "", "standbys": 1, "waiting": 0, "lag_bytes": 10**12, "furthest": "b"}

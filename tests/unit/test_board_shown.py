@@ -70,8 +70,8 @@ async def test_the_rate_is_of_two_looks_that_both_knew_and_no_look_ends_the_boar
 
 
 async def test_a_line_comes_when_it_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(board, "say", said.append)
+    stated: list[str] = []
+    monkeypatch.setattr(board, "say", stated.append)
     reporter, turns = Reporter(SETTINGS, live=False), 0
     progress = SimpleNamespace(sent=0, total=9, accepted=0, refused=0, retried=0)
     wait = asyncio.sleep
@@ -92,4 +92,4 @@ async def test_a_line_comes_when_it_is_new(monkeypatch: pytest.MonkeyPatch) -> N
         await wait(0)
     assert turns == seen
     line = "sample: {} of 9 requests posted, 0 accepted, 0 refused"
-    assert said == [line.format(0), line.format(7)]
+    assert stated == [line.format(0), line.format(7)]

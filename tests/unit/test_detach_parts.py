@@ -98,7 +98,7 @@ def test_its_log_is_nobody_elses(home: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("status", "error"), [(EXIT_USAGE, SettingsError), (1, UnavailableError), (-9, UnavailableError)]
 )
-def test_one_that_ends_before_is_said_with_its_last_words_and_never_set_free(
+def test_one_that_ends_before_is_stated_with_its_last_words_and_never_set_free(
     home: Path, monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]
 ) -> None:
     def ended(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What `ratchet doctor` makes of what it is told: whatever fails is a finding, and none waits for ever."""
+"""What `ratchet doctor` makes of what it is shown: whatever fails is a finding, and none waits for ever."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ async def test_every_migration_is_applied_as_it_is(
         ("postgresql://a@/d?host=/run/postgresql", False, "this machine"),
     ],
 )
-def test_what_can_be_read_on_its_way_is_said(dsn: str, encrypted: bool, shown: str) -> None:  # noqa: FBT001
+def test_what_can_be_read_on_its_way_is_stated(dsn: str, encrypted: bool, shown: str) -> None:  # noqa: FBT001
     host = doctor.host_of(Settings(postgres=PostgresSettings(dsn=SecretStr(dsn))))
     found = doctor.transport_finding(host, encrypted=encrypted)
     assert (found.found, bool(found.advice)) == (shown, shown == "not encrypted")

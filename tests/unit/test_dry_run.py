@@ -96,7 +96,7 @@ async def test_a_letter_that_ended_the_process_is_not_tried() -> None:
     assert run.fates[1].reason == Reason.FATAL
 
 
-async def test_a_letter_of_a_topic_of_ours_goes_there_and_a_foreign_one_where_it_was_said() -> None:
+async def test_a_letter_of_a_topic_of_ours_goes_there_and_a_foreign_one_where_it_was_stated() -> None:
     foreign = letter(CAPTURED, 1, topic="another.topic")
     assert await fates(dry(MemoryTables(), "payments.webhooks"), foreign) == ["applied"]
     assert await fates(dry(MemoryTables(), "payments.intents"), foreign) == ["dead"]

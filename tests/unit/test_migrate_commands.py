@@ -16,7 +16,7 @@ from runtime.settings import KafkaSettings, PostgresSettings, Settings
 
 pytestmark = pytest.mark.unit
 
-APP, OWNER = "postgresql://teller:x@h/d", "postgresql://owner:x@h/d"
+APP, OWNER = "postgresql://cashier:x@h/d", "postgresql://owner:x@h/d"
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def run(*words: str) -> int:
 
 def test_the_owner_migrates_the_application_gets_its_grants_and_a_restored_database_is_rebased(done: list[Any]) -> None:
     assert run("up") == 0
-    assert done == [("up", OWNER, "teller"), ("rebase if restored", OWNER)]
+    assert done == [("up", OWNER, "cashier"), ("rebase if restored", OWNER)]
 
 
 @pytest.mark.parametrize(("words", "steps"), [((), 1), (("--steps", "3"), 3)])
 def test_as_many_migrations_are_undone_as_were_asked_for(done: list[Any], words: tuple[str, ...], steps: int) -> None:
     assert run("down", *words) == 0
-    assert done == [("down", OWNER, "teller", steps)]
+    assert done == [("down", OWNER, "cashier", steps)]
     assert run("down", "--steps", "0") == 2
 
 

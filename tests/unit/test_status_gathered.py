@@ -1,4 +1,4 @@
-"""What `ratchet status` makes of its look-ups: each is bounded, and what one lacks is said and hides no other."""
+"""What `ratchet status` makes of its look-ups: each is bounded, and what one lacks is stated and hides no other."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ AWAY = UnavailableError("it does not answer")
         (("counts", "away"), for_ever),
     ],
 )
-async def test_what_cannot_be_known_is_said_and_hides_nothing_else(look: Any, lacks: Sequence[str], how: Any) -> None:
+async def test_what_cannot_be_known_is_stated_and_hides_nothing_else(look: Any, lacks: Sequence[str], how: Any) -> None:
     async with asyncio.timeout(5):
         found = await look(**dict.fromkeys(lacks, how))
     assert found.unknown == ["a look-up took too long" if how is for_ever else "it does not answer"]
@@ -107,7 +107,7 @@ async def test_what_cannot_be_known_is_said_and_hides_nothing_else(look: Any, la
     assert [str(line) for line in status.trouble_lines(found)][-1] == f"unknown: {found.unknown[0]}"
 
 
-async def test_one_reason_is_said_once_and_each_other_too(look: Any) -> None:
+async def test_one_reason_is_stated_once_and_each_other_too(look: Any) -> None:
     found = await look(partitions=AWAY, counts=AWAY, standstill=UnavailableError("another"))
     assert sorted(found.unknown) == ["another", "it does not answer"]
 
