@@ -67,7 +67,9 @@ class TestReading:
             (ConnectionResetError("x"), UnavailableError, "does not answer"),
         ],
     )
-    async def test_what_was_in_the_way_is_told(self, error: Exception, becomes: type[Exception], sentence: str) -> None:
+    async def test_what_was_in_the_way_is_reported(
+        self, error: Exception, becomes: type[Exception], sentence: str
+    ) -> None:
         with pytest.raises(becomes, match=sentence) as caught:
             await run_on(settings(), cast("Any", Pool()), lambda _: raising(error))
         assert type(caught.value) is becomes
@@ -121,7 +123,7 @@ class TestDoing:
         "error",
         [asyncpg.DeadlockDetectedError("x"), asyncpg.LockNotAvailableError("x"), asyncpg.QueryCanceledError("x")],
     )
-    async def test_who_was_in_the_way_is_told(self, doing: Actions, error: Exception) -> None:
+    async def test_who_was_in_the_way_is_reported(self, doing: Actions, error: Exception) -> None:
         with pytest.raises(UnavailableError, match="in the way"):
             await doing.run(lambda _: raising(error))
 

@@ -34,7 +34,7 @@ def settings(**more: Any) -> ConsoleSettings:
     return ConsoleSettings(password="x" * 16, public_url="https://ops.example", sso=named | more)
 
 
-class Told(SignOn):
+class PlayedSignOn(SignOn):
     """Signing in with a provider that says what a test wants; what it is asked is kept."""
 
     def __init__(self, **more: Any) -> None:
@@ -57,40 +57,40 @@ class Told(SignOn):
         return {"access_token": "at", "id_token": jwt.encode(header, claims, KEY)}
 
 
-async def finish(told: SignOn, **query: str) -> Any:
-    return await told.finish(ATTEMPT, {"state": ATTEMPT.state, "code": "c"} | query)
+async def finish(played: SignOn, **query: str) -> Any:
+    return await played.finish(ATTEMPT, {"state": ATTEMPT.state, "code": "c"} | query)
 
 
 async def test_the_highest_role_counts() -> None:
-    told = Told()
+    played = PlayedSignOn()
     for groups, role in (
         ("oncall", PersonRole.OPERATOR),
         (["all", "oncall"], PersonRole.OPERATOR),
         (["heads", "all"], PersonRole.ADMIN),
         (["sales", "all"], PersonRole.VIEWER),
     ):
-        told.claims["groups"] = groups
-        assert (await finish(told)).role is role, groups
+        played.claims["groups"] = groups
+        assert (await finish(played)).role is role, groups
 
 
 @pytest.mark.parametrize("groups", [None, [], "", "heads of sales", ["Heads"], [7], [["heads"]], "a"])
 async def test_what_is_no_role_here_is_none(groups: Any) -> None:
-    told = Told()
-    told.claims["groups"] = groups
+    played = PlayedSignOn()
+    played.claims["groups"] = groups
     with pytest.raises(SignInRefusedError, match="no role here"):
-        await finish(told)
+        await finish(played)
 
 
 @pytest.mark.parametrize("verified", [False, "false"])
 async def test_an_address_that_is_not_verified_is_nobody_s_name(verified: Any) -> None:
     """Apple's ID token has this claim as a text or a boolean; an address that anybody may type in is no proof."""
-    told = Told()
+    played = PlayedSignOn()
     for fine in (True, "true"):
-        told.claims["email_verified"] = fine
-        assert (await finish(told)).name == "ada@example.com"
-    told.claims["email_verified"] = verified
+        played.claims["email_verified"] = fine
+        assert (await finish(played)).name == "ada@example.com"
+    played.claims["email_verified"] = verified
     with pytest.raises(SignInRefusedError, match="not verified"):
-        await finish(told)
+        await finish(played)
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ async def test_an_address_that_is_not_verified_is_nobody_s_name(verified: Any) -
     ],
 )
 async def test_an_answer_that_is_not_the_provider_s_asks_it_nothing(query: Mapping[str, str]) -> None:
-    told = Told()
+    played = PlayedSignOn()
     with pytest.raises(SignInRefusedError):
-        await finish(told, **query)
+        await finish(played, **query)
     with pytest.raises(SignInRefusedError):
-        await told.finish(ATTEMPT, {"code": "c"})
-    assert told.asked == []
-    assert (await finish(told, iss=ISSUER)).name == "ada@example.com"
+        await played.finish(ATTEMPT, {"code": "c"})
+    assert played.asked == []
+    assert (await finish(played, iss=ISSUER)).name == "ada@example.com"
 
 
 @pytest.mark.parametrize(
@@ -124,39 +124,39 @@ async def test_an_answer_that_is_not_the_provider_s_asks_it_nothing(query: Mappi
     ],
 )
 async def test_a_token_of_another_time_or_attempt_proves_nothing(claims: dict[str, Any]) -> None:
-    told = Told()
-    told.claims |= claims
+    played = PlayedSignOn()
+    played.claims |= claims
     with pytest.raises(SignInRefusedError, match="not proven"):
-        await finish(told)
+        await finish(played)
 
 
 async def test_a_clock_that_is_off_by_less_than_the_leeway_is_borne() -> None:
-    told = Told(leeway_seconds=60)
-    told.claims["exp"] = int(time.time()) - 30
-    assert (await finish(told)).role is PersonRole.OPERATOR
+    played = PlayedSignOn(leeway_seconds=60)
+    played.claims["exp"] = int(time.time()) - 30
+    assert (await finish(played)).role is PersonRole.OPERATOR
 
 
 @pytest.mark.parametrize("name", sso.ENDPOINTS)
 @pytest.mark.parametrize("url", ["http://id.example/x", "ftp://id.example/x", "", None, "//id.example/x"])
 async def test_no_secret_goes_over_a_wire_in_clear(name: str, url: str | None) -> None:
-    told = Told()
-    told.described = {name: url}
+    played = PlayedSignOn()
+    played.described = {name: url}
     with pytest.raises(UnavailableError, match="in clear"):
-        await told.begin("/")
-    told.described = {name: "http://127.0.0.1:1/x"}
-    await told.begin("/")
+        await played.begin("/")
+    played.described = {name: "http://127.0.0.1:1/x"}
+    await played.begin("/")
 
 
 async def test_keys_that_were_withdrawn_prove_nothing_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, now = Told(metadata_seconds=10), [1000.0]
+    played, now = PlayedSignOn(metadata_seconds=10), [1000.0]
     monkeypatch.setattr(sso.time, "monotonic", lambda: now[0])
-    await finish(told)
-    told.keys = [ECKey.generate_key("P-256", {"kid": "first"}, private=True)]
+    await finish(played)
+    played.keys = [ECKey.generate_key("P-256", {"kid": "first"}, private=True)]
     now[0] += 9
-    await finish(told)
+    await finish(played)
     now[0] += 1
     with pytest.raises(SignInRefusedError, match="not proven"):
-        await finish(told)
+        await finish(played)
 
 
 def test_an_attempt_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ class TestAsking:
 async def test_a_sign_in_there_leads_to_no_other_site(target: str, kept: str) -> None:
     named = {"issuer": ISSUER, "client_id": "console", "roles": ROLES}
     playing = Playing(public_url="http://127.0.0.1:8081", sso=named)
-    object.__setattr__(playing.parts, "sso", Told())
+    object.__setattr__(playing.parts, "sso", PlayedSignOn())
     async with playing.browser() as client:
         answer = await client.get("/sso/login", params={"next": target})
         attempt = opened(b"k" * 32, answer.cookies[sso.COOKIE], 600)

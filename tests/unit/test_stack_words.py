@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_the_superuser_s_dsn_is_told_to_who_asks_for_it_alone(run: Any, form: list[str]) -> None:
+def test_the_superuser_s_dsn_is_reported_to_who_asks_for_it_alone(run: Any, form: list[str]) -> None:
     plain, asked = run("env", *form), run("env", "--superuser", *form)
     assert (plain.exit_code, asked.exit_code) == (0, 0)
     assert "superuser" not in plain.stdout.lower()
