@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from events import intent, placed, standard, understood
+from msgspec.structs import replace
 from source_files import ROOT
 
 from consumer import transaction
@@ -20,7 +21,7 @@ from consumer.decode import ANY
 from consumer.ledger_reader import GrewError, Needs, needs_of
 from consumer.locking_reader import LockingReader
 from consumer.plan import Known, OrphanLetter, OwedMessage, Plan
-from consumer.reads import read_reported
+from consumer.reads import read_bodies, read_reported
 from consumer.resolve import keys_of
 from consumer.transaction import BEGINNINGS_MAX, BatchWriter
 from consumer.verdict import Dead
@@ -74,6 +75,9 @@ class Paper:
         return self.rows.get(name, [])
 
     fetch = execute = executemany = _ask
+
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        return await self._ask(sql, *arguments) or None
 
     async def copy_records_to_table(self, table: str, **_: Any) -> None:
         self.asked.append(table)
@@ -145,6 +149,60 @@ async def test_what_is_processed_is_dated_once_its_locks_are_held() -> None:
     writer._decide = decide  # type: ignore[method-assign, assignment]
     await writer.process([])
     assert seen == [NOW]
+
+
+async def test_what_a_batch_is_decided_by_is_what_the_settings_say_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are numbers: one in another's place is noticed by nothing but what comes of it."""
+    given: dict[str, Any] = {}
+
+    class PaperPlanner:
+        def __init__(self, _known: Known, **bounds: Any) -> None:
+            given.update(bounds)
+
+        def plan(self, _items: object) -> Plan:
+            return Plan()
+
+    monkeypatch.setattr(transaction, "Planner", PaperPlanner)
+    clock: Any = SimpleNamespace(now=lambda: NOW)
+    paper: Any = Paper(lock_refs=locked(0))
+    writer = BatchWriter(paper, SETTINGS, clock)
+    await writer.process([])
+    limits = SETTINGS.consumer
+    assert {name: given[name] for name in ("now", "xid", "facts_max", "group_max", "command_seconds")} == {
+        "now": NOW,
+        "xid": 9,
+        "facts_max": limits.facts_per_payment_max,
+        "group_max": limits.payments_per_promise_max,
+        "command_seconds": SETTINGS.intents.command_expires_seconds,
+    }
+    assert paper.arguments["lock_refs"][-1] == limits.payments_per_promise_max
+
+
+@pytest.mark.parametrize("recalls", [True, False])
+async def test_what_a_provider_s_list_showed_is_noted_as_it_was_before_the_batch(
+    monkeypatch: pytest.MonkeyPatch,
+    recalls: bool,  # noqa: FBT001
+) -> None:
+    """Deciding takes the batch's own events in: noted after it, each would count as known before."""
+    happened: list[str] = []
+
+    def noted(*_: object) -> list[Any]:
+        happened.append("note")
+        return [("source", "event", "first")]
+
+    def decide(*_: object) -> Plan:
+        happened.append("decide")
+        return Plan()
+
+    monkeypatch.setattr(transaction, "recall_notes", noted)
+    monkeypatch.setattr(transaction, "news_of", lambda notes, _: notes)
+    monkeypatch.setattr(transaction, "objects_named", lambda _: [("source", "object")])
+    paper = Paper()
+    writer = writer_on(paper, PaperReader(known=Known(recalls=recalls)))
+    writer._decide = decide  # type: ignore[method-assign, assignment]
+    await writer.process([])
+    assert happened == (["note", "decide"] if recalls else ["decide"])
+    assert paper.asked[1:-1] == (["note_recalled", "note_object_webhooks"] if recalls else [])
 
 
 # --- which statements follow ------------------------------------------------------------------------------------------
@@ -346,6 +404,64 @@ async def test_what_references_lead_to_is_held_too() -> None:
         await reader_on(paper).read(Needs(keys=frozenset(KEYS)))
     assert grew.value.payments == {theirs, more}
     assert paper.arguments["follow_chains"][0].strip("{}").split(",") == sorted([str(theirs), str(more)])
+
+
+@pytest.mark.parametrize("column", ["merged_into", "intent_id"])
+async def test_what_a_payment_leads_to_is_held_too(monkeypatch: pytest.MonkeyPatch, column: str) -> None:
+    """The one that it turned out to be, and the intent whose attempt it is: both are folded again with it."""
+    mine, leads_to = uuid.uuid4(), uuid.uuid4()
+    payment = SimpleNamespace(**({"merged_into": None, "intent_id": None} | {column: leads_to}))
+    monkeypatch.setattr(transaction.rows, "payment_of", lambda _: payment)
+    answers = [*locked(3, places=[2], payment_ids=[mine]), {"id": mine}]
+    paper = Paper(lock_refs=answers, follow_chains=[{"refs": None, "payments": [leads_to]}])
+    with pytest.raises(GrewError) as grew:
+        await reader_on(paper).read(Needs(keys=frozenset(KEYS)))
+    assert grew.value.payments == {leads_to}
+    assert paper.arguments["follow_chains"][0] == f"{{{leads_to}}}"
+
+
+PROMISED = ("p", "", "", True, "reference", "ORD")
+SHARED = ("p", "", "", True, "shared", "ORDER")
+
+
+async def test_who_stands_under_a_promised_reference_is_held_before_it_is_decided() -> None:
+    member = uuid.uuid4()
+    found = json.dumps([["p", "", True, "ORD", str(member), None, False]])
+    paper = Paper(
+        lock_refs=locked(1),
+        find_groups=found,
+        follow_chains=[{"refs": None, "payments": [member]}],  # type: ignore[arg-type]
+    )
+    with pytest.raises(GrewError) as grew:
+        await reader_on(paper).read(Needs(keys=frozenset([PROMISED]), promised=frozenset([PROMISED])))
+    assert grew.value.payments == {member}
+
+
+async def test_a_reference_under_which_nobody_stands_is_known_to_be_empty() -> None:
+    paper = Paper(lock_refs=locked(1))
+    known = await reader_on(paper).read(Needs(keys=frozenset([PROMISED]), promised=frozenset([PROMISED])))
+    assert known.groups == {PROMISED: {}}
+
+
+async def test_who_stands_under_an_order_is_held_before_it_is_gathered() -> None:
+    under = uuid.uuid4()
+    row = {"provider": "p", "account": "", "livemode": True, "ref": "ORDER", "payment_id": under}
+    paper = Paper(lock_refs=locked(1), find_under=[row], follow_chains=[{"refs": None, "payments": [under]}])
+    with pytest.raises(GrewError) as grew:
+        await reader_on(paper).read(Needs(keys=frozenset([SHARED]), gathered=frozenset([SHARED])))
+    assert grew.value.payments == {under}
+
+
+async def test_a_body_that_was_taken_is_known_whichever_id_it_comes_under() -> None:
+    """The id is unsigned: whoever sends the bytes again under another one would have their effect twice."""
+    one = understood(PLAIN)
+    unsigned = replace(one, digest=b"d" * 32)
+    known = Known()
+    paper: Any = Paper(find_bodies=[{"source": one.source, "digest": b"d" * 32}])
+    await read_bodies(paper, known, [one, unsigned])
+    assert known.bodies == {(one.source, b"d" * 32)}
+    await read_bodies(paper, known, [unsigned])
+    assert paper.asked == ["find_bodies"], "what is known is not asked again"
 
 
 def row_of_parked(parked_id: int, record: Record) -> dict[str, Any]:
