@@ -110,6 +110,26 @@ async def test_it_tells_what_was_acknowledged_where_a_partition_did_not_answer(d
     assert await destination.publish([record_of(0), record_of(2)]) == []
 
 
+async def test_a_record_goes_to_the_partition_of_its_key_in_its_own_topic_and_without_one_to_its_spread() -> None:
+    """Another partition, and what changed last overtakes what changed before; an empty key is one."""
+
+    class Topics:
+        async def partitions_for(self, topic: str) -> set[int]:
+            await asyncio.sleep(0)
+            return set(range({"t": 3, "wide": 7}[topic]))
+
+    other = partition_of(b"", 3) + 1
+    given = [("t", None, 5), ("t", b"", other), ("wide", b"k", 0), ("t", None, 4), ("wide", None, 6), ("t", None, 2)]
+    records = [RelayedRecord(topic, key, b"v", (), 0, spread) for topic, key, spread in given]
+    ways = await destinations._ways_of(Topics(), records)  # type: ignore[arg-type]
+    found = {(way.topic, way.partition, index) for way in ways for piece in way.pieces for index in piece}
+    assert found == {
+        ("t", 2, 0), ("t", partition_of(b"", 3), 1), ("wide", partition_of(b"k", 7), 2), ("t", 1, 3), ("wide", 6, 4),
+        ("t", 2, 5),
+    }  # fmt: skip
+    assert next(list(way.pieces[0]) for way in ways if (way.topic, way.partition) == ("t", 2))[-1] == 5, "in order"
+
+
 async def test_where_nobody_answers_it_is_a_plain_outage(destination_to: Any) -> None:
     destination, _ = destination_to({0, 1, 2})
     with pytest.raises(UnavailableError) as raised:

@@ -169,3 +169,20 @@ async def test_a_link_without_redis_is_away() -> None:
     link = RedisLink(RedisSettings())
     assert await link.ask(lambda client: client.ping()) is AWAY
     await link.close()
+
+
+async def test_each_kind_of_row_is_kept_for_the_time_that_is_set_for_it(monkeypatch: pytest.MonkeyPatch):
+    """A command that goes with the next cleaning can be looked up no more, and its key would stand for another one."""
+    asked: list[tuple[Any, ...]] = []
+
+    async def delete(_connection: object, _lease: Lease, *what: Any) -> int:
+        await asyncio.sleep(0)
+        asked.append(what)
+        return len(asked)
+
+    monkeypatch.setattr(cleaning, "_delete", delete)
+    bounds = IntentsSettings(clean_rows_max=7, clean_interval_seconds=11.0, commands_kept_seconds=999_999.0)
+    connection = cast("Any", None)
+    assert await cleaning.clean_idempotency_records(connection, LEASE, bounds) == 1
+    assert await cleaning.clean_commands(connection, LEASE, bounds) == 2
+    assert asked == [("delete_idempotency_records", 7), ("delete_commands", 7, 999_999.0)]
