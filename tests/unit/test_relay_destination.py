@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,25 @@ async def test_it_tells_what_was_acknowledged_where_a_partition_did_not_answer(d
     silent.clear()
     assert await destination.publish([record_of(1)]) == [], "where there is nothing else to do, it is asked"
     assert await destination.publish([record_of(0), record_of(2)]) == []
+
+
+async def test_a_partition_that_did_not_answer_is_asked_again_in_its_time(
+    destination_to: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left alone for good while others have work, its records would wait until the relay is restarted."""
+    silent, now = {1}, time.monotonic()
+    destination, taken = destination_to(silent)
+    monkeypatch.setattr(destinations, "time", SimpleNamespace(monotonic=lambda: now))
+    with pytest.raises(PartlyPublishedError):
+        await destination.publish([record_of(1), record_of(0)])
+    silent.clear()
+    now += destinations.AWAY_SECONDS - 0.1
+    with pytest.raises(PartlyPublishedError, match="t/1 did not answer"):
+        await destination.publish([record_of(1), record_of(0)])
+    taken.clear()
+    now += 0.2
+    assert await destination.publish([record_of(1), record_of(0)]) == []
+    assert sorted(taken) == [0, 1]
 
 
 async def test_a_record_goes_to_the_partition_of_its_key_in_its_own_topic_and_without_one_to_its_spread() -> None:
