@@ -50,6 +50,7 @@ def test_letters_that_can_not_go_say_why():
     found = sort_out(rows[2:3], INTENTS.name)
     assert found.going[3].topic == INTENTS.name
     assert sort_out(rows[2:3], "payments.dlq").going == {}
+    assert sort_out(rows[:1], INTENTS.name).going[1].topic == WEBHOOKS.name, "a target is for what came from elsewhere"
 
 
 @pytest.mark.parametrize(
