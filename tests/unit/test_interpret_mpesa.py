@@ -421,7 +421,7 @@ def test_what_a_callback_names_to_be_asked_about_and_what_that_belongs_to(body: 
         {"responseHeader": {"responseRefID": "0acc0239"}},
         {"Result": {"ConversationID": "AG_1"}},
     ],
-    ids=["an invoice unpaid", "no code", "no receipt", "no code of a standing order", "no code of a result"],
+    ids=["an invoice unpaid", "no code", "no receipt", "no code of a Ratiba", "no code of a result"],
 )
 def test_a_callback_that_names_no_outcome_is_refused(body: Any) -> None:
     """Nothing vouches for it, so it must at least look like one."""

@@ -34,7 +34,7 @@ def endpoint(provider: str, **settings: Any) -> Endpoint:
     return open_endpoints(Settings().model_copy(update={"providers": {provider: configured}}))[provider, ""]
 
 
-class Asked:
+class AskerOnPaper:
     """Lets everybody fetch, or nobody, and counts who asked."""
 
     def __init__(self, *, allows: bool = True) -> None:
@@ -48,7 +48,7 @@ class Asked:
 async def gathered(
     of: Endpoint,
     host: Host | None = None,
-    may: Asked | None = None,
+    may: AskerOnPaper | None = None,
     *,
     at: float = 0.0,
     peer: str = "10.0.0.1",
@@ -56,7 +56,7 @@ async def gathered(
 ) -> Any:
     named = {name.replace("_", "-"): values for name, values in headers.items()}
     delivery = Delivery(of, named, b"", "", peer, at)
-    return await gather(delivery, PROXY, Certificates(host or Host(GOOD), CertificateSettings()), may or Asked())
+    return await gather(delivery, PROXY, Certificates(host or Host(GOOD), CertificateSettings()), may or AskerOnPaper())
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ async def test_who_a_proxy_heard_from_last_sent_it_whatever_line_says_so(lines: 
 
 
 async def test_a_stranger_s_address_makes_us_call_nobody() -> None:
-    of, host, may = endpoint("paypal", secrets=("id",), source_networks=(f"{OURS}/32",)), Host(GOOD), Asked()
+    of, host, may = endpoint("paypal", secrets=("id",), source_networks=(f"{OURS}/32",)), Host(GOOD), AskerOnPaper()
     assert (
         await gathered(of, host, may, peer=STRANGER, x_forwarded_for=[OURS], paypal_cert_url=[URL]) is UNTRUSTED_SOURCE
     )
@@ -103,7 +103,7 @@ async def test_a_secret_that_is_only_shown_is_enough_and_none_is_not() -> None:
     assert await gathered(endpoint("flutterwave", secrets=gone), at=NOVEMBER + 1) is NO_LIVE_SECRET
 
 
-async def test_who_is_over_its_quota_is_told_so_and_nobody_is_called() -> None:
-    host, may = Host(GOOD), Asked(allows=False)
+async def test_who_is_over_its_quota_makes_us_call_nobody() -> None:
+    host, may = Host(GOOD), AskerOnPaper(allows=False)
     assert await gathered(endpoint("paypal", secrets=("id",)), host, may, paypal_cert_url=[URL]) is OVER_QUOTA
     assert (host.asked, may.times) == ([], 1)

@@ -112,7 +112,7 @@ def test_no_certificate_counts_before_its_time_or_after_it(place: int, when: dic
 
 
 def test_a_chain_that_leads_nowhere_spoils_no_other() -> None:
-    """A CA under two roots, or renewed with something that nobody here understands: one good chain is enough."""
+    """A CA under two roots, or renewed with something that is not looked at: one good chain is enough."""
     root = issue("root")
     good = issue("middle", root)
     odd = draft("middle", good.key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))
