@@ -7,12 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import providers
-from consumer.decode import decode
+from consumer.decode import Event, decode
 from consumer.dispatcher.recall import next_span
-from consumer.plan import Known
-from consumer.recalled import recall_notes
+from consumer.ledger import LedgerEntry
+from consumer.plan import Known, Plan
+from consumer.recalled import news_of, objects_named, recall_notes
+from providers.core.recall import EVENT_ID_PREFIX
+from schemas.facts import Meaning, Ref, RefKind
+from schemas.payment import Outcome
 from schemas.record import RECALL_HEADER, Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
@@ -51,7 +56,60 @@ def test_what_is_no_webhook_is_not_noted() -> None:
     assert recall_notes(items, Known(), WEBHOOKS.name) == []
 
 
+def test_what_an_api_answered_came_by_no_webhook() -> None:
+    """Noted as one, an event that recall has to bring passes for one that came."""
+    record, event = item("refetch:1")
+    assert isinstance(event, Event)
+    answer = structs.replace(event, kind="refetch.charge")
+    assert recall_notes([(record, answer)], Known(), WEBHOOKS.name) == []
+
+
+def booked(event_id: str, outcome: Outcome) -> LedgerEntry:
+    return LedgerEntry(
+        None, "stripe", event_id, "k", outcome, None, None, None, None, "[]", "", 0, 0, None, NOW, relay_xid=1
+    )
+
+
+def test_a_state_of_an_object_that_brought_nothing_new_had_come_by_webhook() -> None:
+    """Else each look at a list counts all that webhooks had brought as missed."""
+    outcomes = {f"{EVENT_ID_PREFIX}{one}": one for one in Outcome} | {"evt_1": Outcome.NOOP, "evt_2": Outcome.LATE}
+    notes = [("stripe", event_id, "first") for event_id in (*outcomes, f"{EVENT_ID_PREFIX}waits")]
+    plan = Plan(rows=[booked(event_id, outcome) for event_id, outcome in outcomes.items()])
+    new = {event_id for _, event_id, _ in news_of(notes, plan)}
+    states = {f"{EVENT_ID_PREFIX}{one}" for one in ("applied", "conflict", "waits")}
+    assert new == states | {"evt_1", "evt_2"}
+    others = [("adyen", f"{EVENT_ID_PREFIX}noop", "first")]
+    assert news_of(others, plan) == others, "another source's event of the same id"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"), [({}, True), ({"recalled": True}, False), ({"kind": "refetch.x"}, False)]
+)
+def test_only_webhooks_name_the_objects_that_a_list_shows(changes: dict[str, Any], named: bool) -> None:  # noqa: FBT001
+    """What recall or an answer names has been seen there already: it would be noted as come by webhook."""
+    record, event = item("e")
+    assert isinstance(event, Event)
+    one = structs.replace(
+        event,
+        provider=OBJECTS,
+        source=OBJECTS,
+        meaning=Meaning(refs=(Ref(RefKind.PAYMENT, "b"), Ref(RefKind.REFUND, "a"))),
+        **changes,
+    )
+    found = [(OBJECTS, "a"), (OBJECTS, "b")] if named else []
+    assert objects_named([(record, one), (record, one)]) == found
+    assert objects_named([(record, structs.replace(one, provider="stripe"))]) == [], "its list is of events"
+
+
 NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
+OBJECTS = next(
+    name
+    for name in sorted(providers.names())
+    if (found := providers.find(name)) is not None
+    and found.refetch is not None
+    and found.recall is not None
+    and any(one.objects for one in found.recall.lists)
+)
 EVENTS = providers.find("stripe").recall.lists[0]  # type: ignore[union-attr]
 
 

@@ -263,3 +263,16 @@ def test_the_references_of_an_orphan_are_in_one_order() -> None:
     one, two = ("adyen", "", "Shop", True, "payment", "A"), ("adyen", "", "Shop", True, "payment", "B")
     letter = Letter(standard("payment.captured"), Reason.ORPHAN, "")
     assert rows.orphan_arguments(letter, [two, one]) == rows.orphan_arguments(letter, [one, two])
+
+
+def test_rows_are_written_in_the_order_of_their_ids_whichever_came_first() -> None:
+    one, two = payment(id=UUID(int=1)), payment(id=UUID(int=2))
+    for order in ((one, two), (two, one)):
+        assert rows.payment_columns(order)[0] == [one.id, two.id]
+
+
+def test_a_reference_of_test_money_is_read_as_one() -> None:
+    place = ["adyen", "acme", False, "ORD-1"]
+    key = ("adyen", "acme", "", False, RefKind.REFERENCE, "ORD-1")
+    assert rows.references_from(json.dumps([place])) == {key}
+    assert set(rows.groups_from(json.dumps([[*place, str(UUID(int=1)), None, False]]))) == {key}
