@@ -67,7 +67,7 @@ def fits(one: Event, *facts: Fact, phone: str | None = PHONE) -> bool:
     ],
 )
 def test_money_fits_that_is_all_that_was_asked_and_no_other_capture(facts: tuple[Fact, ...], fit: bool) -> None:  # noqa: FBT001
-    """A capture without an amount is what the provider said before the receipt: the same money."""
+    """A capture without an amount is what the provider reported before the receipt: the same money."""
     assert fits(event(), *facts) is fit
 
 
