@@ -27,7 +27,7 @@ from providers.core.payments import (
     void,
 )
 from schemas.facts import INTENT, Fact, FactKind
-from schemas.payment import Status
+from schemas.payment import Flag, Status
 
 pytestmark = pytest.mark.unit
 
@@ -489,3 +489,21 @@ def test_how_tries_ended() -> None:
 )
 def test_an_end_is_of_its_payments_holds_and_of_those_of_its_tries(facts: tuple[Fact, ...], status: Status) -> None:
     assert full_row(newer({}, facts)).status is status
+
+
+def test_what_was_ended_and_came_undone_was_ended() -> None:
+    facts = (captured("c", 9, authorization="p"), reversal("r", "c", 9))
+    assert full_row(newer({}, facts)).status is Status.FAILED
+    assert full_row(newer({}, (*facts, ended("p", "canceled")))).status is Status.CANCELED
+
+
+@pytest.mark.parametrize(("taken", "undone", "underpaid"), [(9, 4, False), (4, 4, True), (4, 0, True), (9, 0, False)])
+def test_underpaid_is_what_was_never_taken_in_full(taken: int, undone: int, underpaid: bool) -> None:  # noqa: FBT001
+    """That money came undone later is another matter, and has its own words."""
+    facts = (terms("p", 9), captured("c", taken, authorization="p"), ended("p", "closed"))
+    row = full_row(newer({}, (*facts, reversal("r", "c", undone))))
+    assert (Flag.UNDERPAID in row.flags) is underpaid
+
+
+def test_nothing_taken_of_nothing_asked_is_paid_whatever_a_try_asked() -> None:
+    assert full_row(newer({}, (attempt("t", "failed", amount=5), captured("z", 0)))).status is Status.CAPTURED
