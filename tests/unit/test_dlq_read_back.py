@@ -340,7 +340,7 @@ ODD = ((8, 0), (9, -1), (10, YEAR_10000_MS))
     ],
     ids=["nothing", "added", "lost", "more", "away"],
 )
-async def test_what_a_look_found_is_said_and_kafka_away_keeps_nobody_from_the_table(
+async def test_what_a_look_found_is_reported_and_kafka_away_keeps_nobody_from_the_table(
     found: TakenIn | UnavailableError,
     reported: list[str],
     monkeypatch: pytest.MonkeyPatch,

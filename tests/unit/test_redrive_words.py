@@ -113,7 +113,7 @@ def test_each_word_of_an_order_stands_in_its_place(work: Work) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--force",)])
-def test_it_stops_on_failures_unless_it_is_told_to_keep_going(words: tuple[str, ...], work: Work) -> None:
+def test_it_stops_on_failures_unless_it_is_to_keep_going(words: tuple[str, ...], work: Work) -> None:
     run("redrive", "--who", "ada", "--yes", *words)
     [(_, wanted)] = work["preview"]
     assert wanted == RedriveRequest(requested_by="ada", force=bool(words))
@@ -282,7 +282,7 @@ def test_a_console_that_would_apply_nothing_is_not_ordered_to(console: Console) 
     assert console.given("POST", "/redrives") == []
 
 
-def test_a_console_keeps_to_what_is_safe_unless_it_is_told_otherwise(console: Console) -> None:
+def test_a_console_keeps_to_what_is_safe_unless_more_is_asked_for(console: Console) -> None:
     run("redrive", "--yes")
     assert console.given("POST", "/redrives") == [{"force": False, "keep_going": False, "typed": "1"}]
 
@@ -297,7 +297,7 @@ def test_a_console_gives_up_as_many_as_were_counted(words: tuple[str, ...], type
     assert "status" not in given
 
 
-def test_a_console_is_told_to_stop_and_to_resume(console: Console) -> None:
+def test_a_console_is_asked_to_stop_and_to_resume(console: Console) -> None:
     assert (run("stop", "9").exit_code, run("redrive", "--resume", "9").exit_code) == (0, 0)
     assert len(console.given("POST", "/redrives/9/stop")) == len(console.given("POST", "/redrives/9/resume")) == 1
     console.answers["/redrives"] = [{"redrives": []}]
@@ -435,7 +435,7 @@ def test_one_that_ended_while_nobody_looked_has_ended(how: str, monkeypatch: pyt
 
 
 @BY
-def test_a_redrive_that_is_not_there_is_said(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redrive_that_is_not_there_is_reported(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch, 1.0)
     with pytest.raises(RatchetError, match="no redrive"):
         seen([RatchetError("there is no redrive 9")], how, monkeypatch)
