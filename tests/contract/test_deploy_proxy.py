@@ -46,7 +46,7 @@ CONFIGURATION: Final = parsed((DEPLOY / "nginx.conf").read_text())
 
 
 def server(name: str) -> list[Directive]:
-    """Return what is said of the server of a name."""
+    """Return what the server of a name has."""
     (found,) = (
         one.inside for one in CONFIGURATION if one.words == ("server",) and set_to(one.inside, "server_name") == name
     )

@@ -98,8 +98,8 @@ class Parts:
     def __init__(self, **settings: Any) -> None:
         self.happened: list[Any] = []
         self.clock = Clock()
-        told = {"timeout_seconds": 0.2, "breaker_seconds": 5.0, "key_prefix": "shop:"} | settings
-        self.link = RedisLink(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"), **told), self.clock)
+        given = {"timeout_seconds": 0.2, "breaker_seconds": 5.0, "key_prefix": "shop:"} | settings
+        self.link = RedisLink(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"), **given), self.clock)
         self.keys = Keys(self.happened)
         self.link.client = self.keys  # type: ignore[assignment]
         self.postgres = Postgres(self.clock, self.happened)
@@ -182,7 +182,7 @@ async def test_a_wait_ends_with_the_bell_with_the_stop_and_before_redis_counts_a
     assert asyncio.all_tasks() == before, "nobody goes on waiting"
 
 
-async def test_a_wait_without_redis_lasts_as_long_as_it_is_told(parts: Parts) -> None:
+async def test_a_wait_without_redis_lasts_its_whole_time(parts: Parts) -> None:
     parts.keys.error = RedisConnectionError()
     assert await timed(parts.leases.wait("work", 0.05, asyncio.Event())) >= 0.04
 

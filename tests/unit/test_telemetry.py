@@ -238,13 +238,13 @@ def test_spans_are_sent_as_often_as_many_and_as_patiently_as_the_settings_say(mo
     from opentelemetry.sdk import trace
     from opentelemetry.sdk.trace import export
 
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", lambda _, **options: told.update(options))
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", lambda _, **options: given.update(options))
     monkeypatch.setattr(
-        export, "BatchSpanProcessor", lambda _, **options: told.update(options) or trace.SpanProcessor()
+        export, "BatchSpanProcessor", lambda _, **options: given.update(options) or trace.SpanProcessor()
     )
     monkeypatch.setattr(
-        trace.TracerProvider, "force_flush", lambda _, milliseconds: told.update(flush_milliseconds=milliseconds)
+        trace.TracerProvider, "force_flush", lambda _, milliseconds: given.update(flush_milliseconds=milliseconds)
     )
     settings = TelemetrySettings(
         otlp_endpoint="http://127.0.0.1:1",
@@ -254,7 +254,7 @@ def test_spans_are_sent_as_often_as_many_and_as_patiently_as_the_settings_say(mo
     )
     telemetry.start("relay", settings)
     telemetry.stop()
-    assert told == {
+    assert given == {
         "timeout": 1.5,
         "max_queue_size": 100,
         "max_export_batch_size": 100,

@@ -89,7 +89,7 @@ async def test_a_stop_while_it_is_asked_leaves_no_pool_behind() -> None:
     assert database.terminated
 
 
-def test_what_is_wrong_is_told() -> None:
+def test_what_is_wrong_is_named() -> None:
     assert mismatch(None, "shop.") is None
     assert mismatch("shop.", "shop.") is None
     assert "'payments.'" in (mismatch("payments.", "shop.") or "")
