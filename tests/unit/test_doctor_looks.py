@@ -45,7 +45,7 @@ FAILURES = {
     "time": (TimeoutError(), "does not answer: TimeoutError"),
     "kafka": (KafkaConnectionError(SECRET), "does not answer: KafkaConnectionError"),
     "redis": (RedisConnectionError(SECRET), "does not answer: ConnectionError"),
-    "postgres": (asyncpg.InvalidPasswordError(SECRET), "does not answer: InvalidPasswordError"),
+    "postgres": (asyncpg.UndefinedTableError(SECRET), "does not answer: UndefinedTableError"),
     "ours": (UnavailableError("Kafka is away"), "does not answer: Kafka is away"),
     "refused": (AccessRefusedError("no ACL"), "no ACL"),
 }
