@@ -96,7 +96,8 @@ async def test_a_database_of_other_topics_is_not_worked_with_and_one_of_an_older
 
 
 @pytest.mark.parametrize(
-    "refusal", [OSError("x"), TimeoutError(), asyncpg.InvalidPasswordError("x"), asyncpg.InvalidCatalogNameError("x")]
+    "refusal",
+    [OSError("x"), TimeoutError(), asyncpg.InvalidPasswordError("x"), asyncpg.InvalidParameterValueError("x")],
 )
 async def test_a_postgres_that_lets_us_not_in_is_an_outage(paper: Paper, refusal: Exception) -> None:
     paper.refusal = refusal
