@@ -165,6 +165,11 @@ def test_a_wrong_row_is_reported(changes: dict[str, object], words: str) -> None
     assert any(words in problem for problem in reconciliation(found=found).problems)
 
 
+def test_test_money_in_a_live_row_is_reported() -> None:
+    problems = reconcile(results(), [replace(LIFE, livemode=False)], stored(), {}).problems
+    assert problems == [f"payment {LIFE.provider_ref} of stripe: livemode is True, its scenario says False"]
+
+
 def test_a_payment_without_a_row_is_reported() -> None:
     found = stored()
     found.payments.clear()
@@ -179,6 +184,18 @@ def test_a_life_that_was_not_taken_whole_proves_nothing() -> None:
     drawn = reconciliation(sent, found)
     assert drawn.refused == {"unavailable": 1}
     assert len(drawn.problems) == 1
+
+
+@pytest.mark.parametrize("lost", range(len(LIFE.posts)))
+def test_beside_a_life_that_proves_nothing_the_others_are_looked_at(lost: int) -> None:
+    other = stripe.live(Random(6), PaymentHistory(Course.AUTOMATIC, 1200, "EUR", (1200,), (200,)), 1_790_000_000)
+    sent = [Sent(post, 503 if at == lost else 202, 1) for at, post in enumerate(other.posts)]
+    found = stored()
+    found.ledger |= {event.key: "applied" for at, post in enumerate(other.posts) if at != lost for event in post.events}
+    found.payments[LIFE.provider, LIFE.provider_ref]["refunded"] = 100
+    problems = reconcile(results(*sent), [other, LIFE], found, {}).problems
+    assert [one for one in problems if "has no row" in one] == []
+    assert [one for one in problems if "refunded is 100" in one] != []
 
 
 def test_what_is_left_on_the_way_is_reported() -> None:
