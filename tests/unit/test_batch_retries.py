@@ -123,10 +123,10 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["conflict", "lock", "key", "stale", "stale for good", "away", "refused"],
 )
-async def test_what_wakes_is_tried_again_at_once_or_told(
+async def test_what_wakes_is_tried_again_at_once_or_reported(
     failures: list[Exception], raised: type[Exception] | None, tries: int, renewed: int
 ) -> None:
-    """A lock that stays held is told as an outage: told as itself it would be a record's fault."""
+    """A lock that stays held is reported as an outage: as itself it would be a record's fault."""
     work = Script(list(failures))
     if raised is None:
         await retry(work, Retries(1, LIMITS), work.renew)

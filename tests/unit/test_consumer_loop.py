@@ -1444,7 +1444,7 @@ async def test_a_partition_that_is_new_to_the_group_skips_nothing(
         (12, "offset_beyond_end", "error", 0),
     ],
 )
-def test_where_a_partition_goes_on_elsewhere_it_is_said_what_that_loses(
+def test_where_a_partition_goes_on_elsewhere_it_is_logged_what_that_loses(
     wanted: int | None, event: str, level: str, skipped: int
 ) -> None:
     count = metrics.RECORDS_SKIPPED.labels("payments.webhooks", "1")._value

@@ -94,9 +94,9 @@ def test_what_decoding_found_bad_is_no_duplicate(run: PoisonRun) -> None:
     assert (halts(run, 0), halts(run, 1)) == (False, True)
 
 
-def test_a_halt_is_told_and_its_partition_stays_closed(run: PoisonRun) -> None:
+def test_a_halt_is_shown_and_its_partition_stays_closed(run: PoisonRun) -> None:
     assert halts(run, 0)
     assert metrics.PARTITION_HALTED.labels(TOPIC, "0")._value.get() == 1
     assert run.failed(bad(10)), "further ones are left too"
-    assert "offset 9;" in run.halted[TOPIC, 0], "why it was halted is told by the record that did it"
+    assert "offset 9;" in run.halted[TOPIC, 0], "why it was halted is named by the record that did it"
     assert run.still_open([item(11), item(1, 1)]) == [item(1, 1)]

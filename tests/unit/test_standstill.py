@@ -218,7 +218,7 @@ async def test_lag_counts_what_an_open_transaction_holds_back(harness: Harness) 
     assert metrics.CONSUMER_LAG.labels(TOPIC, "1")._value.get() == 5
 
 
-async def test_a_partition_that_is_read_again_is_shown_as_standing_no_more(harness: Harness) -> None:
+async def test_a_partition_that_is_read_again_stands_still_no_more(harness: Harness) -> None:
     harness.kafka.found[P1] = Ends(0, 15, 20)
     await harness.look()
     assert len(metrics.STANDSTILL_SECONDS._metrics) == 1
