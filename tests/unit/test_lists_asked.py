@@ -96,7 +96,7 @@ async def test_lists_and_payments_are_asked_within_the_rate_of_their_own():
 async def test_a_token_that_a_list_takes_no_longer_is_asked_for_anew():
     answers = [HttpAnswer(200, b""), HttpAnswer(200, EMPTY), HttpAnswer(401, b""), HttpAnswer(200, b"")]
     client, tokens = Client(*answers, HttpAnswer(200, EMPTY)), iter(("first", "second"))
-    one = lists(client)
+    one = lists(client, recall={"requests_per_second_max": 1000})
     grant = Grant(lambda asked: replace(CALL, url=asked.base_url), lambda _: (next(tokens), 3600.0))
     one._calls._grant = grant
     listing = replace(one.recall.lists[0], request=lambda _, credentials: replace(CALL, url=credentials.token))
