@@ -276,6 +276,8 @@ def test_razorpays_payments_are_asked_by_the_second_and_paged_by_how_many_came()
     (listing,) = recall_of("razorpay").lists
     query = parse_qs(urlsplit(listing.request(_with("100"), CREDENTIALS).url).query)
     assert query == {"from": ["1790000000"], "to": ["1790003601"], "count": ["50"], "skip": ["100"]}
+    far = parse_qs(urlsplit(listing.request(_with("123400"), CREDENTIALS).url).query)
+    assert far["skip"] == ["123400"], "a list has no last page but its end"
     few, full = [razorpay_payment()], [razorpay_payment(id=f"pay_{number}") for number in range(50)]
     assert listing.read(_with("100"), razorpay_page(*few)).following is None
     assert listing.read(_with("100"), razorpay_page(*full)).following == "150"

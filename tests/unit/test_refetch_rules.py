@@ -125,6 +125,26 @@ def test_what_razorpay_shows_of_a_dispute_beats_its_events_of_before() -> None:
     assert fold(won, reported("under_review", 1_790_000_200)).dispute_status == "under_review"
 
 
+def of_razorpay(kind: str, **more: Any) -> Meaning:
+    entity = {"payload": {"dispute": {"entity": razorpay_dispute("x", **more)}}}
+    return event("razorpay", "event", f"payment.dispute.{kind}", entity | {"created_at": 1_790_000_000})
+
+
+def test_a_dispute_of_razorpay_took_what_was_deducted_and_not_what_was_disputed() -> None:
+    for kind, deducted, taken in (("lost", 400, [400]), ("lost", 0, []), ("closed", 400, [400]), ("won", 400, [])):
+        found = of_razorpay(kind, amount_deducted=deducted)
+        assert [fact.amount for fact in found.facts if fact.kind is FactKind.DISPUTE_OUT] == taken, kind
+
+
+def test_a_dispute_of_razorpay_in_a_phase_that_nobody_knows_is_a_chargeback() -> None:
+    """It ranks above the question that came before."""
+    asked = of_razorpay("created", phase="retrieval")
+    assert fold(asked).dispute_status == "inquiry"
+    for phase in ("of_tomorrow", None):
+        opened = of_razorpay("created", phase=phase)
+        assert fold(asked, opened).dispute_status == fold(opened, asked).dispute_status == "open"
+
+
 def test_what_is_pending_has_no_version_in_an_answer_either() -> None:
     pending, failed = payments.capture_failed("c1", 5)
     found = as_of(Meaning(facts=(pending, failed)), frozenset({FactKind.CAPTURE, FactKind.REVERSAL}), 7)
