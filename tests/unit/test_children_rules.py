@@ -27,7 +27,7 @@ from providers.core.payments import (
     void,
 )
 from schemas.facts import INTENT, Fact, FactKind
-from schemas.payment import Flag, Status
+from schemas.payment import Flag, RefundStatus, Status
 
 pytestmark = pytest.mark.unit
 
@@ -507,3 +507,11 @@ def test_underpaid_is_what_was_never_taken_in_full(taken: int, undone: int, unde
 
 def test_nothing_taken_of_nothing_asked_is_paid_whatever_a_try_asked() -> None:
     assert full_row(newer({}, (attempt("t", "failed", amount=5), captured("z", 0)))).status is Status.CAPTURED
+
+
+@pytest.mark.parametrize("state", ["pending", "unbooked", "failed"])
+def test_only_a_refund_that_is_under_way_is_pending(state: str) -> None:
+    """One that released the rest of a hold is over."""
+    facts = (authorized("a", 100), captured("c", 60, authorization="a"), refund("r", state, 40, payment="a"))
+    expected = RefundStatus.PENDING if state == "pending" else RefundStatus.NONE
+    assert full_row(newer({}, facts)).refund_status is expected

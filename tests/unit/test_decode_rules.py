@@ -138,6 +138,21 @@ def test_an_intent_says_all_that_its_body_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "once", "twice"),
+    [
+        ("amount", b'"amount": 7', b'"amount": 7, "amount": 70'),
+        ("id", b'"client"', b'"id": "01890000-0000-7000-8000-000000000009", "client"'),
+    ],
+)
+def test_a_field_that_stands_twice_is_refused(name: str, once: bytes, twice: bytes) -> None:
+    """Readers disagree on which of the two counts: one checks 7, and another pays 70."""
+    one = command("refund", {"amount": 7})
+    found = decode(replace(one, value=(one.value or b"").replace(once, twice)))
+    assert isinstance(found, Dead)
+    assert found.message.startswith(f"intent: {name} stands twice in one object")
+
+
+@pytest.mark.parametrize(
     ("body", "groups"),
     [
         ({"reference": "ORD-1"}, True),
