@@ -231,6 +231,10 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         (authorized("a", 200), mode("a", "automatic"), order_ended("o", 500)),
         {"captured": 200},
     ),
+    "what the account may take by hand was only held, and is released": (
+        (authorized("a", 200), mode("a", "account"), mode(INTENT, "automatic"), order_ended("o", 500)),
+        {"captured": 0, "live": 0},
+    ),
     "but not where the hold itself was voided": (
         (authorized("a", 200), mode("a", "automatic"), order_ended("o", 500), void("a", "canceled")),
         {"captured": 0},
