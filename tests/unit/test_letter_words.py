@@ -17,7 +17,7 @@ from ops.cli import app
 from ops.dlq_filters import LetterFilter
 from ops.documents import letter_document, plain, raw_document
 from ops.letter_erasure import REFUSALS, Redacted, redact
-from ops.letter_notes import Subject
+from ops.letter_notes import Note, Subject
 from ops.operators import Operator
 from ops.redrives import LetterPage
 from runtime.settings import PostgresSettings, Settings
@@ -375,6 +375,15 @@ def test_notes_that_stand_are_listed_here_and_by_a_console(console: Console, mon
     monkeypatch.setattr(server, "read", lambda *_: console)
     assert run("end-note", "5").exit_code == 0
     assert [one[:2] for one in console.asked] == [("GET", "/notes"), ("POST", "/notes/5/end")]
+
+
+@pytest.mark.parametrize("other", ["reason", "source", "event_type"])
+def test_a_note_speaks_of_one_group_alone(other: str) -> None:
+    """Another group that looks as if somebody knew of it is looked at by nobody."""
+    group = {"reason": "conflict", "source": "stripe", "event_type": "charge.updated"}
+    note = Note(**NOTE | group)
+    assert note.is_of(**group)
+    assert not note.is_of(**group | {other: "another"})
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,13 @@ def test_a_file_without_a_token(token_file: Path, text: str) -> None:
     assert "secret" not in str(caught.value).replace(str(token_file), "")
 
 
+def test_an_address_that_cannot_be_meant_ends_the_command_before_it_begins(token_file: Path) -> None:
+    """Else it would do in the database that is configured here what was meant for another one."""
+    result = CliRunner().invoke(app, ["--server", "http://ratchet.example", "--token-file", str(token_file), "version"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "in clear" in result.stderr
+
+
 def test_both_or_neither(token_file: Path) -> None:
     assert server.read(None, None) is None
     for url, path in (("https://a.example", None), (None, token_file)):
