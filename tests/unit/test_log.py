@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from producers.ingress.access_log import AccessLine, AccessLog
 from runtime import log, metrics
+from runtime.masking import luhn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,6 +157,14 @@ def test_what_is_masked_in_values() -> None:
         "error": f"bad card {log.MASK}",
         "set": [log.MASK],
     }
+
+
+@pytest.mark.parametrize(("digits", "is_masked"), [(12, False), (13, True), (16, True), (19, True), (20, False)])
+def test_a_card_number_has_thirteen_to_nineteen_digits(digits: int, *, is_masked: bool) -> None:
+    """ISO/IEC 7812-1 and the networks' own lengths: Maestro's and UnionPay's have up to 19."""
+    body = "6" * (digits - 1)
+    (number,) = (body + check for check in "0123456789" if luhn(body + check))
+    assert (log.MASK in log.masked(f"paid by {number} today")) is is_masked
 
 
 def test_a_card_number_is_masked_below_zero_too() -> None:
