@@ -208,6 +208,12 @@ def test_a_sum_that_does_not_add_up_is_no_balance() -> None:
     assert not replace(reconciliation(), posted=1).balanced
 
 
+def test_a_problem_is_no_balance_although_the_sum_adds_up() -> None:
+    found = Reconciliation(posted=1, requests=1, outcome={"applied": 1}, duplicates=0, refused={}, problems=[])
+    assert found.balanced
+    assert not replace(found, problems=["payment pi_1 of stripe has no row"]).balanced
+
+
 def test_lives_are_reported_once() -> None:
     assert isinstance(LIFE, Life)
     assert len(set(KEYS)) == len(KEYS)
