@@ -64,6 +64,7 @@ class Notes:
 
     async def _note(self, what: str, place: Place, offset: int) -> None:
         self.asked.set()
+        await asyncio.sleep(0)  # as Postgres does: others come in between
         if self.gate is not None:
             await self.gate.wait()
         if self.failures:

@@ -135,7 +135,7 @@ async def discard(visit: Visit) -> Response:
 
 
 async def unmask(visit: Visit) -> Response:
-    """Show one letter's bytes unmasked; who looked and why is written in the same transaction as they are read."""
+    """Show one letter's bytes unmasked; who looked and why is written before anything of it is shown."""
     letter_id = visit.number("id")
     because = reason_of(visit.form.get("because"), "you need the payload in clear")
 
