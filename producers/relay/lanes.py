@@ -188,7 +188,7 @@ class CursorLane:
         """Log what is passed by and return how many in a row are; raise UnavailableError where Kafka takes nothing."""
         some_went = len(refused) < len(batch.records)
         in_row = (0 if some_went else self._refused_in_row) + len(refused)
-        if not some_went and in_row > self._settings.refused_in_row_max:
+        if refused and not some_went and in_row > self._settings.refused_in_row_max:
             (index, error), *_ = refused.items()
             raise UnavailableError(f"the last {in_row} records were refused: {refusal_of(batch.records[index], error)}")
         for index, error in refused.items():

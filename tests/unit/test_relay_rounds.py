@@ -464,6 +464,17 @@ async def test_refusals_in_a_row_are_counted_over_batches_and_what_goes_ends_the
     await finish(lane, 1, 1)
 
 
+async def test_rows_that_make_no_record_are_passed_whatever_was_refused_before_them() -> None:
+    """Of a batch that went in part, more were refused than may be in a row; of the next one there is nothing to refuse."""
+    lane = refusing_lane(3)
+    await finish(lane, 6, 5)
+    await finish(lane, 0, 0)
+    with pytest.raises(UnavailableError, match="the last 6 records were refused"):
+        await finish(lane, 1, 1)
+    await finish(lane, 1, 0)
+    await finish(lane, 1, 1)
+
+
 async def test_what_is_refused_again_since_it_was_not_marked_counts_once() -> None:
     """A Postgres that fails in between must not stop the lane for a record that it would pass by."""
     lane = refusing_lane(3)
