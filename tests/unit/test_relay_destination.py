@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producers.relay import destination as destinations
@@ -36,10 +36,15 @@ KEYS = {partition: b"%d" % number for number in range(20) for partition in [part
 
 
 class PaperProducer:
-    """Takes batches of three partitions; those that are silent never answer, others refuse what they get."""
+    """Takes batches of three partitions; of those that are silent the client says so, or waits for ever (`hangs`).
 
-    def __init__(self, silent: set[int], taken: list[int], refusing: AbstractSet[int]) -> None:
-        self.silent, self.taken, self.refusing = silent, taken, refusing
+    Others refuse what they get.
+    """
+
+    def __init__(
+        self, silent: set[int], taken: list[int], refusing: AbstractSet[int], *, hangs: bool = False
+    ) -> None:
+        self.silent, self.taken, self.refusing, self.hangs = silent, taken, refusing, hangs
 
     async def partitions_for(self, _topic: str) -> set[int]:
         return {0, 1, 2}
@@ -54,6 +59,8 @@ class PaperProducer:
             ack.set_exception(MessageSizeTooLargeError())
         elif partition not in self.silent:
             ack.set_result(None)
+        elif not self.hangs:
+            ack.set_exception(RequestTimedOutError())
         return ack
 
     async def stop(self) -> None:
@@ -90,7 +97,7 @@ def destination_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Desti
             return PaperProducer(silent, taken, refusing)
 
         monkeypatch.setattr(destinations, "open_producer", opened)
-        return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=0.1)), taken
+        return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=10.0)), taken
 
     return make
 
@@ -168,7 +175,7 @@ async def test_who_is_ended_while_it_publishes_leaves_no_producer_open(
 
     async def opens(*_: Any, **__: Any) -> PaperProducer:
         refuses = refused_first and not opened
-        opened.append(PaperProducer(set() if refuses else {1}, sent, {1} if refuses else frozenset()))
+        opened.append(PaperProducer(set() if refuses else {1}, sent, {1} if refuses else frozenset(), hangs=True))
         return opened[-1]
 
     async def closes(producer: PaperProducer, _seconds: float) -> None:

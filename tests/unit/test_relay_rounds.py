@@ -35,7 +35,8 @@ pytestmark = pytest.mark.unit
 LEASE = Lease("relay", "me", 1)
 PARTITIONS = 4
 IN_A_BATCH = 3
-BOUND_SECONDS = 0.05
+PATIENCE_SECONDS = 10.0
+"""More than a machine that is full takes for what answers at once."""
 
 
 def record(value: bytes, spread: int = 0) -> RelayedRecord:
@@ -120,7 +121,12 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 @pytest.fixture
 def destination(broker: Broker) -> Destination:
-    return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=BOUND_SECONDS))
+    return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=PATIENCE_SECONDS))
+
+
+def wait_for(destination: Destination, seconds: float) -> None:
+    """Let it wait for answers for so long."""
+    destination._settings = KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=seconds)
 
 
 async def test_what_one_batch_does_not_take_goes_with_the_next_in_order(
@@ -176,6 +182,7 @@ async def test_around_what_is_refused_the_others_go_in_their_order(
 async def test_after_a_refusal_a_broker_that_falls_silent_is_waited_for_as_long_as_ever(
     destination: Destination, broker: Broker
 ) -> None:
+    wait_for(destination, 0.3)
     broker.silent.add(b"4")
     with pytest.raises(UnavailableError, match="no answer in"):
         async with asyncio.timeout(5):
@@ -192,6 +199,7 @@ async def test_a_producer_that_failed_is_closed_before_that_is_known_and_never_u
         broker.lost.add(b"a")
     else:
         broker.silent.add(b"a")
+        wait_for(destination, 0.05)
     publishing = asyncio.create_task(destination.publish([record(b"a")]))
     if how == "cancelled":
         await broker.asked.wait()
@@ -199,6 +207,7 @@ async def test_a_producer_that_failed_is_closed_before_that_is_known_and_never_u
     with pytest.raises(asyncio.CancelledError if how == "cancelled" else UnavailableError):
         await publishing
     assert broker.closed == [1]
+    wait_for(destination, PATIENCE_SECONDS)
     assert await destination.publish([record(b"b")]) == []
     assert broker.opened == [True, True]
 
@@ -208,12 +217,12 @@ async def test_a_partition_that_was_left_alone_is_asked_again_in_time(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(destinations, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    broker.silent.add(b"a")
+    broker.lost.add(b"a")
     both = [record(b"a", 1), record(b"b", 2)]
     for _ in range(2):
         with pytest.raises(PartlyPublishedError):
             await destination.publish(both)
-    broker.silent.clear()
+    broker.lost.clear()
     now[0] += AWAY_SECONDS
     assert await destination.publish(both) == []
 
@@ -307,7 +316,7 @@ async def test_rows_that_did_not_fit_follow_at_once() -> None:
 
 
 async def test_a_part_of_a_cursor_s_batch_that_went_moves_no_cursor(destination: Destination, broker: Broker) -> None:
-    broker.silent.add(b"b")
+    broker.lost.add(b"b")
     lane = PaperLane(Batch(2, [record(b"a", 1), record(b"b", 2)], CursorMove((1, 0), (1, 2)), more=False))
     with pytest.raises(PartlyPublishedError):
         await loop_of(lane, destination).turn(None, LEASE)  # type: ignore[arg-type]
