@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from producers.ingress.intents.bodies import ParsedCommand, read
-from producers.ingress.intents.idempotency import IN_PROGRESS, IdempotencyRecords, StoredAnswer
+from producers.ingress.intents.idempotency import IN_PROGRESS, MISMATCH, IdempotencyRecords, StoredAnswer
 from producers.ingress.intents.queued import Asking, key_of
 from producers.ingress.intents.references import PaymentReference
 from runtime.settings import IntentsSettings
@@ -126,6 +126,91 @@ def command(what: Command, payment_id: UUID | None = WHOLE.id, **body: Any) -> P
 INTENT = command(
     Command.CREATE, None, amount=100, currency="EUR", provider="stripe", reference="order-1", livemode=True
 )
+FULL_INTENT = command(
+    Command.CREATE,
+    None,
+    amount=100,
+    currency="EUR",
+    provider="stripe",
+    account="eu",
+    merchant_account="m1",
+    livemode=False,
+    reference="order-1",
+    provider_ref="pi_1",
+    metadata={"cart": 7},
+)
+
+
+async def test_an_intent_is_recorded_with_its_scope_its_names_and_its_terms() -> None:
+    """Its row is what a client sees, and what stands in another's way, until the ledger has it."""
+    connection = PaperConnection()
+    stored = await records_on(connection).make(ASKING, FULL_INTENT)
+    assert isinstance(stored, StoredAnswer)
+    one = stored.payment_id
+    ((client, key, fingerprint, kind, payment_id, event_id, record_key, *columns, kept, answer),) = connection.of(
+        "insert_idempotency_record"
+    )
+    assert (client, key, fingerprint, kind) == ("shop", UUID(int=7), FULL_INTENT.fingerprint, "create")
+    assert (payment_id, event_id, record_key) == (one, f"{one}:create", "pi_1")
+    assert columns == ["stripe", "eu", "m1", False, "order-1", "pi_1", "EUR", 100, None, '{"cart":7}', None]
+    assert (kept, answer) == (100_000, stored.answer)
+    terms = {"provider": "stripe", "account": "eu", "merchant_account": "m1", "livemode": False, "amount": 100}
+    names = {"provider_ref": "pi_1", "reference": "order-1", "currency": "EUR", "capture": "manual"}
+    assert json.loads(answer) == {"id": str(one), "status": "created", "command": "create"} | terms | names
+    asked = {"id": str(one), "client": "shop", "command": "create"}
+    assert connection.record == asked | {"body": terms | names | {"metadata": {"cart": 7}}}
+    ((topic, spooled_key, _, headers, values),) = connection.of("insert_spool")
+    assert (topic, spooled_key, values[headers.index(b"ce_id")]) == ("intents", b"pi_1", f"{one}:create".encode())
+
+
+async def test_what_an_intent_could_meet_is_looked_at_under_its_lock() -> None:
+    """Or two requests at once both find nothing. The reference's lock is one for all merchant accounts and modes."""
+    connection = PaperConnection()
+    await records_on(connection).make(ASKING, FULL_INTENT)
+    assert connection.asked[:4] == [
+        ("lock_name", (f"intent-claim:shop:{UUID(int=7)}",)),
+        ("find_idempotency_record", ("shop", UUID(int=7))),
+        ("lock_name", ("intent-reference:stripe/eu:order-1",)),
+        ("find_taken", ("shop", "stripe", "eu", "m1", False, "pi_1", "order-1")),
+    ]
+
+
+async def test_a_key_that_has_a_record_gets_its_answer_or_none_at_all() -> None:
+    connection = PaperConnection()
+    connection.found = {"fingerprint": INTENT.fingerprint, "payment_id": ONE, "answer": b"{}"}
+    records = records_on(connection)
+    assert await records.make(ASKING, INTENT) == StoredAnswer(ONE, b"{}", replayed=True)
+    for other in (FULL_INTENT, command(Command.CAPTURE, ONE), command(Command.CANCEL, ONE)):
+        assert await records.make(ASKING, other) is MISMATCH
+    assert {name for name, _ in connection.asked} == {"lock_name", "find_idempotency_record"}, "nothing is written"
+
+
+async def test_a_command_under_an_id_that_was_merged_is_one_of_what_it_became() -> None:
+    connection = PaperConnection(WHOLE)
+    stored = await records_on(connection).make(ASKING, command(Command.REFUND, UUID(int=9), attempt_id=str(TWO)))
+    assert isinstance(stored, StoredAnswer)
+    assert stored.payment_id == WHOLE.id
+    assert json.loads(stored.answer)["id"] == connection.record["id"] == str(WHOLE.id)
+    assert connection.of("insert_idempotency_record")[0][4] == WHOLE.id
+
+
+async def test_two_commands_of_one_kind_are_two_events() -> None:
+    """Or the consumer would take the second for a copy of the first, and nobody would carry it out."""
+    connection = PaperConnection(WHOLE)
+    refund = command(Command.REFUND, attempt_id=str(TWO), amount=10)
+    for number in (7, 8):
+        await records_on(connection).make(replace(ASKING, idempotency_key=UUID(int=number)), refund)
+    first, second = (row[5] for row in connection.of("insert_idempotency_record"))
+    assert first != second
+
+
+async def test_a_payment_is_found_in_the_ledger_before_its_record() -> None:
+    """The record shows it as it began: nothing authorized, nothing captured."""
+    connection = PaperConnection(WHOLE)
+    assert await records_on(connection).find("shop", WHOLE.id) == WHOLE
+    assert connection.asked == [("read_payment_view", (WHOLE.id, "shop", 12))]
+    assert await records_on(other := PaperConnection()).find("shop", ONE) is None
+    assert other.asked == [("read_payment_view", (ONE, "shop", 12)), ("read_recorded_view", (ONE, "shop"))]
 
 
 async def test_a_refund_is_recorded_for_the_attempt_that_it_is_for() -> None:
