@@ -24,6 +24,7 @@ from tests.unit.test_intents_payment_view import NOW, RECORDED
 
 if TYPE_CHECKING:
     from producers.ingress.intents.bodies import ParsedCommand
+    from producers.ingress.intents.queued import Asking
 
 pytestmark = pytest.mark.unit
 
@@ -49,29 +50,40 @@ class PaperRecords:
 
     def __init__(self) -> None:
         self.made: list[ParsedCommand] = []
+        self.asked: list[Asking] = []
+        self.looked: list[tuple[Any, ...]] = []
+        self.found: Any = RECORDED
+        self.away = False
         self.answer: Any = StoredAnswer(ID, b"{}")
         self.payments = self.moments_there = 0
         self.open = asyncio.Event()
         self.open.set()
 
-    async def make(self, _: Any, parsed: ParsedCommand) -> Any:
+    async def make(self, asking: Asking, parsed: ParsedCommand) -> Any:
         await asyncio.sleep(0)
         await self.open.wait()
         self.made.append(parsed)
+        self.asked.append(asking)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
-    async def find(self, *_: Any) -> Any:
-        await asyncio.sleep(0)
-        return RECORDED
+    async def find(self, *names: Any) -> Any:
+        await self._look(names)
+        return self.found
 
-    async def find_by_reference(self, *_: Any) -> Any:
-        await asyncio.sleep(0)
+    async def find_by_reference(self, *names: Any) -> Any:
+        await self._look(names)
         return [RECORDED] * self.payments
 
-    async def moments(self, _: UUID) -> Any:
+    async def _look(self, names: tuple[Any, ...]) -> None:
         await asyncio.sleep(0)
+        self.looked.append(names)
+        if self.away:
+            raise UnavailableError("away")
+
+    async def moments(self, payment_id: UUID) -> Any:
+        await self._look((payment_id,))
         return [MOMENT] * self.moments_there
 
 
@@ -109,8 +121,11 @@ class Api:
         body = parts or (json.dumps(INTENT).encode(),)
         return await ask(self.app, "/payment-intents", *body, hangs=hangs, **fields)
 
+    async def look(self, path: str) -> Reply:
+        return await ask(self.app, path, method="GET", authorization=f"Bearer {KEY}")
+
     async def get(self, path: str) -> Any:
-        reply = await ask(self.app, path, method="GET", authorization=f"Bearer {KEY}")
+        reply = await self.look(path)
         assert reply.status == 200
         return json.loads(reply.body)
 
@@ -121,6 +136,77 @@ async def test_guessing_at_keys_costs_the_quota_of_forgeries() -> None:
     assert [one.status for one in reply] == [401, 401, 429, 429]
     assert b"retry-after" in reply[-1].headers
     assert (await api.create()).status == 202, "who is known has another quota"
+
+
+async def test_guesses_through_a_trusted_proxy_cost_the_one_who_guesses() -> None:
+    """Or one that guesses takes the quota of all who come through it."""
+    api = Api(unverified_requests_max=1, ingress={"trusted_proxies": ("192.0.2.0/24",)})
+    wrong = "sk_guess_0123456789abcdef"
+    reply = [await api.create(key=wrong, x_forwarded_for="198.51.100.7") for _ in range(2)]
+    assert [one.status for one in reply] == [401, 429]
+    assert (await api.create(key=wrong, x_forwarded_for="198.51.100.8")).status == 401
+
+
+async def test_what_is_recorded_is_of_who_asked_under_which_key_and_when() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    api = Api()
+    reply = await api.create(traceparent=trace)
+    (asking,) = api.records.asked
+    assert (asking.client, asking.idempotency_key, asking.received_at) == ("shop", UUID(int=7), Held().now())
+    assert asking.traceparent == trace
+    assert reply.line.client == "shop"
+
+
+async def test_a_timeline_is_of_the_clients_own_payment_as_what_it_became() -> None:
+    api, merged = Api(), UUID(int=9)
+    assert (await api.get(f"/payment-intents/{merged}/timeline"))["id"] == str(ID)
+    assert api.records.looked == [("shop", merged), (ID,)]
+    api.records.found = None
+    for tail in ("", "/timeline"):
+        assert (await api.look(f"/payment-intents/{merged}{tail}")).status == 404
+    assert api.records.looked[2:] == [("shop", merged)] * 2, "nothing is read of what is not the client's"
+
+
+async def test_whatever_is_asked_for_while_postgres_is_away_may_come_again() -> None:
+    api = Api()
+    api.records.away = True
+    for path in (f"/payment-intents/{ID}", f"/payment-intents/{ID}/timeline", "/payments?reference=order-1"):
+        reply = await api.look(path)
+        assert (reply.status, reply.headers[b"retry-after"], reply.line.reason) == (503, b"2", "not_durable"), path
+
+
+async def test_an_answer_says_where_its_payment_is_beside_what_is_left_of_the_quota() -> None:
+    api = Api(requests_max=5)
+    reply = await api.create()
+    assert reply.headers[b"location"] == f"/payment-intents/{ID}".encode()
+    assert reply.headers[b"ratelimit"].startswith(b'"default";r=4;')
+    away = await ask(api.app, "/payment-intents", b"x", authorization=f"Bearer {KEY}", content_type="text/plain",
+                     idempotency_key=str(UUID(int=7)))  # fmt: skip
+    assert (away.status, away.headers[b"accept"], b"ratelimit" in away.headers) == (415, b"application/json", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json; charset=utf-8", 202),
+        ("Application/JSON", 202),
+        ("application/json ;charset=UTF-8", 202),
+        ("text/json", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ],
+)
+async def test_a_body_is_json_however_its_kind_is_written(kind: str, status: int) -> None:
+    assert (await Api().create(content_type=kind)).status == status
+
+
+async def test_a_large_body_gives_its_place_back_however_it_ends() -> None:
+    api = Api(intents={"large_bodies_max": 1}, ingress={"body_bytes_unreserved": 10})
+    large = json.dumps(INTENT).encode()
+    stood = StoredAnswer(ID, b"{}", replayed=True)
+    for answer, status in ((stood, 202), (UnavailableError("away"), 503), (IN_PROGRESS, 409), (stood, 202)):
+        api.records.answer = answer
+        assert (await api.create(large[:20], large[20:])).status == status
+        assert api.app._large_bodies.free == 1
 
 
 async def test_what_fails_gives_its_place_back() -> None:
