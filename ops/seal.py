@@ -150,9 +150,9 @@ class SealReader:
         self._check(key)
         self._file = path.open()
         self._file.readline()
+        self.rows_removed = 0  # first: in a seal of no payments the number is read with the very first line
         self._lines = self._read()
         self._next = next(self._lines, None)
-        self.rows_removed = 0
 
     def _check(self, key: bytes) -> None:
         mac, last = hmac.new(key, digestmod="sha256"), b""

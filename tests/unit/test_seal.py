@@ -86,6 +86,21 @@ def test_what_was_sealed_is_read_up_to_each_payment(path: Path):
     reader.close()
 
 
+@pytest.mark.parametrize("payments", [0, 1, 3])
+def test_how_many_rows_had_gone_before_is_read_however_many_payments_there_are(tmp_path: Path, payments: int):
+    """Else what retention took before the seal excuses as many sealed rows that somebody took after it."""
+    writer = SealWriter(tmp_path / "b.seal", KEY, NOW)
+    for one in LINES[:payments]:
+        writer.add(one)
+    writer.begin_rows(7)
+    for row in ROWS:
+        writer.add_row(row)
+    writer.finish()
+    reader = SealReader(tmp_path / "b.seal", KEY)
+    assert (list(reader.up_to(None)), list(reader.rows()), reader.rows_removed) == (LINES[:payments], ROWS, 7)
+    reader.close()
+
+
 @pytest.mark.parametrize("place", range(7))
 def test_every_changed_line_breaks_the_seal(path: Path, place: int):
     lines = path.read_text().splitlines(keepends=True)
