@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,6 +21,7 @@ from schemas.payment import Flag
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
 
     from runtime.postgres import Pool
     from runtime.settings import OpsSettings, Settings
@@ -64,23 +66,32 @@ async def sample_disk(pool: Pool, settings: OpsSettings) -> None:
         metrics.POSTGRES_DISK_LOW.set(use.free_bytes < settings.disk_free_bytes_min)
 
 
+async def _take(look: Callable[[], Awaitable[None]]) -> None:
+    """Look once; one that fails, as a count over a large backlog may, keeps no other from being taken."""
+    try:
+        await look()
+    except OUTAGE_ERRORS as error:
+        _log.warning("sampling_failed", error=type(error).__name__)
+    except Exception:  # noqa: BLE001 - figures are missing; what the lanes carry must not wait for them
+        _log.exception("sampling_failed")
+
+
 async def keep_sampling(pool: Pool, settings: Settings, facts: dict[str, object], ending: asyncio.Event) -> None:
     """Sample until `ending`; then, or when it is cancelled, show nothing: another relay counts from now on.
 
     `facts` are the probe's.
     """
     holdups = Holdups(facts)
+    looks = (
+        partial(holdups.sample, pool),
+        partial(sample, pool, settings.metrics.sample_rows_max),
+        partial(sample_disk, pool, settings.ops),
+    )
     try:
         while not ending.is_set():
             began = time.monotonic()
-            try:
-                await holdups.sample(pool)
-                await sample(pool, settings.metrics.sample_rows_max)
-                await sample_disk(pool, settings.ops)
-            except OUTAGE_ERRORS as error:
-                _log.warning("sampling_failed", error=type(error).__name__)
-            except Exception:  # noqa: BLE001 - figures are missing; what the lanes carry must not wait for them
-                _log.exception("sampling_failed")
+            for look in looks:
+                await _take(look)
             took = time.monotonic() - began
             await wait_for_event(ending, max(settings.metrics.sample_interval_seconds, took / TIME_PART))
     finally:

@@ -157,6 +157,73 @@ async def test_a_record_goes_to_the_partition_of_its_key_in_its_own_topic_and_wi
     assert next(list(way.pieces[0]) for way in ways if (way.topic, way.partition) == ("t", 2))[-1] == 5, "in order"
 
 
+async def test_an_error_that_is_none_of_kafka_s_is_no_acknowledgement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swallowed, all records of its partition would count as published, and the cursor would pass them."""
+
+    class Broken(PaperProducer):
+        async def send_batch(self, *_: Any, **__: Any) -> Any:
+            await asyncio.sleep(0)
+            raise ValueError("a bug of the client")
+
+    async def opens(*_: Any, **__: Any) -> PaperProducer:
+        return Broken(set(), [], frozenset())
+
+    monkeypatch.setattr(destinations, "open_producer", opens)
+    with pytest.raises(ValueError, match="a bug of the client"):
+        await Destination(KafkaSettings(bootstrap="127.0.0.1:1")).publish([record_of(1), record_of(0)])
+
+
+async def test_a_partition_is_left_alone_in_its_own_topic(destination_to: Any) -> None:
+    """The spool's rows are of several topics, whose partitions have other leaders."""
+    destination, taken = destination_to(set())
+    destination._away = {("u", 1): time.monotonic() + 60.0}
+    with pytest.raises(PartlyPublishedError, match="u/1 did not answer") as raised:
+        await destination.publish([record_of(1), record_of(1)._replace(topic="u"), record_of(0)])
+    assert (raised.value.acknowledged, sorted(taken)) == ({0, 2}, [0, 1])
+
+
+@pytest.mark.parametrize("refusing", [frozenset(), frozenset({0})])
+async def test_answers_are_waited_for_as_long_as_is_set(
+    destination_to: Any, monkeypatch: pytest.MonkeyPatch, refusing: AbstractSet[int]
+) -> None:
+    """Once for all partitions together, and behind a refusal once a batch, so that none is without a bound."""
+    bounds: list[float | None] = []
+
+    @asynccontextmanager
+    async def bounded(seconds: float | None, _what: str) -> AsyncIterator[None]:
+        bounds.append(seconds)
+        yield
+
+    monkeypatch.setattr(destinations, "unavailable_after", bounded)
+    destination, _ = destination_to(set(), refusing)
+    await destination.publish([record_of(0), record_of(0), record_of(1)])
+    assert bounds == [10.0, None, None, *[10.0] * 2 * len(refusing)]
+
+
+def test_a_record_goes_into_its_batch_whole() -> None:
+    """A dead letter keeps its time; the reader of a letter needs its headers in their order, nulls and all."""
+    appended: list[dict[str, Any]] = []
+
+    class Whole:
+        def create_batch(self) -> Whole:
+            return self
+
+        def append(self, **what: Any) -> object:
+            appended.append(what)
+            return self
+
+        def close(self) -> None:
+            pass
+
+    headers = (("b", b"2"), ("a", None), ("b", b""))
+    given = RelayedRecord("t", b"k", b"v", headers, 1_767_000_000_000, 0)
+    assert destinations._fill(Whole(), [given, given._replace(key=None, value=None, timestamp_ms=None)])[1] == 2  # type: ignore[arg-type]
+    assert appended == [
+        {"timestamp": 1_767_000_000_000, "key": b"k", "value": b"v", "headers": list(headers)},
+        {"timestamp": None, "key": None, "value": None, "headers": list(headers)},
+    ]
+
+
 async def test_where_nobody_answers_it_is_a_plain_outage(destination_to: Any) -> None:
     destination, _ = destination_to({0, 1, 2})
     with pytest.raises(UnavailableError) as raised:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
 from producers.relay.lanes import Batch
-from producers.relay.redrive import RedriveLane, RedriveMark
+from producers.relay.records import RelayedRecord
+from producers.relay.redrive import RedriveLane, RedriveMark, redriven_of, sort_out
 from runtime.lease import Lease
 from runtime.settings import RedriveSettings, RelaySettings
 from runtime.sql import statement
 from schemas.errors import LeaseLostError
-from schemas.topics import DEFAULT, WEBHOOKS
+from schemas.topics import DEFAULT, RECORD_BYTES_MAX, WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +28,7 @@ NAMES = {
     statement("producers", name): name
     for name in (
         "read_redrive", "read_redrive_next", "read_redrive_doubtful", "start_redrive", "claim_redrive_messages",
+        "finish_redrive_messages", "return_redrive_messages",
         "skip_redrive_messages", "count_redrive_failures", "requeue_redrive_messages", "end_redrive",
     )
 } | {statement("runtime", "guard_lease"): "guard"}  # fmt: skip
@@ -48,6 +52,9 @@ class OneJob:
         self.waiting = [letter(number) for number in range(1, 1001)]
         self.doubtful: list[dict[str, Any]] = []
         self.asked: list[str] = []
+        self.given: list[tuple[str, tuple[Any, ...]]] = []
+        self.bounds: list[tuple[str, tuple[int, ...]]] = []
+        self.guarded: list[tuple[Any, ...]] = []
         self.in_transaction = False
         self.failed = 0
 
@@ -64,8 +71,9 @@ class OneJob:
         self.asked.append(NAMES[sql])
         return NAMES[sql]
 
-    async def fetchval(self, sql: str, *_: Any) -> int | None:
+    async def fetchval(self, sql: str, *given: Any) -> int | None:
         assert await self._ask(sql) == "guard"
+        self.guarded.append(given)
         assert self.in_transaction
         return 1 if self.held else None
 
@@ -77,14 +85,18 @@ class OneJob:
             "policy": "stop_on_failures", "failure_ratio_max": 0.1, "failures_min": 1,
         }  # fmt: skip
 
-    async def fetch(self, sql: str, _job: int, rows_max: int, *_: Any) -> list[dict[str, Any]]:
-        if await self._ask(sql) == "read_redrive_doubtful":
+    async def fetch(self, sql: str, _job: int, rows_max: int, *more: int) -> list[dict[str, Any]]:
+        name = await self._ask(sql)
+        self.bounds.append((name, (rows_max, *more)))
+        if name == "read_redrive_doubtful":
             return self.doubtful
         taken, self.waiting = self.waiting[:rows_max], self.waiting[rows_max:]
         return taken
 
-    async def execute(self, sql: str, *_: Any) -> None:
-        await self._ask(sql)
+    async def execute(self, sql: str, *given: Any) -> None:
+        name = await self._ask(sql)
+        assert self.in_transaction
+        self.given.append((name, given))
 
 
 class Moved:
@@ -182,3 +194,86 @@ async def test_what_came_back_is_looked_at_again_and_again() -> None:
     assert await taken(lane, database) == 0
     assert database.asked.count("end_redrive") == 1
     assert looks == 2, "once a job, at once, and again after its time"
+
+
+@pytest.mark.parametrize(("waits", "bound", "more"), [(1.0, 30, True), (0.25, 30, False), (0.125, 100, False)])
+async def test_the_next_part_follows_at_once_while_the_rate_allows_more(waits: float, bound: int, *, more: bool) -> None:
+    clock, database = Moved(), OneJob(rate_per_second=100)
+    lane = lane_at(clock, rate_per_second_max=100.0, burst_seconds=2.0)
+    lane._relay = RelaySettings(batch_records_max=bound, batch_bytes_max=4_000_000)
+    await taken(lane, database)
+    clock.now += waits
+    batch = await lane.read(database)  # type: ignore[arg-type]
+    assert batch is not None
+    assert (batch.rows, batch.more) == (min(bound, int(100 * waits)), more)
+    rows = database.bounds[-2:]
+    assert rows == [
+        ("read_redrive_doubtful", (bound, 4_000_000)),
+        ("read_redrive_next", (batch.rows, 4_000_000, RECORD_BYTES_MAX)),
+    ]
+
+
+async def test_behind_what_a_crash_left_the_next_part_follows_at_once() -> None:
+    database = OneJob()
+    database.doubtful = [letter(1)]
+    batch = await lane_at(Moved()).read(database)  # type: ignore[arg-type]
+    assert batch is not None
+    assert batch.more
+
+
+async def test_an_order_is_done_when_no_letter_waits_any_more_and_not_at_a_short_part() -> None:
+    """Bytes bound a part too."""
+    clock, database = Moved(), OneJob()
+    database.waiting = [letter(1)]
+    lane = lane_at(clock)
+    await taken(lane, database)
+    clock.now += 1.0
+    assert await taken(lane, database) == 1
+    assert "end_redrive" not in database.asked
+    clock.now += 1.0
+    assert await taken(lane, database) == 0
+    assert database.asked[-4:] == [
+        "guard", "requeue_redrive_messages", "count_redrive_failures", "end_redrive",
+    ], "what came back is counted a last time"  # fmt: skip
+    assert database.given[-1] == ("end_redrive", (9, "done", None))
+
+
+async def test_a_stop_is_obeyed_at_the_next_look_and_is_told_from_an_end() -> None:
+    clock, database = Moved(), OneJob()
+    lane = lane_at(clock, failure_check_seconds=3600.0)
+    await taken(lane, database)
+    database.job["stop_requested_by"] = "somebody"
+    clock.now += 0.5
+    assert await taken(lane, database) == 0
+    assert database.given[-1] == ("end_redrive", (9, "stopped", "stopped by somebody"))
+
+
+async def test_what_kafka_refuses_is_open_again_each_letter_with_its_own_reason_under_the_lease_of_now() -> None:
+    database, now = OneJob(), Lease("relay", "me", 2)
+    records = [RelayedRecord("t", None, value, (), None, 0) for value in (b"a", b"bb", b"ccc", b"d")]
+    batch = Batch(4, records, RedriveMark(9, [14, 13, 12, 11]), more=False)
+    errors = {2: MessageSizeTooLargeError(), 1: ValueError()}
+    await lane_at(Moved()).finish(database, batch, now, errors)  # type: ignore[arg-type]
+    (_, finished), (_, (job, returned, why)) = database.given
+    assert (finished, job) == ((9, [14, 11]), 9)
+    reasons = dict(zip(returned, why, strict=True))
+    assert set(reasons) == {12, 13}
+    assert reasons[12].startswith("Kafka refuses it (MessageSizeTooLargeError): it has 3 bytes")
+    assert reasons[13].startswith("Kafka refuses it (ValueError)")
+    assert database.asked == ["guard", "finish_redrive_messages", "return_redrive_messages"]
+    assert set(now.fence) <= set(database.guarded[0])
+    database.held = False
+    with pytest.raises(LeaseLostError):
+        await lane_at(Moved()).finish(database, batch, now, errors)  # type: ignore[arg-type]
+    assert database.asked[3:] == ["guard"]
+
+
+def test_a_letter_goes_back_at_the_time_of_sending_to_where_there_is_room_for_it() -> None:
+    """With its old time the topic's retention may delete it unread."""
+    old = letter(1) | {"timestamp_ms": 1_600_000_000_000}
+    assert redriven_of(old, "t").timestamp_ms is None
+    small = replace(DEFAULT, webhooks=replace(WEBHOOKS, record_bytes_max=2000))
+    rows = [letter(1) | {"value": b"x" * 900}, letter(2) | {"value": b"x" * 1100}]
+    found = sort_out(rows, None, small)
+    assert list(found.going) == [1]
+    assert "takes 2000" in found.skipped[2]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from producers.relay import cleaning, sampling
+from runtime import metrics
 from runtime.lease import Lease
 from runtime.lease_redis import RedisLeases
 from runtime.redis import AWAY, RedisLink
@@ -186,3 +188,205 @@ async def test_each_kind_of_row_is_kept_for_the_time_that_is_set_for_it(monkeypa
     assert await cleaning.clean_idempotency_records(connection, LEASE, bounds) == 1
     assert await cleaning.clean_commands(connection, LEASE, bounds) == 2
     assert asked == [("delete_idempotency_records", 7), ("delete_commands", 7, 999_999.0)]
+
+
+class Deleting:
+    """A database that says how many rows a statement deleted, within the transaction that its lease was asked in."""
+
+    def __init__(self, done: str, *, held: bool = True) -> None:
+        self.done, self.held = done, held
+        self.asked: list[tuple[str, bool]] = []
+        self.within = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        self.within = True
+        yield
+        self.within = False
+
+    async def fetchval(self, *_: Any) -> int | None:
+        await asyncio.sleep(0)
+        self.asked.append(("lease", self.within))
+        return 1 if self.held else None
+
+    async def execute(self, *_: Any) -> str:
+        await asyncio.sleep(0)
+        self.asked.append(("delete", self.within))
+        return self.done
+
+
+async def test_rows_go_in_the_transaction_that_holds_the_lease_and_are_counted() -> None:
+    database = Deleting("DELETE 1000")
+    assert await cleaning.clean_commands(cast("Any", database), LEASE, IntentsSettings()) == 1000
+    assert database.asked == [("lease", True), ("delete", True)]
+    lost = Deleting("DELETE 1", held=False)
+    with pytest.raises(LeaseLostError):
+        await cleaning.clean_commands(cast("Any", lost), LEASE, IntentsSettings())
+    assert lost.asked == [("lease", True)]
+
+
+@pytest.mark.parametrize(("records", "commands", "pauses"), [(0, 10, False), (10, 0, False), (6, 6, True), (0, 0, True)])
+async def test_records_and_commands_are_both_deleted_and_a_whole_batch_of_either_goes_on(
+    monkeypatch: pytest.MonkeyPatch, records: int, commands: int, *, pauses: bool
+) -> None:
+    ending, waits, counts = asyncio.Event(), list[float](), [records, commands, 0, 0]
+
+    async def delete(*_: Any) -> int:
+        await asyncio.sleep(0)
+        count = counts.pop(0)
+        if not counts:
+            ending.set()
+        return count
+
+    async def wait(_ending: asyncio.Event, seconds: float) -> bool:
+        await asyncio.sleep(0)
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(cleaning, "_delete", delete)
+    monkeypatch.setattr(cleaning, "wait_for_event", wait)
+    bounds = IntentsSettings(clean_rows_max=10, clean_interval_seconds=11.0)
+    with capture_logs():
+        await asyncio.wait_for(cleaning.keep_clean(cast("Any", PaperSessions()), bounds, LEASE, ending), 5)
+    assert waits == [11.0] * (1 + pauses)
+
+
+async def test_cleaning_ends_with_its_term_and_does_not_wait_for_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def none(*_: Any) -> int:
+        await asyncio.sleep(0)
+        cleaned.set()
+        return 0
+
+    monkeypatch.setattr(cleaning, "_delete", none)
+    bounds = IntentsSettings(clean_interval_seconds=3600.0)
+    running = asyncio.create_task(cleaning.keep_clean(cast("Any", PaperSessions()), bounds, LEASE, ending))
+    await asyncio.wait_for(cleaned.wait(), 5)
+    ending.set()
+    await asyncio.wait_for(running, 5)
+
+
+class Counted(PaperSessions):
+    """A database that counted these rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.bounds: list[int] = []
+
+    @asynccontextmanager
+    async def acquire(self, **_: Any) -> AsyncIterator[Counted]:
+        await asyncio.sleep(0)
+        yield self
+
+    async def fetch(self, _sql: str, bound: int) -> list[dict[str, Any]]:
+        await asyncio.sleep(0)
+        self.bounds.append(bound)
+        return self.rows
+
+    async def fetchrow(self, _sql: str) -> dict[str, int]:
+        await asyncio.sleep(0)
+        return {"changes": len(self.rows), "spool": 2}
+
+
+SHOWN = (
+    ("ratchet_parked_events", {"reason": "orphan"}),
+    ("ratchet_parked_events", {"reason": "conflict"}),
+    ("ratchet_dead_letters_open", {"reason": "fatal"}),
+    ("ratchet_dead_letters_noted", {"reason": "fatal"}),
+    ("ratchet_commands_unanswered", {"command": "capture"}),
+    ("ratchet_commands_unanswered", {"command": "cancel"}),
+    ("ratchet_commands_unanswered", {"command": "refund"}),
+    ("ratchet_flagged_payments", {"flag": "contradiction"}),
+    ("ratchet_flagged_oldest_seconds", {"flag": "contradiction"}),
+    ("ratchet_outbox_rows", {"lane": "changes"}),
+    ("ratchet_outbox_rows", {"lane": "spool"}),
+)
+KINDS = (
+    ("parked", "orphan"), ("parked", "conflict"), ("open", "fatal"), ("noted", "fatal"), ("unanswered", "capture"),
+    ("unanswered", "cancel"), ("unanswered", "refund"), ("flagged", "contradiction"),
+)  # fmt: skip
+
+
+def shown() -> list[float | None]:
+    return [metrics.REGISTRY.get_sample_value(*one) for one in SHOWN]
+
+
+async def test_each_figure_is_shown_as_what_it_is_and_is_zero_when_nothing_has_it_any_more() -> None:
+    """Else an alert stays on for what somebody has dealt with, or people are called for what has a note."""
+    database = Counted()
+    database.rows = [
+        {"kind": kind, "reason": reason, "count": place + 3, "seconds": 60.0 if kind == "flagged" else None}
+        for place, (kind, reason) in enumerate(KINDS)
+    ]
+    await sampling.sample(cast("Any", database), 77)
+    assert shown() == [3, 4, 5, 6, 7, 8, 9, 10, 60, 8, 2]
+    database.rows = []
+    await sampling.sample(cast("Any", database), 77)
+    assert shown() == [*[0] * 10, 2]
+    assert database.bounds == [77, 77]
+
+
+async def test_one_figure_that_can_not_be_counted_hides_no_other_and_none_outlasts_the_term(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over a large backlog a count takes too long, and that is when the disk fills up."""
+    ending, looks, facts = asyncio.Event(), list[str](), {"standby": {"standbys": 1}, "held_up_by": {"pid": 1}}
+    metrics.STANDBY_LAG_BYTES.set(5)
+    metrics.OUTBOX_ROWS.labels("changes").set(5)
+
+    def failing(name: str, error: Exception) -> Callable[..., Awaitable[None]]:
+        async def look(*_: Any) -> None:
+            await asyncio.sleep(0)
+            looks.append(name)
+            raise error
+
+        return look
+
+    async def disk(*_: Any) -> Any:
+        await asyncio.sleep(0)
+        looks.append("disk")
+        if looks.count("disk") == 2:
+            ending.set()
+        assert metrics.REGISTRY.get_sample_value("ratchet_postgres_disk_low") == (looks.count("disk") == 2)
+        return SimpleNamespace(free_bytes=9)
+
+    monkeypatch.setattr(sampling.Holdups, "sample", failing("holdups", ValueError("bug")))
+    monkeypatch.setattr(sampling, "sample", failing("sample", TimeoutError()))
+    monkeypatch.setattr(sampling, "disk_use", disk)
+    monkeypatch.setattr(sampling, "TIME_PART", 1.0)
+    settings = Settings(
+        metrics={"sample_interval_seconds": 0.001}, ops={"postgres_disk_bytes": 100, "disk_free_bytes_min": 10}
+    )
+    metrics.POSTGRES_DISK_LOW.set(0)
+    with capture_logs():
+        await asyncio.wait_for(sampling.keep_sampling(cast("Any", PaperSessions()), settings, facts, ending), 5)  # type: ignore[arg-type]
+    assert looks == ["holdups", "sample", "disk"] * 2
+    assert facts == {}
+    left = {name: metrics.REGISTRY.get_sample_value(name) for name in ("ratchet_postgres_disk_low", "ratchet_standby_lag_bytes")}
+    assert set(left.values()) == {0}
+    assert set(shown()) == {None}
+
+
+@pytest.mark.parametrize(("took", "waits"), [(0.5, 15.0), (2.0, 40.0)])
+async def test_what_takes_long_to_count_is_counted_less_often(
+    monkeypatch: pytest.MonkeyPatch, took: float, waits: float
+) -> None:
+    """Else the counts alone would keep Postgres busy over a large backlog."""
+    ending, waited, times = asyncio.Event(), list[float](), iter([100.0, 100.0 + took])
+
+    async def nothing(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    async def wait(event: asyncio.Event, seconds: float) -> bool:
+        waited.append(seconds)
+        event.set()
+        return True
+
+    monkeypatch.setattr(sampling.Holdups, "sample", nothing)
+    monkeypatch.setattr(sampling, "sample", nothing)
+    monkeypatch.setattr(sampling, "wait_for_event", wait)
+    monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    settings = Settings(metrics={"sample_interval_seconds": 15.0})
+    await sampling.keep_sampling(cast("Any", PaperSessions()), settings, {}, ending)
+    assert waited == [waits]
