@@ -223,6 +223,19 @@ async def test_what_fails_gives_its_place_back() -> None:
     assert [(await api.create()).status for _ in range(5)] == [202] * 5
 
 
+async def test_who_is_gone_gives_its_place_back() -> None:
+    """The server cancels what is under way when it stops, and whoever waits for a place then gets it."""
+    api = Api(intents={"in_flight_max": 1, "in_flight_wait_seconds": 60})
+    api.records.open.clear()
+    first, second = asyncio.create_task(api.create()), asyncio.create_task(api.create())
+    await until(lambda: len(api.app._in_flight._waiting) == 1, "one has the place, one waits for it", 10)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    api.records.open.set()
+    assert (await asyncio.wait_for(second, 10)).status == 202
+    assert (api.app._in_flight.free, len(api.records.made)) == (1, 1)
+
+
 async def test_its_places_are_its_own() -> None:
     """A flood of webhooks has other bounds: intents have the connections of Postgres for so many."""
     api = Api(intents={"in_flight_max": 1}, ingress={"in_flight_max": 9, "in_flight_wait_seconds": 60})
