@@ -96,7 +96,7 @@ def _moved(kind: FactKind, key: str, state: str, amount: int | None, number: int
     return Fact(kind, f"{key}#{number}", state, amount, key, number) if number else Fact(kind, key, state, amount)
 
 
-def differ(found: Meaning, facts: Iterable[Fact]) -> None:
+def check_facts(found: Meaning, facts: Iterable[Fact]) -> None:
     assert list(found.facts) == list(facts)
 
 
@@ -605,7 +605,7 @@ def test_a_chargeback_of_flutterwave(kind: str, stage: str, status: str, state: 
              "created_datetime": "2026-09-01T10:00:00Z", "updated_datetime": AT}  # fmt: skip
     found = read("flutterwave", kind, {"type": kind, "data": event})
     moves = [withdrawn("cb_1", 100_000)] if state == "lost" else []
-    differ(found, [disputed("cb_1", state, "chg_1", (number << 53) + MICROS), *moves])
+    check_facts(found, [disputed("cb_1", state, "chg_1", (number << 53) + MICROS), *moves])
     assert found.refs == refs(("payment", "chg_1"), ("dispute", "cb_1"))
 
 
@@ -787,7 +787,7 @@ DISPUTE_MONEY: list[tuple[str, list[dict[str, Any]], list[Fact]]] = [
 def test_what_a_dispute_of_stripe_took_and_gave_back(kind: str, moves: list[dict[str, Any]], money: list[Fact]) -> None:
     """Stripe's fee for the dispute is no money of the payment: the `amount` of a balance transaction is without it."""
     found = stripe(kind, **DISPUTE, status="lost", balance_transactions=moves)
-    differ(found, [disputed("du_1", "lost", "pi_1", (1 << 53) + 1_790_000_300), *money])
+    check_facts(found, [disputed("du_1", "lost", "pi_1", (1 << 53) + 1_790_000_300), *money])
     assert found.refs == refs(("payment", "pi_1"), ("charge", "ch_1"))
     assert found.provider_ref == "pi_1"
 
@@ -841,7 +841,7 @@ def test_the_refunds_that_a_charge_of_stripe_lists_are_of_its_payment() -> None:
               {"id": "re_2", "amount": 100, "status": "succeeded"}]  # fmt: skip
     charge = {"id": "ch_1", "payment_intent": "pi_1", "captured": True, "amount_captured": 1000,
               "amount_refunded": 400, "refunds": {"data": listed}}  # fmt: skip
-    differ(
+    check_facts(
         stripe("charge.refunded", **charge),
         [
             Fact(FactKind.REFUND_TOTAL, "pi_1", "succeeded", 400),
@@ -866,3 +866,78 @@ def test_a_failed_try_of_stripe_goes_by_its_own_charge_and_method() -> None:
     for kind in ("charge.failed", "charge.pending"):
         tries = stripe(kind, id="ch_1", payment_intent="pi_1", payment_method="pm_1").facts[1:]
         assert [(fact.key, fact.parent) for fact in tries] == [("ch_1", "pi_1"), ("pm_1", "pi_1")]
+
+
+SESSION: dict[str, Any] = {"id": "cs_1", "amount": None, "amount_total": 1000, "payment_status": "unpaid"}
+SESSION |= {"invoice": "in_1", "subscription": "sub_1", "client_reference_id": "ORD-1", "payment_intent": "pi_1"}
+TIES = refs(("payment", "pi_1"), ("payment", "in_1"), ("payment", "cs_1"), ("shared", "sub_1"), ("reference", "ORD-1"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "facts"),
+    [
+        ("completed", "unpaid", [tried("pi_1", "created")]),
+        ("completed", "no_payment_required", [tried("pi_1", "created")]),
+        ("completed", "paid", [tried("pi_1", "created"), taken("pi_1", 1000, "pi_1")]),
+        ("async_payment_succeeded", "paid", [tried("pi_1", "created"), taken("pi_1", 1000, "pi_1")]),
+        ("async_payment_failed", "unpaid", [Fact(FactKind.ATTEMPT, "pi_1", "failed", version=1_790_000_300)]),
+    ],
+)
+def test_a_session_of_stripe(kind: str, status: str, facts: list[Fact]) -> None:
+    """Its try begins before all others, so its time counts where it failed alone; the subscription is shared."""
+    found = stripe(f"checkout.session.{kind}", **SESSION | {"payment_status": status})
+    total = Fact(FactKind.TERMS, "pi_1", "asked", 1000, version=1_790_000_300)
+    check_facts(found, [facts[0], total, *facts[1:]])
+    assert (found.refs, found.provider_ref, found.opens) == (TIES, "pi_1", True)
+
+
+def test_a_session_of_stripe_that_expired() -> None:
+    """It closes what is known or promised, and does not wait for what is not. Its invoice was never paid by it."""
+    found = stripe("checkout.session.expired", **SESSION)
+    check_facts(found, [ended("pi_1", "expired")])
+    assert found.refs == tuple(ref for ref in TIES if ref.ref != "in_1")
+    assert (found.opens, found.waits, found.provider_ref) == (True, False, "pi_1")
+
+
+INVOICES: list[tuple[str, dict[str, Any]]] = [
+    ("invoice.paid", {"id": "in_1", "subscription": "sub_1", "payment_intent": "pi_1", "charge": "ch_1"}),
+    ("invoice.payment_succeeded", {"id": "in_1", "payment_intent": {"id": "pi_1"}, "charge": "ch_1",
+                                   "parent": {"subscription_details": {"subscription": "sub_1"}}}),
+    ("invoice_payment.paid", {"id": "inpay_1", "invoice": "in_1",
+                              "payment": {"type": "payment_intent", "payment_intent": "pi_1", "charge": "ch_1"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "thing"), INVOICES)
+def test_an_invoice_of_stripe_ties_its_payment(kind: str, thing: dict[str, Any]) -> None:
+    """A subscription has many invoices, so its id joins nothing; how much was paid the payment's own events say."""
+    shared = (("shared", "sub_1"),) if kind.startswith("invoice.") else ()
+    found = stripe(kind, **thing)
+    check_facts(found, [tried("pi_1", "created")])
+    assert found.refs == refs(("payment", "pi_1"), ("charge", "ch_1"), ("payment", "in_1"), *shared)
+    assert (found.provider_ref, found.opens) == ("pi_1", True)
+    assert stripe(kind, **thing | {"payment_intent": None, "payment": None, "charge": None}) == Meaning()
+
+
+def test_an_invoice_of_stripe_that_a_bare_charge_paid() -> None:
+    found = stripe("invoice.paid", id="in_1", charge="ch_1")
+    assert found.refs == refs(("payment", "ch_1"), ("charge", "ch_1"), ("payment", "in_1"))
+
+
+@pytest.mark.parametrize("kind", ["payment_intent.created", "charge.pending"])
+def test_a_payment_of_stripe_goes_by_its_invoice_and_the_shop_s_reference(kind: str) -> None:
+    noted = {"order_id": "ORD-2", "reference": "ORD-1"}
+    found = stripe(kind, id="pi_1", payment_intent="pi_1", invoice={"id": "in_1"}, metadata=noted)
+    assert found.refs[-2:] == refs(("payment", "in_1"), ("reference", "ORD-1"))
+
+
+def test_a_thin_event_of_an_invoice_asks_about_nothing() -> None:
+    """It names no payment that could be asked about, and one that is of another kind than it came as is refused."""
+    for kind in ("v1.invoice.paid", "v1.invoice_payment.paid"):
+        related = {"id": "in_1", "type": "invoice"}
+        assert read("stripe", kind, {"type": kind, "related_object": related}) == Meaning()
+    for named, asks in (("refund", "refund:re_1"), ("dispute", "dispute:re_1"), ("charge", "re_1")):
+        event = {"type": "v1.refund.updated", "related_object": {"id": "re_1", "type": named}}
+        assert read("stripe", "v1.refund.updated", event) == Meaning(ask=asks)
+        with pytest.raises(UninterpretableError):
+            read("stripe", "v1.refund.created", event)
