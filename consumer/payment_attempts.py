@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from schemas.facts import ChildState
 
 _ENDED: Final = ("failed", "expired", "canceled")
-_OPEN: Final = {"created": 0, "requires_action": 1, "processing": 2}
+_OPEN: Final = {name: rank for rank, name in enumerate(("created", "requires_action", "processing"))}
 
 
 def open_attempt(children: Children) -> str | None:
@@ -57,8 +57,7 @@ def _had_money(children: Children, key: str, version: int) -> bool:
     """Tell whether an authorization or a capture that is no older names the attempt."""
     for kind in (FactKind.AUTHORIZATION, FactKind.CAPTURE):
         for own, state in children.of(kind).items():
-            pending = kind is FactKind.CAPTURE and state.name == "pending"
-            if not pending and key in (own, state.parent) and state.version >= version:
+            if state.name != "pending" and key in (own, state.parent) and state.version >= version:
                 return True
     void = children.of(FactKind.VOID).get(key)
     return void is not None and void.version >= version

@@ -71,8 +71,6 @@ def _unbooked(refunds: Iterable[ChildState], taken: TakenMoney) -> int:
 
 
 def _released(payment: str | None, taken: TakenMoney) -> int:
-    """Return what was reserved of a payment and not taken."""
-    if payment is None:
-        return 0
+    """Return what was reserved of a payment and not taken; below 0 where more was taken."""
     unnamed = taken.gross.get(None, 0) if len(taken.reserved) == 1 else 0
-    return max(taken.reserved.get(payment, 0) - taken.gross.get(payment, 0) - unnamed, 0)
+    return taken.reserved.get(payment or "", 0) - taken.gross.get(payment, 0) - unnamed

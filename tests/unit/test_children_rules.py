@@ -8,7 +8,6 @@ import pytest
 
 from consumer.children import Children
 from consumer.fold import full_row, newer
-from consumer.payment_attempts import ended_attempts, open_attempt
 from providers.core.payments import (
     adjusted,
     attempt,
@@ -431,51 +430,6 @@ def test_what_was_captured_of_the_payment_that_a_dispute_names(facts: tuple[Fact
     found = children(DISPUTED, *facts)
     assert found.captured_of("d") == taken
     assert found.captured_of("unknown") == found.captured
-
-
-# --- tries -------------------------------------------------------------------------------------------------------
-
-OPEN = attempt("t", "processing", payment="p", version=5)
-
-TRIES: dict[str, tuple[tuple[Fact, ...], str | None]] = {
-    "alone": ((OPEN,), "processing"),
-    "the furthest is shown": ((attempt("s", "requires_action"), OPEN, attempt("u", "created")), "processing"),
-    "held by then": ((OPEN, authorized("x", 1, attempt="t", version=5)), None),
-    "held before it": ((OPEN, authorized("x", 1, attempt="t", version=4)), "processing"),
-    "held under its own key": ((OPEN, authorized("t", 1, version=5)), None),
-    "taken by then": ((OPEN, captured("c", 1, authorization="t", version=5)), None),
-    "taken before it": ((OPEN, captured("c", 1, authorization="t", version=4)), "processing"),
-    "on its way to be taken": ((OPEN, Fact(FactKind.CAPTURE, "c", "pending", 1, "t", 5)), "processing"),
-    "voided by then": ((OPEN, Fact(FactKind.VOID, "t", "canceled", None, None, 5)), None),
-    "voided before it": ((OPEN, Fact(FactKind.VOID, "t", "canceled", None, None, 4)), "processing"),
-    "its payment was ended": ((OPEN, ended("p", "canceled")), None),
-    "another payment was ended": ((OPEN, ended("q", "canceled")), "processing"),
-    "another of its payment succeeded": ((OPEN, attempt("u", "succeeded", payment="p", version=5)), None),
-    "another of its payment had succeeded before": (
-        (OPEN, attempt("u", "succeeded", payment="p", version=4)),
-        "processing",
-    ),
-    "another of its payment failed": ((OPEN, attempt("u", "failed", payment="p", version=5)), "processing"),
-    "it had its payment's name alone, and failed under its own": (
-        (attempt("p", "processing", version=5), attempt("u", "failed", payment="p", version=5)),
-        None,
-    ),
-    "its payment itself succeeded": ((OPEN, attempt("p", "succeeded", version=5)), None),
-    "one of another payment succeeded": ((OPEN, attempt("u", "succeeded", payment="q", version=5)), "processing"),
-}
-
-
-@pytest.mark.parametrize(("facts", "state"), TRIES.values(), ids=TRIES)
-def test_which_try_is_open(facts: tuple[Fact, ...], state: str | None) -> None:
-    for order in (facts, facts[::-1]):
-        assert open_attempt(children(*order)) == state
-
-
-def test_how_tries_ended() -> None:
-    tried = children(attempt("t", "failed"), attempt("u", "processing"), void("a", "expired"))
-    assert ended_attempts(tried) == {"failed", "expired"}
-    canceled = children(authorized("a", 100), refund("r", "either", 100, payment="a"), attempt("t", "failed"))
-    assert ended_attempts(canceled) == {"failed", "canceled"}
 
 
 @pytest.mark.parametrize(
