@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from runtime import metrics
 from runtime.health import Probe
 from runtime.lease import Lease
 from runtime.settings import DispatcherSettings, Settings
+from schemas.errors import LeaseLostError
 
 pytestmark = pytest.mark.unit
 
@@ -70,7 +72,8 @@ def test_a_turn_may_last_for_its_part_of_a_claim_before_it_counts_as_stuck():
         assert probe.stuck() == stuck
 
 
-async def test_what_a_term_showed_is_not_shown_past_it():
+@pytest.mark.parametrize("is_lost", [False, True], ids=["that ends", "whose lease is lost"])
+async def test_what_a_term_showed_is_not_shown_past_it(*, is_lost: bool) -> None:
     """Another dispatcher counts from then on; added to its figures the sums would be wrong."""
     ending, watch = asyncio.Event(), WorkersHealth()
     metrics.WEBHOOKS_RECALLED.read({"stripe": 3})
@@ -83,11 +86,14 @@ async def test_what_a_term_showed_is_not_shown_past_it():
         async def turn(self, _lease: Lease) -> bool:
             await asyncio.sleep(0)
             assert set(watch.workers) == {"ends-0"}
+            if is_lost:
+                raise LeaseLostError("another dispatcher holds it")
             ending.set()
             return False
 
     settings = Settings(dispatcher=DispatcherSettings(poll_interval_seconds=0.01))
-    await asyncio.wait_for(dispatch({"ends-0": Ends()}, settings, watch, LEASE, ending), 5)
+    with pytest.raises(LeaseLostError) if is_lost else contextlib.nullcontext():
+        await asyncio.wait_for(dispatch({"ends-0": Ends()}, settings, watch, LEASE, ending), 5)
     assert watch.workers == {}
     for figure in (metrics.WEBHOOKS_RECALLED, metrics.WEBHOOKS_LOST, metrics.RECALL_BEHIND_SECONDS):
         assert [one for family in figure.collect() for one in family.samples if one.name[-7:] != "created"] == []

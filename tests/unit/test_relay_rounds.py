@@ -436,6 +436,32 @@ async def test_a_lane_that_ends_closes_its_producer_and_one_that_works_again_beg
     assert (broker.opened, broker.closed) == ([True], [1])
 
 
+@pytest.mark.parametrize("is_lost", [True, False], ids=["which finds its lease lost", "which is cancelled"])
+async def test_a_term_that_is_cut_short_closes_its_producer_too(
+    destination: Destination, broker: Broker, monkeypatch: pytest.MonkeyPatch, *, is_lost: bool
+) -> None:
+    """A relay that loses its lease now and then would hold a producer a lane of every term that it ever led."""
+
+    class Losing(PaperLane):
+        async def finish(self, connection: object, batch: Batch, lease: Lease, refused: Any) -> None:
+            await super().finish(connection, batch, lease, refused)
+            if is_lost:
+                raise LeaseLostError("another relay holds it")
+
+    async def check(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(loops, "check_cluster", check)
+    lane = Losing(batch_of(b"a"))
+    term = asyncio.ensure_future(loop_of(lane, destination).run(LEASE, asyncio.Event()))
+    await until(lambda: bool(lane.finished), within_seconds=5)
+    if not is_lost:
+        term.cancel()
+    with pytest.raises(LeaseLostError if is_lost else asyncio.CancelledError):
+        await asyncio.wait_for(term, 5)
+    assert (broker.opened, broker.closed) == ([True], [1])
+
+
 class CursorOf:
     """A database whose cursor moves, or not."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -98,6 +99,36 @@ async def test_figures_that_can_not_be_counted_end_no_term(monkeypatch: pytest.M
     with capture_logs():
         await asyncio.wait_for(sampling.keep_sampling(cast("Any", PaperSessions()), settings, {}, ending), 5)
     assert failing == []
+
+
+@pytest.mark.parametrize("is_cut_short", [False, True], ids=["that ends", "that is cancelled"])
+async def test_figures_are_shown_for_no_longer_than_a_term(
+    monkeypatch: pytest.MonkeyPatch, *, is_cut_short: bool
+) -> None:
+    """Another relay counts from then on: what waits would be there twice in the sum, and for ever."""
+    ending, sampled = asyncio.Event(), asyncio.Event()
+
+    async def sample(*_: Any) -> None:
+        await asyncio.sleep(0)
+        metrics.OUTBOX_ROWS.labels("changes").set(3)
+        metrics.POSTGRES_DISK_LOW.set(1)
+        sampled.set()
+
+    async def nothing(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(sampling, "sample", sample)
+    monkeypatch.setattr("producers.relay.sampling.Holdups.sample", nothing)
+    monkeypatch.setattr(sampling, "sample_disk", nothing)
+    term = asyncio.ensure_future(sampling.keep_sampling(cast("Any", PaperSessions()), Settings(), {}, ending))
+    await asyncio.wait_for(sampled.wait(), 5)
+    if is_cut_short:
+        term.cancel()
+    ending.set()
+    with pytest.raises(asyncio.CancelledError) if is_cut_short else contextlib.nullcontext():
+        await asyncio.wait_for(term, 5)
+    shown = [one for family in metrics.OUTBOX_ROWS.collect() for one in family.samples]
+    assert (shown, metrics.POSTGRES_DISK_LOW._value.get()) == ([], 0)
 
 
 class PaperLink:
