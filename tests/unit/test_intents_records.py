@@ -276,6 +276,13 @@ async def test_a_reference_that_was_taken_meanwhile_is_looked_up_again_once() ->
     assert await records_on(connection).make(ASKING, INTENT) is IN_PROGRESS
 
 
+async def test_who_waits_too_long_for_a_lock_is_told_so_and_waits_no_second_time() -> None:
+    connection = PaperConnection()
+    connection.failures = [asyncpg.LockNotAvailableError("canceling statement due to lock timeout")]
+    assert await records_on(connection).make(ASKING, INTENT) is IN_PROGRESS
+    assert len(connection.of("find_taken")) == 1
+
+
 async def test_a_new_payments_id_tells_when_it_was_asked_for() -> None:
     connection = PaperConnection()
     stored = await records_on(connection).make(ASKING, INTENT)
