@@ -75,13 +75,9 @@ class Children:
 
     def _read_terms(self) -> None:
         """Read what the client asked for, and the provider's own total: the largest of its objects'."""
-        self.intent_amount: int | None = None
-        self.total: int | None = None
-        for key, state in self._by_kind.get(FactKind.TERMS, _NONE).items():
-            if key == INTENT:
-                self.intent_amount = state.amount
-            elif self.total is None or (state.amount or 0) > self.total:
-                self.total = state.amount or 0
+        terms = self._by_kind.get(FactKind.TERMS, _NONE)
+        self.intent_amount = terms[INTENT].amount if INTENT in terms else None
+        self.total = max([state.amount or 0 for key, state in terms.items() if key != INTENT], default=None)
 
     def _whole(self, payment: str | None) -> int:
         """Return what a capture without amount comes to: what its payment asks for, else the client, else in all."""
@@ -106,7 +102,7 @@ class Children:
     @property
     def amount_differs(self) -> bool:
         """Tell whether the intent's and the provider's totals differ: its largest is more, or its sum less."""
-        if self.intent_amount is None or self.total is None or self.intent_amount == self.total:
+        if self.intent_amount is None or self.total is None:
             return False
         terms = self._by_kind.get(FactKind.TERMS, _NONE)
         together = sum(state.amount or 0 for key, state in terms.items() if key != INTENT)
@@ -117,34 +113,33 @@ class Children:
     def _reserve(self) -> dict[str, int]:
         """Return what each authorization reserves that no other one took the place of, adjusted."""
         authorizations = self._by_kind.get(_AUTHORIZATION, _NONE)
-        reserved, replaces = {}, False
-        for key, state in authorizations.items():
-            reserved[key] = state.amount or 0
-            replaces = replaces or state.replaces is not None
+        reserved = {key: state.amount or 0 for key, state in authorizations.items()}
         if FactKind.ADJUSTMENT in self._by_kind:
             reserved |= {key: latest for key, (_, latest) in self._latest_adjustments().items() if key in reserved}
-        if replaces:
-            for key in self._replaced(authorizations):
-                del reserved[key]
+        for key in self._replaced(authorizations):
+            reserved.pop(key, None)
         return reserved
 
     def _latest_adjustments(self) -> dict[str, tuple[int, int]]:
         latest: dict[str, tuple[int, int]] = {}
         for state in self._by_kind.get(FactKind.ADJUSTMENT, _NONE).values():
             key = state.parent or ""
-            latest[key] = max(latest.get(key, (-1, 0)), (state.version, state.amount or 0))
+            figure = state.version, state.amount or 0
+            latest[key] = max(latest.get(key, figure), figure)
         return latest
 
     def _replaced(self, authorizations: Mapping[str, ChildState]) -> set[str]:
         """Return the authorizations whose place another one took; one that was captured keeps it."""
-        used = {state.parent for state in self._captures.values() if state.name == "succeeded"}
-        named = {state.replaces for state in authorizations.values()} - {None}
-        places: dict[str, list[tuple[bool, int, str]]] = {}
+        places: dict[str, list[tuple[int, str]]] = {}
         for key, state in authorizations.items():
             if state.replaces:
-                places.setdefault(state.replaces, []).append((key in used, state.version, key))
-        stands = {max(rivals)[2] for rivals in places.values()}
-        return {key for key, state in authorizations.items() if key in named or (state.replaces and key not in stands)}
+                places.setdefault(state.replaces, []).append((state.version, key))
+        if not places:
+            return set()
+        used = {state.parent for state in self._captures.values() if state.name == "succeeded"}
+        rivals = {key for those in places.values() for _, key in those}
+        stand = {max(those, key=lambda one: (one[1] in used, one))[1] for those in places.values()}
+        return places.keys() | (rivals - stand)
 
     def _is_void(self, key: str, state: ChildState) -> bool:
         """Tell whether an authorization was released: by itself, or with its payment."""
@@ -162,7 +157,7 @@ class Children:
     def _is_order_ended(self, ends: Mapping[str, ChildState]) -> bool:
         """Tell whether an order of several parts was given up, and its parts are all that there is."""
         parts = sum(self._reserved.values())
-        return any(state.parent == INTENT and parts < (state.amount or 0) for state in ends.values())
+        return any(state.parent == INTENT and state.amount and parts < state.amount for state in ends.values())
 
     # --- captures ---
 
@@ -179,13 +174,13 @@ class Children:
                 parent = state.parent
                 amount = self._rest(state) if state.amount is None else state.amount
                 gross[parent] = gross.get(parent, 0) + amount
-                net[parent] = net.get(parent, 0) + (max(amount - undone.get(key, 0), 0) if undone else amount)
+                net[parent] = net.get(parent, 0) + max(amount - undone.get(key, 0), 0)
         self._gross, self._net = gross, net
         if _CAPTURE_TOTAL in self._by_kind:
             self._count_totals()
         for payment in undone.keys() - self._captures.keys():
             self._take_back(payment, undone[payment])
-        if _MODE in self._by_kind and self._reserved:
+        if _MODE in self._by_kind:
             self._imply(undone)
         self.captured, self.captured_ever = sum(net.values()), sum(gross.values())
         self._give_back()
@@ -282,7 +277,7 @@ class Children:
     def _part_given_back(self, key: str, amount: int) -> bool:
         """Tell whether a part of an authorization was canceled or refunded: only a refund can be of a part."""
         refunds = self._by_kind.get(_REFUND, _NONE).values()
-        return any(one.name == "either" and one.parent == key and 0 < (one.amount or 0) < amount for one in refunds)
+        return any(one.name == "either" and one.parent == key and one.amount and one.amount < amount for one in refunds)
 
     def _sum_authorizations(self) -> None:
         """Add up what is live or used; where all was released, what it had been, and what captures proved."""
@@ -319,16 +314,22 @@ class Children:
         """Tell whether a payment of 0 is paid: a card that was checked, an order of 0."""
         if self.asked or self.captured_ever:
             return False
-        taken = any(state.name == "succeeded" and state.amount == 0 for state in self._captures.values())
-        return taken or _CAPTURE_TOTAL in self._by_kind or self.is_live
+        return self.is_live or any(one == 0 or (one is None and self._is_asked) for one in self._amounts_taken())
 
     @property
     def takes_unknown(self) -> bool:
         """Tell whether money was taken of which nothing tells how much."""
-        asked = self.intent_amount is not None or self.total is not None
-        unknown = not asked and not self._by_kind.get(FactKind.REVERSAL, _NONE)
+        return not self._is_asked and FactKind.REVERSAL not in self._by_kind and None in self._amounts_taken()
+
+    @property
+    def _is_asked(self) -> bool:
+        """Tell whether anything tells what was asked for."""
+        return self.intent_amount is not None or self.total is not None
+
+    def _amounts_taken(self) -> list[int | None]:
+        """Return what captures and totals tell; `None` is all that was asked for."""
         taken = (*self._captures.values(), *self.of(_CAPTURE_TOTAL).values())
-        return unknown and any(one.name == "succeeded" and one.amount is None for one in taken)
+        return [one.amount for one in taken if one.name == "succeeded"]
 
     @property
     def undone(self) -> bool:
@@ -341,10 +342,8 @@ class Children:
         reserved = self._reserved
         if not reserved:
             return False
-        for key, amount in self._net.items():
-            if amount > (self.authorized if key is None else reserved.get(key, amount)):
-                return True
-        return None in self._net and self.captured > self.authorized
+        above = any(amount > reserved.get(key or "", amount) for key, amount in self._net.items())
+        return above or (None in self._net and self.captured > self.authorized)
 
     @property
     def is_closed(self) -> bool:
@@ -370,13 +369,11 @@ class Children:
         for key, amount in self._reserved.items():
             if key in voids and self._net.get(key, 0) + unnamed >= amount > 0:
                 return True
-        ended = bool(self.ends) and self.captured >= self.asked > 0 and self.refunded < self.captured
+        ended = bool(self.ends) and self.captured >= self.asked and self.refunded < self.captured
         return ended or self._adjusted_twice()
 
     def _adjusted_twice(self) -> bool:
         adjustments = self._by_kind.get(FactKind.ADJUSTMENT, _NONE)
-        if len(adjustments) < 2:  # noqa: PLR2004 - two that differ
-            return False
         latest = self._latest_adjustments()
         return any(
             (state.version, state.amount or 0) != latest[state.parent or ""]

@@ -18,6 +18,9 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_echoes.py"),
     "providers/core/payments.py": ("tests/unit/test_payment_facts.py", "tests/unit/test_providers_core.py"),
     "consumer/fold.py": ("tests/unit/test_fold_rules.py", "tests/unit/test_fold.py"),
+    "consumer/children.py": (
+        *("tests/unit/test_children_rules.py", "tests/unit/test_fold_rules.py", "tests/unit/test_fold.py"),
+    ),
     "consumer/refunds.py": ("tests/unit/test_refund_rules.py",),
     "consumer/payment_attempts.py": ("tests/unit/test_payment_attempts.py",),
     "consumer/planner.py": (

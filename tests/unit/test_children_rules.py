@@ -66,6 +66,51 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         (terms("a", 0), authorized("a", 10)),
         {"asked": 0, "authorized": 10},
     ),
+    "the provider's total is the largest of its objects'": (
+        (terms("a", 300), terms("b", 0)),
+        {"total": 300, "asked": 300},
+    ),
+    "a total of 0 is one": ((terms("a", 0), captured("c", None, authorization="z")), {"total": 0, "captured": 0}),
+    "and so is one that tells no figure": (
+        (Fact(FactKind.TERMS, "a", "asked", None),),
+        {"total": 0, "asked": 0},
+    ),
+    "where nothing tells there is none": ((captured("c", 5),), {"total": None, "intent_amount": None}),
+    "nor where the client alone tells": ((wanted(5),), {"total": None, "intent_amount": 5}),
+    "what nobody tells is nothing": (
+        (captured("c", None),),
+        {"captured": 0, "captured_ever": 0, "authorized": 0, "takes_unknown": True},
+    ),
+    "and comes undone as nothing": (
+        (captured("c", None), reversal("r", "c", None)),
+        {"captured": 0, "captured_ever": 0, "undone": False},
+    ),
+    "shown is what was asked, whatever the tries asked": (
+        (wanted(5), attempt("t", "created", amount=9)),
+        {"amount": 5},
+    ),
+    "before that the most that a try asked": (
+        (attempt("t", "created", amount=9), attempt("u", "created", amount=7), attempt("v", "created")),
+        {"amount": 9},
+    ),
+    "a try that tells no figure asks for nothing": ((attempt("t", "created"),), {"amount": 0}),
+    "and so does no try": ((), {"amount": 0}),
+    # where the client and the provider differ
+    "the same is no difference": ((wanted(5), terms("a", 5)), {"amount_differs": False}),
+    "more is one": ((wanted(5), terms("a", 6)), {"amount_differs": True}),
+    "less is one": ((wanted(5), terms("a", 4)), {"amount_differs": True}),
+    "parts that come to it are none": ((wanted(5), terms("a", 4), terms("b", 1)), {"amount_differs": False}),
+    "and a part that tells no figure adds nothing": (
+        (wanted(5), terms("a", 4), Fact(FactKind.TERMS, "b", "asked", None)),
+        {"amount_differs": True},
+    ),
+    "nor takes anything": (
+        (wanted(5), terms("a", 5), Fact(FactKind.TERMS, "b", "asked", None)),
+        {"amount_differs": False},
+    ),
+    "parts of more are none, each is less": ((wanted(5), terms("a", 4), terms("b", 4)), {"amount_differs": False}),
+    "what the client alone asked differs from nothing": ((wanted(5),), {"amount_differs": False}),
+    "nor what the provider alone tells": ((terms("a", 5),), {"amount_differs": False}),
     # what is held
     "an adjustment of a hold that is not known holds nothing": (
         (authorized("a", 100), adjusted("x", "unknown", 500)),
@@ -115,6 +160,19 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         (authorized("a", 500), order_ended("o", 500)),
         {"live": 500},
     ),
+    "an order of nothing releases nothing": ((authorized("a", 0), order_ended("o", 0)), {"is_live": True}),
+    "a hold of 0 holds nothing": ((authorized("a", 0),), {"authorized": 0, "live": 0, "is_live": True}),
+    "until it is voided": ((authorized("a", 0), void("a", "canceled")), {"is_live": False, "contradicts": False}),
+    "or taken": ((authorized("a", 0), captured("c", 0, authorization="a")), {"is_live": False}),
+    "one that was lowered to 0 too": (
+        (authorized("a", 100), adjusted("x", "a", 0, version=1)),
+        {"authorized": 0, "live": 0, "contradicts": False},
+    ),
+    "what is used up is no more live": (
+        (*(authorized(one, 100) for one in "ab"), captured("c", 60, authorization="a")),
+        {"live": 100, "authorized": 200},
+    ),
+    "and no less than nothing is": ((authorized("a", 100), captured("c", 150)), {"live": 0}),
     # what was taken
     "no more comes undone than was taken": (
         (captured("c", 100), captured("d", 50), reversal("r", "c", 80), reversal("s", "c", 80)),
@@ -150,7 +208,7 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
     ),
     "siblings of more leave no rest": (
         (wanted(1000), captured("c", None, authorization="a"), captured("d", 1300, authorization="a")),
-        {"captured": 1300},
+        {"captured": 1300, "captured_ever": 1300},
     ),
     "totals of several payments add up": (
         (captured_in_all("p", 500), captured_in_all("q", 300)),
@@ -175,6 +233,22 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
     "a total that is whole without a figure": (
         (terms("p", 900), captured_in_all("p", None)),
         {"captured": 900},
+    ),
+    "a total of the least": ((captured_in_all("p", 1),), {"captured": 1}),
+    "a total counts no capture of another payment's hold": (
+        (authorized("a", 60, attempt="q"), captured("c", 60, authorization="a"), captured_in_all("p", 100)),
+        {"captured": 160},
+    ),
+    "but one that names a hold that is not known": (
+        (captured("c", 60, authorization="z"), captured_in_all("p", 100)),
+        {"captured": 100},
+    ),
+    "a total that its captures come to leaves another hold to its mode": (
+        (
+            *(authorized("a", 100, attempt="p"), captured("c", 60, authorization="a"), captured_in_all("p", 60)),
+            *(authorized("b", 50), mode("b", "automatic")),
+        ),
+        {"captured": 110},
     ),
     # what a provider takes at once
     "a total says what was taken, whatever the mode": (
@@ -238,6 +312,31 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         (authorized("a", 200), mode("a", "automatic"), order_ended("o", 500), void("a", "canceled")),
         {"captured": 0},
     ),
+    "or as a whole": (
+        (authorized("a", 100), mode("a", "automatic"), reversal("r", "a", 100)),
+        {"captured": 0, "captured_ever": 100},
+    ),
+    "and no more than that": (
+        (authorized("a", 100), mode("a", "automatic"), reversal("r", "a", 130)),
+        {"captured": 0, "captured_ever": 100},
+    ),
+    "the least part that was given back shows it too": (
+        (authorized("a", 100), mode("a", "account"), refund("r", "either", 1, payment="a")),
+        {"captured": 100},
+    ),
+    "but nothing given back does not": (
+        (authorized("a", 100), mode("a", "account"), refund("r", "either", 0, payment="a")),
+        {"captured": 0},
+    ),
+    "nor one of nobody knows how much": (
+        (authorized("a", 100), mode("a", "account"), refund("r", "either", None, payment="a")),
+        {"captured": 0},
+    ),
+    "nor a part that is no cancel-or-refund": (
+        (authorized("a", 100), mode("a", "account"), refund("r", "pending", 30, payment="a")),
+        {"captured": 0},
+    ),
+    "the least that came undone": ((captured("c", 1), reversal("r", "c", 1)), {"undone": True}),
     # what tries proved that came undone
     "of tries that came undone the largest is shown": (
         (captured("c", 100), captured("d", 80), reversal("r", "c", 100), reversal("s", "d", 80)),
@@ -322,6 +421,15 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         (*(authorized(one, 100) for one in "ab"), captured("c", 201)),
         {"over_captured": True},
     ),
+    "also where one names its own hold": (
+        (*(authorized(one, 100) for one in "ab"), captured("c", 100, authorization="a"), captured("d", 101)),
+        {"over_captured": True},
+    ),
+    "up to all of it": (
+        (*(authorized(one, 100) for one in "ab"), captured("c", 100, authorization="a"), captured("d", 100)),
+        {"over_captured": False},
+    ),
+    "and below": ((authorized("a", 100), captured("c", 60)), {"over_captured": False}),
     "a void of what was taken contradicts it": (
         (authorized("a", 100), captured("c", 100, authorization="a"), void("a", "canceled")),
         {"contradicts": True},
@@ -340,6 +448,35 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
     ),
     "and of none of several that is voided": (
         (*(authorized(one, 100) for one in "ab"), captured("c", 100), void("a", "canceled")),
+        {"contradicts": False},
+    ),
+    "nor where a little of it was not taken": (
+        (authorized("a", 100), captured("c", 99, authorization="a"), void("a", "canceled")),
+        {"contradicts": False},
+    ),
+    "by name or not": ((authorized("a", 100), captured("c", 99), void("a", "canceled")), {"contradicts": False}),
+    "but where all was, beside another": (
+        (*(authorized(one, 100) for one in "ab"), captured("c", 100, authorization="a"), void("a", "canceled")),
+        {"contradicts": True},
+    ),
+    "and not where a little was not": (
+        (*(authorized(one, 100) for one in "ab"), captured("c", 99, authorization="a"), void("a", "canceled")),
+        {"contradicts": False},
+    ),
+    "and of the least": (
+        (authorized("a", 1), captured("c", 1, authorization="a"), void("a", "canceled")),
+        {"contradicts": True},
+    ),
+    "an end of the least": (
+        (terms("p", 1), captured("c", 1, authorization="p"), ended("p", "canceled")),
+        {"contradicts": True},
+    ),
+    "and of what was taken of nothing asked": (
+        (terms("p", 0), captured("c", 1, authorization="p"), ended("p", "canceled")),
+        {"contradicts": True},
+    ),
+    "an end of nothing taken of nothing asked": (
+        (terms("p", 0), ended("p", "canceled")),
         {"contradicts": False},
     ),
     "an end of what was taken contradicts it": (
@@ -376,6 +513,14 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         ),
         {"contradicts": False, "authorized": 250},
     ),
+    "nor of two that say 0": (
+        (authorized("a", 100), *(adjusted(one, "a", 0, version=1) for one in "xy")),
+        {"contradicts": False, "authorized": 0},
+    ),
+    "one figure is that of no other": (
+        (authorized("a", 100), adjusted("x", "a", 120, version=1)),
+        {"contradicts": False, "authorized": 120},
+    ),
     "a hold of 0 is open until it is voided": (
         (authorized("a", 100), void("a", "canceled"), authorized("b", 0)),
         {"is_closed": False, "is_live": True},
@@ -392,6 +537,20 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
     "nothing taken of nothing asked is paid": ((terms("p", 0), captured("z", 0)), {"paid_nothing": True}),
     "a total of nothing is paid": ((captured_in_all("p", 0),), {"paid_nothing": True}),
     "nothing taken of something is not": ((terms("p", 5), captured("z", 0)), {"paid_nothing": False}),
+    "nor one that waits": ((terms("p", 0), capture_pending("z", 0)), {"paid_nothing": False}),
+    "all of nothing asked is paid": (
+        (terms("p", 0), captured("z", None)),
+        {"paid_nothing": True, "takes_unknown": False},
+    ),
+    "by a total too": ((terms("p", 0), captured_in_all("p", None)), {"paid_nothing": True, "takes_unknown": False}),
+    "and by what the client asked": ((wanted(0), captured("z", None)), {"paid_nothing": True}),
+    "all of what nobody tells is not nothing": ((captured("z", None),), {"paid_nothing": False}),
+    "nor is a total of it": ((captured_in_all("p", None),), {"paid_nothing": False, "takes_unknown": True}),
+    "nor once it came undone": (
+        (captured_in_all("p", None), reversal("r", "p", None)),
+        {"paid_nothing": False, "takes_unknown": False},
+    ),
+    "nothing taken at all is not": ((terms("p", 0),), {"paid_nothing": False}),
     "what was taken of which nothing tells how much": ((captured("c", None),), {"takes_unknown": True}),
     "not once it came undone": ((captured("c", None), reversal("r", "c", None)), {"takes_unknown": False}),
     "nor where anything tells": ((wanted(5), captured("c", None)), {"takes_unknown": False}),
@@ -473,3 +632,12 @@ def test_only_a_refund_that_is_under_way_is_pending(state: str) -> None:
     facts = (authorized("a", 100), captured("c", 60, authorization="a"), refund("r", state, 40, payment="a"))
     expected = RefundStatus.PENDING if state == "pending" else RefundStatus.NONE
     assert full_row(newer({}, facts)).refund_status is expected
+
+
+@pytest.mark.parametrize("known", [(), (attempt("p", "succeeded"),)])
+@pytest.mark.parametrize("taken", [captured("p", None), captured_in_all("p", None)])
+def test_taken_whole_of_nobody_knows_how_much_is_no_payment_of_nothing(taken: Fact, known: tuple[Fact, ...]) -> None:
+    """A success that names no figure, of a payment whose terms are not known yet: it waits for them."""
+    facts = newer({}, (taken, *known))
+    assert full_row(facts).status is Status.PROCESSING
+    assert full_row(newer({}, (taken, *known, wanted(9)))).captured == 9
