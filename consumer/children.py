@@ -369,7 +369,7 @@ class Children:
         for key, amount in self._reserved.items():
             if key in voids and self._net.get(key, 0) + unnamed >= amount > 0:
                 return True
-        ended = bool(self.ends) and self.captured >= self.asked and self.refunded < self.captured
+        ended = bool(self.ends) and self.captured >= self.asked > 0 and self.refunded < self.captured
         return ended or self._adjusted_twice()
 
     def _adjusted_twice(self) -> bool:
