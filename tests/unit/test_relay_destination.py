@@ -41,9 +41,7 @@ class PaperProducer:
     Others refuse what they get.
     """
 
-    def __init__(
-        self, silent: set[int], taken: list[int], refusing: AbstractSet[int], *, hangs: bool = False
-    ) -> None:
+    def __init__(self, silent: set[int], taken: list[int], refusing: AbstractSet[int], *, hangs: bool = False) -> None:
         self.silent, self.taken, self.refusing, self.hangs = silent, taken, refusing, hangs
 
     async def partitions_for(self, _topic: str) -> set[int]:

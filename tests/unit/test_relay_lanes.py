@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import uuid
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 from structlog.testing import capture_logs
 
 from producers.relay import destination as destinations
-from producers.relay import lanes
-from producers.relay import loop as loops
-from producers.relay.destination import Destination
-from producers.relay.lanes import Batch, CursorLane, CursorMove, SpoolLane, open_lanes
+from producers.relay.lanes import Batch, CursorLane, CursorMove, open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.records import RelayedRecord
 from producers.relay.redrive import RedriveLane
@@ -24,10 +20,7 @@ from runtime.lease import Lease
 from runtime.settings import KafkaSettings, RedriveSettings, RelaySettings, Settings
 from runtime.sql import statement
 from schemas.errors import LeaseLostError, RatchetError
-from schemas.topics import DEAD_LETTER_BYTES_MAX, DEFAULT, topics_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from schemas.topics import DEAD_LETTER_BYTES_MAX, topics_of
 
 pytestmark = pytest.mark.unit
 
@@ -51,7 +44,8 @@ def row(own: int = 1) -> Columns:
         relay_xid=5, id=own, payment_id=uuid.UUID(int=3), version=1, recorded_at=NOW, asked_at=NOW, expires_at=NOW,
         status="captured", provider="adyen", livemode=True, command_id="c1", command="refund", due=True,
         topic="acme.webhooks", key=b"k", value=b"v", header_names=[], header_values=[], partition=2, offset=9,
-        timestamp_ms=0, reason="invalid", message="", delivery_count=1, redrive_count=0, digest=b"", value_left_out=False,
+        timestamp_ms=0, reason="invalid", message="", delivery_count=1, redrive_count=0, digest=b"",
+        value_left_out=False,
     )  # fmt: skip
 
 
@@ -161,8 +155,7 @@ def test_letters_alone_can_do_with_less() -> None:
     given = RelayedRecord("t", b"k", b"v", [(str(number), b"") for number in range(12)], 0, 0, b"digest")
     redrives = RedriveLane(SETTINGS, RedriveSettings(), LEASE, OURS)
     smaller = {
-        lane.name: lane.reduced(given, MessageSizeTooLargeError())
-        for lane in (*open_lanes(SETTINGS, OURS), redrives)
+        lane.name: lane.reduced(given, MessageSizeTooLargeError()) for lane in (*open_lanes(SETTINGS, OURS), redrives)
     }
     letter = smaller.pop("dead_letters")
     assert letter is not None

@@ -500,7 +500,7 @@ async def test_refusals_in_a_row_are_counted_over_batches_and_what_goes_ends_the
 
 
 async def test_rows_that_make_no_record_are_passed_whatever_was_refused_before_them() -> None:
-    """Of a batch that went in part, more were refused than may be in a row; of the next one there is nothing to refuse."""
+    """Of a batch that went in part more were refused than may be in a row; of the next one there is nothing."""
     lane = refusing_lane(3)
     await finish(lane, 6, 5)
     await finish(lane, 0, 0)

@@ -256,7 +256,9 @@ async def test_rows_go_in_the_transaction_that_holds_the_lease_and_are_counted()
     assert lost.asked == [("lease", True)]
 
 
-@pytest.mark.parametrize(("records", "commands", "pauses"), [(0, 10, False), (10, 0, False), (6, 6, True), (0, 0, True)])
+@pytest.mark.parametrize(
+    ("records", "commands", "pauses"), [(0, 10, False), (10, 0, False), (6, 6, True), (0, 0, True)]
+)
 async def test_records_and_commands_are_both_deleted_and_a_whole_batch_of_either_goes_on(
     monkeypatch: pytest.MonkeyPatch, records: int, commands: int, *, pauses: bool
 ) -> None:
@@ -394,7 +396,10 @@ async def test_one_figure_that_can_not_be_counted_hides_no_other_and_none_outlas
         await asyncio.wait_for(sampling.keep_sampling(cast("Any", PaperSessions()), settings, facts, ending), 5)  # type: ignore[arg-type]
     assert looks == ["holdups", "sample", "disk"] * 2
     assert facts == {}
-    left = {name: metrics.REGISTRY.get_sample_value(name) for name in ("ratchet_postgres_disk_low", "ratchet_standby_lag_bytes")}
+    left = {
+        name: metrics.REGISTRY.get_sample_value(name)
+        for name in ("ratchet_postgres_disk_low", "ratchet_standby_lag_bytes")
+    }
     assert set(left.values()) == {0}
     assert set(shown()) == {None}
 

@@ -113,7 +113,7 @@ class Lane:
         self.errors = list(errors)
         self.reads = 0
 
-    async def read(self, _connection: object, behind: Batch | None = None) -> Batch | None:  # noqa: ARG002
+    async def read(self, _connection: object, behind: Batch | None = None) -> Batch | None:
         await asyncio.sleep(0)
         self.reads += 1
         if self.errors:
@@ -128,7 +128,11 @@ async def check(*_: Any) -> None:
 async def test_a_relay_that_is_to_end_does_not_wait_for_its_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two looks, and after a failure: a lease that is kept for that long is a standstill."""
     monkeypatch.setattr(loops, "check_cluster", check)
-    relay = {"poll_interval_seconds": LONG_SECONDS, "backoff_initial_seconds": LONG_SECONDS, "backoff_max_seconds": LONG_SECONDS}
+    relay = {
+        "poll_interval_seconds": LONG_SECONDS,
+        "backoff_initial_seconds": LONG_SECONDS,
+        "backoff_max_seconds": LONG_SECONDS,
+    }
     settings = Settings(relay=relay, postgres={"connect_timeout_seconds": 4.5})
     for lane in (Lane(), Lane(OSError("away"))):
         ending, pool = asyncio.Event(), Pool()
@@ -262,3 +266,63 @@ async def test_it_opens_once_its_topics_are_there_and_only_a_database_of_their_p
     assert await roles._open(settings) == "bound"  # type: ignore[comparison-overlap]
     how = {"role": "relay", "connections": 11, "parameters": {"plan_cache_mode": "force_custom_plan"}}
     assert done == [("topics", settings.kafka), ("open", settings.postgres, how), ("bound", "pool", "acme.")]
+
+
+async def test_each_relay_asks_for_the_one_lease_under_its_own_name_and_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two of one name would both lead. A successor is there within the time that is set: it looks now and then."""
+    done: list[tuple[Any, ...]] = []
+    running: list[asyncio.Task[Any]] = []
+    settings = Settings(relay={"lease_seconds": 10.0}, postgres={"connect_timeout_seconds": 4.5})
+
+    class Led:
+        leading = False
+
+        def __init__(self, *given: Any) -> None:
+            done.append(("leader", *given))
+
+        async def run(self, stop: asyncio.Event, _carry: object) -> None:
+            await until(lambda: "published" in probe.facts, within_seconds=5)
+            running.extend(asyncio.all_tasks() - {asyncio.current_task()})  # type: ignore[arg-type]
+            await stop.wait()
+
+    @asynccontextmanager
+    async def leases(*given: Any) -> AsyncIterator[str]:
+        done.append(("leases", *given))
+        yield "leases"
+        done.append(("leases closed",))
+
+    async def opened(*_: Any, **__: Any) -> str:
+        await asyncio.sleep(0)
+        return "pool"
+
+    async def looking(*given: Any) -> None:
+        done.append(("looking", *given))
+        await asyncio.Event().wait()
+
+    async def closed(*given: Any) -> None:
+        await asyncio.sleep(0)
+        done.append(("closed", *given))
+
+    for name, instead in (
+        ("Leader", Led), ("open_leases", leases), ("open_when_there", opened), ("keep_looking", looking),
+        ("close_pool", closed),
+    ):  # fmt: skip
+        monkeypatch.setattr(roles, name, instead)
+    holders = set()
+    for _ in range(2):
+        probe, stop = Probe("relay"), asyncio.Event()
+        done.clear()
+        running.clear()
+        asyncio.get_running_loop().call_later(0.02, stop.set)
+        await asyncio.wait_for(roles.serve(settings, stop, probe), 5)
+        of_leases, (_, *leader), looks, *ends = done
+        assert of_leases == ("leases", "pool", settings.redis)
+        assert leader[:2] == ["leases", "relay"]
+        assert leader[3] == pytest.approx(9.0)
+        holders.add(leader[2])
+        assert looks == ("looking", "pool", probe.facts)
+        assert ends == [("leases closed",), ("closed", "pool", 4.5)]
+        assert len([task for task in running if task.done()]) >= 2, "the report and the looks"
+    assert len(holders) == 2
