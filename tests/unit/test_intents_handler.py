@@ -15,6 +15,7 @@ from waiting import until
 
 from producers.ingress.intents.handler import Intents
 from producers.ingress.intents.idempotency import IN_PROGRESS, StoredAnswer
+from producers.ingress.intents.references import PaymentReference
 from producers.ingress.rate_limits import RateLimits
 from runtime.redis import RedisLink
 from runtime.settings import IngressSettings, IntentsSettings, LimitSettings, ProviderSettings, RedisSettings, Settings
@@ -294,14 +295,32 @@ async def test_a_record_that_stood_already_is_marked_so() -> None:
     assert (b"idempotent-replayed" in first.headers, again.headers[b"idempotent-replayed"]) == (False, b"true")
 
 
-@pytest.mark.parametrize("there", [0, 2, 3])
+@pytest.mark.parametrize("there", [0, 2, 3, 4, 5])
 async def test_it_says_whether_all_there_is_is_shown(there: int) -> None:
-    api = Api(intents={"payments_found_max": 2, "timeline_rows_max": 2})
+    api = Api(intents={"payments_found_max": 2, "timeline_rows_max": 4})
     api.records.payments = api.records.moments_there = there
     found = await api.get("/payments?reference=order-1")
     assert (len(found["payments"]), found["complete"]) == (min(there, 2), there <= 2)
     timeline = await api.get(f"/payment-intents/{ID}/timeline")
-    assert (len(timeline["timeline"]), timeline["complete"]) == (min(there, 2), there <= 2)
+    assert (len(timeline["timeline"]), timeline["complete"]) == (min(there, 4), there <= 4)
+
+
+@pytest.mark.parametrize(
+    ("query", "reference"),
+    [
+        ("reference=order+1%2F2", PaymentReference(reference="order 1/2")),
+        ("reference=%C3%A9", PaymentReference(reference="é")),
+        ("provider_ref=pi_1", PaymentReference(provider_ref="pi_1")),
+        (f"id={str(ID).upper()}", PaymentReference(id=ID)),
+        (f"provider_ref={'a' * 255}", PaymentReference(provider_ref="a" * 255)),
+    ],
+)
+async def test_a_search_is_for_the_clients_own_under_the_name_that_is_given(
+    query: str, reference: PaymentReference
+) -> None:
+    api = Api()
+    await api.get(f"/payments?{query}")
+    assert api.records.looked == [("shop", reference)]
 
 
 @pytest.mark.parametrize(

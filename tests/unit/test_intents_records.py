@@ -163,6 +163,24 @@ async def test_an_intent_is_recorded_with_its_scope_its_names_and_its_terms() ->
     assert (topic, spooled_key, values[headers.index(b"ce_id")]) == ("intents", b"pi_1", f"{one}:create".encode())
 
 
+async def test_a_commands_event_says_whose_it_is_what_it_asks_for_and_when() -> None:
+    """The consumer knows the client and the time after which nobody may begin it from there alone."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    connection = PaperConnection(WHOLE)
+    refund = command(Command.REFUND, attempt_id=str(TWO), amount=10)
+    await records_on(connection).make(replace(ASKING, traceparent=trace), refund)
+    ((topic, key, _, names, values),) = connection.of("insert_spool")
+    found = dict(zip(names, values, strict=True))
+    assert (topic, key) == ("intents", b"order-1")
+    assert [found[name] for name in (b"ce_source", b"ce_type", b"ce_time", b"traceparent", b"content-type")] == [
+        b"intents/shop",
+        b"intent.refund",
+        b"2025-11-24T16:00:00.500000+00:00",
+        trace.encode(),
+        b"application/json",
+    ]
+
+
 async def test_what_an_intent_could_meet_is_looked_at_under_its_lock() -> None:
     """Or two requests at once both find nothing. The reference's lock is one for all merchant accounts and modes."""
     connection = PaperConnection()
