@@ -101,6 +101,7 @@ KEPT: Final = (
         "a provider's own word: its payout, or the taking of what was authorized",
         ("providers/", "docs/providers/", "tests/unit/test_interpret_", "tests/unit/test_refetch_objects.py"),
     ),
+    Kept(r"settlementAmount", "a field of Mollie's", ("tests/unit/test_interpret_",)),
     Kept(
         r"transaction_settled|settlement\.processed",
         "kinds of Braintree and Razorpay",

@@ -344,7 +344,7 @@ def test_an_inquiry_takes_no_money_whoever_it_waits_for(waits: str) -> None:
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
-def unit(name: str = "default", account: str = "M1", **payments: list[dict[str, Any]]) -> dict[str, Any]:
+def unit(name: str = "default", account: str = "M1", **payments: Any) -> dict[str, Any]:
     return {"reference_id": name, "amount": TEN, "payee": {"merchant_id": account}, "invoice_id": f"ORD-{name}",
             "payments": payments}  # fmt: skip
 
@@ -426,8 +426,11 @@ def test_what_an_order_lists_as_taken(status: str, *, takes: bool) -> None:
 
 
 def test_an_order_that_is_read_again_shows_what_came_undone() -> None:
-    payments = {"authorizations": [listed("A1", "VOIDED")], "captures": [listed("C2", "DECLINED")],
-                "refunds": [listed("R1", "PENDING", links=up("captures", "C1"))]}  # fmt: skip
+    payments: dict[str, Any] = {
+        "authorizations": [listed("A1", "VOIDED")],
+        "captures": [listed("C2", "DECLINED")],
+        "refunds": [listed("R1", "PENDING", links=up("captures", "C1"))],
+    }
     found = read_again("O1", order("COMPLETED", unit(**payments)))
     assert set(found.facts[1:]) == {
         Fact(FactKind.ATTEMPT, "O1", "processing"),
@@ -462,9 +465,8 @@ def test_units_of_one_name_go_by_their_places() -> None:
 
 def test_an_address_is_one_payee_in_whatever_letters_and_beside_its_account() -> None:
     """E-mail addresses differ by no capital, and an address that another unit gives an account is of that account."""
-    units = [unit(name) | {"payee": payee} for name, payee in (
-        ("a", {"merchant_id": "M1", "email_address": "shop@example.test"}), ("b", {"email_address": "Shop@Example.test"})
-    )]  # fmt: skip
+    shop = {"merchant_id": "M1", "email_address": "shop@example.test"}
+    units = [unit("a") | {"payee": shop}, unit("b") | {"payee": {"email_address": "Shop@Example.test"}}]
     found = paypal("CHECKOUT.ORDER.APPROVED", order("APPROVED", *units))
     assert (found.amount, found.merchant_account, found.sole) == (2000, "M1", True)
 
@@ -472,8 +474,8 @@ def test_an_address_is_one_payee_in_whatever_letters_and_beside_its_account() ->
 # --- version 1 ---------------------------------------------------------------------------------------------------
 
 
-def payment(state: str = "approved", invoice: str | None = "ORD-1", **related_resource: Any) -> dict[str, Any]:
-    transaction = {"amount": OLD, "invoice_number": invoice, "related_resources": [related_resource]}
+def payment(state: str = "approved", **related_resource: Any) -> dict[str, Any]:
+    transaction = {"amount": OLD, "invoice_number": "ORD-1", "related_resources": [related_resource]}
     return {"id": "PAYID-1", "state": state, "transactions": [transaction]}
 
 
@@ -490,7 +492,8 @@ V1: list[tuple[str, str, tuple[Fact, ...]]] = [
 
 @pytest.mark.parametrize(("name", "state", "facts"), V1)
 def test_what_a_payment_of_version_1_lists(name: str, state: str, facts: tuple[Fact, ...]) -> None:
-    found = read_again("PAYID-1", payment(**{name: {"id": "C1", "state": state, "amount": OLD}}))
+    related_one: dict[str, Any] = {name: {"id": "C1", "state": state, "amount": OLD}}
+    found = read_again("PAYID-1", payment(**related_one))
     begun = (Fact(FactKind.TERMS, "PAYID-1", "asked", 1000), Fact(FactKind.ATTEMPT, "PAYID-1", "created"))
     assert found.facts == (*begun, *facts)
     assert found.refs == refs(("payment", "PAYID-1"), REFERENCE, ("capture", "C1"))

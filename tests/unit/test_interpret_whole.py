@@ -372,7 +372,7 @@ def test_a_debit_of_gocardless_that_is_read_again(status: str, facts: tuple[Fact
 
 
 def test_events_and_answers_of_gocardless_count_the_same_time() -> None:
-    """What is read again counts from when it was asked for, in the ticks of the events' versions, and so do failures."""
+    """What is read again counts from when it was asked for, in the ticks of the events' versions."""
     found = providers.find("gocardless")
     assert found is not None
     assert found.refetch is not None
@@ -531,7 +531,9 @@ CHARGE: dict[str, Any] = {
     "id": "chg_1",
     "amount": 1000,
     # What the payer paid with the fee, what the merchant gets of it, and the fee: none is the payment's amount.
-    **{"charged_amount": 1014, "amount_settled": 986, "app_fee": 14},
+    "charged_amount": 1014,
+    "amount_settled": 986,
+    "app_fee": 14,
     "currency": "NGN",
     "reference": "order_1",
     "flw_ref": "FLW-1",
@@ -648,10 +650,11 @@ ADYEN_DISPUTES: list[tuple[str, str, int, str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "state", "stage", "funds", "number"), ADYEN_DISPUTES)
+@pytest.mark.parametrize("dispute", ADYEN_DISPUTES, ids=lambda dispute: dispute[0])
 @pytest.mark.parametrize("original", ["PAY", None])
-def test_a_dispute_of_adyen(original: str | None, code: str, state: str, stage: int, funds: str, number: int) -> None:
+def test_a_dispute_of_adyen(original: str | None, dispute: tuple[str, str, int, str, int]) -> None:
     """Money that moved proves a capture. In older accounts an item without originalReference names the payment."""
+    code, state, stage, funds, number = dispute
     payment = original or "OWN"
     moved = {"withdrawn": withdrawn, "reinstated": reinstated}
     money = (moved[funds]("OWN", 1000, number), Fact(FactKind.MODE, payment, "automatic")) if funds else ()
@@ -713,8 +716,8 @@ def test_what_adyen_s_success_is_not(success: Any) -> None:
 # --- Stripe ------------------------------------------------------------------------------------------------------
 
 
-def stripe(kind: str, created: int = 1_790_000_300, **thing: Any) -> Meaning:
-    event = {"type": kind, "created": created, "data": {"object": {"amount": 1000, "currency": "eur"} | thing}}
+def stripe(kind: str, **thing: Any) -> Meaning:
+    event = {"type": kind, "created": 1_790_000_300, "data": {"object": {"amount": 1000, "currency": "eur"} | thing}}
     return read("stripe", kind, event)
 
 
