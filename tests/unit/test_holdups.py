@@ -37,7 +37,7 @@ def test_one_that_stays_is_shown_and_one_that_goes_is_not() -> None:
 
 
 def test_standbys_are_shown_while_there_are_some_or_one_is_waited_for() -> None:
-    """A standby that commits wait for and that is away is the one that people have to be told of."""
+    """A standby that commits wait for and that is away is the one that people have to see."""
     facts = dict[str, object]()
     holdups = Holdups(facts)
     away = {"names": "second", "standbys": 0, "furthest": None, "lag_bytes": None}

@@ -130,7 +130,7 @@ def connecting(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
 
 
 async def test_a_rebase_is_all_of_its_steps_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are told apart by the cursors as they stood, so those move last; a half of it would skip rows for good."""
+    """What was published is known by the cursors as they stood, so those move last. Half of it would skip rows."""
     database = Database(STRANGE[0], leads=True)
     connecting(monkeypatch, database)
     assert await rebase("postgres://owner") == {"changes": 3, "spool": 0}

@@ -12,7 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from structlog.testing import capture_logs
 
 from producers.relay import destination as destinations
-from producers.relay.lanes import Batch, CursorLane, CursorMove, open_lanes
+from producers.relay.lanes import Batch, CursorLane, CursorMove, SpoolLane, open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.records import RelayedRecord
 from producers.relay.redrive import RedriveLane
@@ -134,6 +134,32 @@ async def test_what_another_relay_has_marked_ends_the_term(name: str) -> None:
     lane = next(lane for lane in open_lanes(SETTINGS, OURS) if lane.name == name)
     with pytest.raises(LeaseLostError):
         await lane.finish(Asked(), batch(mark=[1] if name == "spool" else None), LEASE, {})  # type: ignore[arg-type]
+
+
+async def test_each_spooled_record_that_is_refused_becomes_a_letter_that_says_why_and_what_it_is() -> None:
+    given: list[tuple[Any, ...]] = []
+
+    class Taking:
+        async def fetchval(self, sql: str, *arguments: Any) -> bool:
+            await asyncio.sleep(0)
+            assert sql == statement("producers", "delete_spool")
+            given.append(arguments)
+            return True
+
+    records = [
+        RelayedRecord("t", key, b"v" * size, (("ce_id", key), ("ce_source", b"adyen"), ("x", None)), None, 0)
+        for size, key in ((1, b"k1"), (2, b"k2"), (3, b"k3"))
+    ]
+    lane = SpoolLane(SETTINGS)
+    whole = Batch(3, records, [11, 12, 13], more=True, divisible=True)
+    await lane.finish(Taking(), whole, LEASE, {2: ValueError(), 1: MessageSizeTooLargeError()})  # type: ignore[arg-type]
+    await lane.finish(Taking(), whole, LEASE, {})  # type: ignore[arg-type]
+    (ids, *rest), nothing = given
+    assert (ids, tuple(rest[:3])) == ([11, 12, 13], LEASE.fence)
+    buried, why, _, events, _, payments = rest[3:]
+    assert (buried, events, payments) == ([13, 12], ["k3", "k2"], ["k3", "k2"])
+    assert ["ValueError" in why[0], "TooLarge" in why[1], "bytes" in why[1]] == [True] * 3
+    assert nothing == ([11, 12, 13], *LEASE.fence, *[[]] * 6)
 
 
 async def test_a_refusal_names_the_record_and_shows_nothing_of_what_it_says() -> None:

@@ -240,7 +240,7 @@ async def test_an_order_is_done_when_no_letter_waits_any_more_and_not_at_a_short
     assert database.given[-1] == ("end_redrive", (9, "done", None))
 
 
-async def test_a_stop_is_obeyed_at_the_next_look_and_is_told_from_an_end() -> None:
+async def test_a_stop_is_obeyed_at_the_next_look_and_is_no_end() -> None:
     clock, database = Moved(), OneJob()
     lane = lane_at(clock, failure_check_seconds=3600.0)
     for _ in range(3):
@@ -281,3 +281,33 @@ def test_a_letter_goes_back_at_the_time_of_sending_to_where_there_is_room_for_it
     found = sort_out(rows, None, small)
     assert list(found.going) == [1]
     assert "takes 2000" in found.skipped[2]
+
+
+@pytest.mark.parametrize("between", ["none", "stopped"])
+async def test_a_job_that_goes_on_begins_with_nothing_saved_up(between: str) -> None:
+    clock, database = Moved(), OneJob(rate_per_second=100)
+    lane = lane_at(clock, rate_per_second_max=100.0, burst_seconds=2.0)
+    await taken(lane, database)
+    job = database.job
+    database.job = None if between == "none" else job | {"stop_requested_by": "somebody"}  # type: ignore[assignment]
+    assert await taken(lane, database) == 0
+    clock.now += 60.0
+    database.job = job
+    assert await taken(lane, database) == 0
+    clock.now += 0.5
+    assert await taken(lane, database) == 50
+
+
+async def test_letters_that_can_not_go_take_nothing_of_the_rate_and_a_job_runs_before_its_first_letter() -> None:
+    clock, database = Moved(), OneJob(rate_per_second=100)
+    lane = lane_at(clock, rate_per_second_max=100.0, burst_seconds=2.0)
+    for one in database.waiting[:60]:
+        one["status"] = "discarded"
+    await taken(lane, database)
+    clock.now += 1.0
+    assert await taken(lane, database) == 40
+    assert await taken(lane, database) == 60
+    asked = database.asked
+    assert asked.index("start_redrive") < asked.index("read_redrive_next") < asked.index("claim_redrive_messages")
+    assert ("skip_redrive_messages", (9, list(range(1, 61)), ["it is discarded already"] * 60)) in database.given
+    assert ("claim_redrive_messages", (9, list(range(61, 101)))) in database.given

@@ -80,7 +80,18 @@ def test_a_turn_that_ends_well_forgets_what_failed_before_it() -> None:
     assert (health["changes"].records, health["spool"].failures_in_row) == (3, 0)
 
 
-def test_what_the_start_waits_for_is_told_until_it_is_there() -> None:
+async def test_a_turn_that_finds_nothing_has_ended_well() -> None:
+    """An output at rest would count as hung, and one that failed and then has nothing to do as failing still."""
+    health = LaneHealth(0.0)
+    health.failed("changes: away", halted=True)
+    health.ended_at = 0.0
+    loop = LaneLoop(Lane(), Pool(), Settings(), health)  # type: ignore[arg-type]
+    assert not await loop.turn(None, LEASE)  # type: ignore[arg-type]
+    assert (health.failure, health.halted, health.failures_in_row) == (None, False, 0)
+    assert health.ended_at > 0.0
+
+
+def test_what_the_start_waits_for_is_shown_until_it_is_there() -> None:
     waiting: dict[str, str] = {}
     note = roles._noting(waiting)
     with capture_logs() as logs:
