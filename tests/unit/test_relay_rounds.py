@@ -302,6 +302,15 @@ async def test_behind_a_part_that_makes_no_record_the_next_one_follows_at_once(d
     assert [len(batch.records) for batch, _ in lane.finished] == [0, 1]
 
 
+async def test_behind_a_full_batch_the_next_one_follows_at_once_though_it_could_not_be_read_ahead(
+    destination: Destination,
+) -> None:
+    """Of the spool nothing is read ahead: after an outage it would go one batch a pause."""
+    lane = PaperLane(batch_of(b"a", more=True))
+    loop = loop_of(lane, destination)
+    assert [await loop.turn(None, LEASE) for _ in range(2)] == [True, False]  # type: ignore[arg-type]
+
+
 async def test_rows_that_did_not_fit_follow_at_once() -> None:
     rows = [{"relay_xid": 5, "id": number} for number in range(1, 4)]
 
