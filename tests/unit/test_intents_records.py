@@ -12,12 +12,14 @@ import asyncpg
 import msgspec
 import pytest
 
+from producers.ingress.intents.answers import Declined
 from producers.ingress.intents.bodies import ParsedCommand, read
-from producers.ingress.intents.idempotency import IN_PROGRESS, MISMATCH, IdempotencyRecords, StoredAnswer
+from producers.ingress.intents.idempotency import IN_PROGRESS, MISMATCH, UNKNOWN, IdempotencyRecords, StoredAnswer
 from producers.ingress.intents.queued import Asking, key_of
 from producers.ingress.intents.references import PaymentReference
 from runtime.settings import IntentsSettings
 from runtime.sql import statement
+from schemas import problems
 from schemas.intents import Command, Intent
 from tests.unit.test_intents_payment_view import CAPTURED
 
@@ -64,6 +66,7 @@ class PaperConnection:
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
         self.view = view
         self.found: Any = None
+        self.taken: Any = None
         self.failures: list[Exception] = []
         self._names = {
             statement("producers", name): name
@@ -86,7 +89,7 @@ class PaperConnection:
         name = await self._note(text, arguments)
         if name == "read_payment_view" and self.view is not None:
             return {field: getattr(self.view, field) for field in self.view.__dataclass_fields__}
-        return self.found if name == "find_idempotency_record" else None
+        return {"find_idempotency_record": self.found, "find_taken": self.taken}.get(name)
 
     async def fetch(self, text: str, *arguments: Any) -> Any:
         await self._note(text, arguments)
@@ -210,6 +213,67 @@ async def test_a_command_under_an_id_that_was_merged_is_one_of_what_it_became() 
     assert stored.payment_id == WHOLE.id
     assert json.loads(stored.answer)["id"] == connection.record["id"] == str(WHOLE.id)
     assert connection.of("insert_idempotency_record")[0][4] == WHOLE.id
+
+
+WRITES = {"insert_idempotency_record", "insert_spool"}
+
+
+async def declined(connection: PaperConnection, parsed: ParsedCommand) -> Declined:
+    """Return why it is refused; nothing is written then, so that its key stays free."""
+    refused = await records_on(connection).make(ASKING, parsed)
+    assert isinstance(refused, Declined)
+    assert not WRITES & {name for name, _ in connection.asked}
+    return refused
+
+
+@pytest.mark.parametrize(("owner", "members"), [("shop", {"payment_id": str(ONE)}), ("rival", {})])
+async def test_whose_a_taken_reference_is_its_own_client_alone_learns(owner: str, members: dict[str, str]) -> None:
+    connection = PaperConnection()
+    connection.taken = {"payment_id": ONE, "client": owner}
+    refused = await declined(connection, INTENT)
+    assert (refused.problem, refused.members) == (problems.REFERENCE_TAKEN, members)
+
+
+async def test_a_command_that_the_state_forbids_says_which_state_and_who_took_the_money() -> None:
+    disputed = replace(CAPTURED, disputed=100, dispute_status="lost", disputes=["dp_1"], reversals=["rv_1"])
+    refused = await declined(PaperConnection(disputed), command(Command.REFUND))
+    assert refused.problem is problems.STATE_FORBIDS
+    assert refused.members == {"state": "captured", "disputes": ["dp_1"], "reversals": ["rv_1"]}
+    for status, what in (("expired", Command.CAPTURE), ("canceled", Command.CANCEL), ("canceled", Command.CAPTURE)):
+        over = replace(CAPTURED, status=status, captured=0, captures_seen=0)
+        assert (await declined(PaperConnection(over), command(what))).members == {"state": status}
+
+
+async def test_a_command_that_does_not_tell_its_attempt_is_told_which_there_are() -> None:
+    for body in ({}, {"attempt_id": str(UUID(int=99))}):
+        refused = await declined(PaperConnection(WHOLE), command(Command.REFUND, **body))
+        assert refused.problem is problems.INVALID_BODY
+        assert [one["pointer"] for one in refused.members["errors"]] == ["#/attempt_id"]
+        assert refused.members["attempt_ids"] == [str(ONE), str(TWO)]
+
+
+async def test_a_command_of_a_payment_that_is_not_the_clients_is_looked_at_no_further() -> None:
+    connection = PaperConnection()
+    assert (await declined(connection, command(Command.REFUND, ONE))) is UNKNOWN
+    assert connection.asked[-2:] == [("read_payment_view", (ONE, "shop", 12)), ("read_recorded_view", (ONE, "shop"))]
+
+
+async def test_an_attempt_without_a_currency_is_of_its_payments() -> None:
+    """Or an amount goes on its way without one. The answer's state is the payment's too."""
+    silent = attempt(TWO, 200) | {"currency": None, "status": "partially_captured", "authorized": 300}
+    connection = PaperConnection(replace(WHOLE, attempts=json.dumps([attempt(ONE, 100), silent])))
+    stored = await records_on(connection).make(ASKING, command(Command.REFUND, attempt_id=str(TWO), amount=7))
+    assert isinstance(stored, StoredAnswer)
+    assert (connection.record["body"]["amount"], connection.record["body"]["currency"]) == (7, "EUR")
+    shown = {"id": str(WHOLE.id), "status": "captured", "command": "refund", "currency": "EUR", "amount": 7}
+    assert json.loads(stored.answer) == shown
+
+
+async def test_what_a_client_notes_on_a_command_goes_on_its_way_with_it() -> None:
+    noted: dict[str, Any] = {"reason": "late", "metadata": {"ticket": 7}}
+    connection = PaperConnection(CAPTURED)
+    await records_on(connection).make(ASKING, command(Command.REFUND, **noted))
+    assert connection.record["body"] == noted | {"amount": 100, "currency": "EUR"}
 
 
 async def test_two_commands_of_one_kind_are_two_events() -> None:
