@@ -739,6 +739,16 @@ def test_a_kind_of_stripe_is_read_from_a_body_of_that_kind_alone() -> None:
     assert error.value.reason == "undecodable"
 
 
+def test_what_an_intent_of_stripe_took_is_what_it_received_and_not_what_it_asked_for() -> None:
+    for received in (400, 1100):
+        found = stripe("payment_intent.succeeded", id="pi_1", amount_received=received)
+        check_facts(found, [Fact(FactKind.TERMS, "pi_1", "asked", 1000, version=1_790_000_300),
+                            taken("pi_1", received, "pi_1")])  # fmt: skip
+    with pytest.raises(UninterpretableError) as error:
+        stripe("payment_intent.succeeded", id="pi_1")
+    assert error.value.reason == "undecodable"
+
+
 @pytest.mark.parametrize(
     ("given", "days"),
     [
