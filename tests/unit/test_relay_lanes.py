@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from producers.relay import destination as destinations
 from producers.relay.lanes import Batch, CursorLane, CursorMove, SpoolLane, open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop
-from producers.relay.records import RelayedRecord
+from producers.relay.records import FRAME_BYTES, RelayedRecord, letter_of
 from producers.relay.redrive import RedriveLane
 from runtime.lease import Lease
 from runtime.settings import KafkaSettings, RedriveSettings, RelaySettings, Settings
@@ -174,6 +174,14 @@ async def test_a_refusal_names_the_record_and_shows_nothing_of_what_it_says() ->
     assert (line["ce_id"], line["__dlq.errors.topic"], line["lane"]) == ("e1", "acme.webhooks", "changes")
     assert set(line) == {"ce_id", "__dlq.errors.topic", "lane", "error", "event", "log_level"}
     assert "4111" not in str(line)
+
+
+@pytest.mark.parametrize("room", [FRAME_BYTES, FRAME_BYTES - 1, 0])
+def test_a_letter_leaves_room_for_kafka_s_own_framing(room: int) -> None:
+    """One that is as large as the topic takes is refused with it, and goes without its value a round later."""
+    around = letter_of(row() | {"value": b""}, OURS).size()
+    value = b"v" * (DEAD_LETTER_BYTES_MAX - around - room)
+    assert (letter_of(row() | {"value": value}, OURS).value is not None) == (room == FRAME_BYTES)
 
 
 def test_letters_alone_can_do_with_less() -> None:
