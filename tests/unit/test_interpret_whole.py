@@ -865,7 +865,11 @@ def test_the_refunds_that_a_charge_of_stripe_lists_are_of_its_payment() -> None:
 
 
 def test_what_a_bank_reserved_of_a_charge_of_stripe_is_less_where_it_says_so() -> None:
-    for given, amount in (({}, 1000), ({"card": {"amount_authorized": 600}}, 600), ({"card": {}}, 1000)):
+    for given, amount in (
+        ({}, 1000),
+        ({"card": {}}, 1000),
+        *(({"card": {"amount_authorized": part}}, part) for part in (600, 0)),
+    ):
         found = stripe("charge.succeeded", id="ch_1", captured=False, payment_method_details=given)
         assert [fact.amount for fact in found.facts if fact.kind is FactKind.AUTHORIZATION] == [amount]
 
@@ -954,3 +958,11 @@ def test_a_thin_event_of_an_invoice_asks_about_nothing() -> None:
         assert read("stripe", "v1.refund.updated", event) == Meaning(ask=asks)
         with pytest.raises(UninterpretableError):
             read("stripe", "v1.refund.created", event)
+
+
+def test_a_charge_of_stripe_of_which_nothing_was_captured_took_nothing() -> None:
+    """`amount_captured` counts from its first cent; only where it is not shown the charge's own amount stands for it."""
+    charge = {"id": "ch_1", "payment_intent": "pi_1", "captured": True, "amount_refunded": 300}
+    for given, amount in ((0, 0), (200, 200), (None, 700)):
+        found = stripe("charge.captured", **charge, amount_captured=given)
+        assert [fact.amount for fact in found.facts if fact.kind is FactKind.CAPTURE] == [amount]
