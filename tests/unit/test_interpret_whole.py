@@ -961,7 +961,7 @@ def test_a_thin_event_of_an_invoice_asks_about_nothing() -> None:
 
 
 def test_a_charge_of_stripe_of_which_nothing_was_captured_took_nothing() -> None:
-    """`amount_captured` counts from its first cent; only where it is not shown the charge's own amount stands for it."""
+    """Only where `amount_captured` is not shown the charge's own amount stands for it."""
     charge = {"id": "ch_1", "payment_intent": "pi_1", "captured": True, "amount_refunded": 300}
     for given, amount in ((0, 0), (200, 200), (None, 700)):
         found = stripe("charge.captured", **charge, amount_captured=given)
