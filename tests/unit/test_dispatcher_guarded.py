@@ -197,7 +197,7 @@ async def test_of_two_that_make_one_cursor_the_second_reads_what_the_first_has_m
 
 def test_what_was_found_is_counted_by_what_was_known_and_what_is_history() -> None:
     found = RecallFound("stripe/acme", BEGAN)
-    found.take(shown(3, 1, 2), {"evt_1", "evt_3"}, BEGAN + dt.timedelta(days=2))
+    found.take(shown(3, 1, 2, 0), {"evt_0", "evt_1", "evt_3"}, BEGAN + dt.timedelta(days=2))
     found.take(shown(4), set(), BEGAN + dt.timedelta(days=2))
     days = [moment and (moment - BEGAN).days for moment in (found.first, found.last, found.began_at)]
-    assert (found.pages, found.known, found.history, dict(found.new), days) == (2, 2, 1, {"charge": 2}, [1, 3, 2])
+    assert (found.pages, found.known, found.history, dict(found.new), days) == (2, 2, 2, {"charge": 3}, [0, 3, 2])
