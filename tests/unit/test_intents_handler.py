@@ -339,3 +339,10 @@ async def test_a_search_is_for_the_clients_own_under_the_name_that_is_given(
 async def test_a_query_that_names_not_one_thing_is_refused(query: str) -> None:
     reply = await ask(Api().app, f"/payments?{query}", method="GET", authorization=f"Bearer {KEY}")
     assert (reply.status, reply.line.reason) == (400, "invalid_query")
+
+
+async def test_what_a_client_reads_costs_nothing_of_what_it_may_make() -> None:
+    api = Api(requests_max=1)
+    assert [(await api.create()).status for _ in range(2)] == [202, 429]
+    paths = (f"/payment-intents/{ID}", f"/payment-intents/{ID}/timeline", "/payments?reference=order-1")
+    assert [(await api.look(path)).status for path in paths * 2] == [200] * 3 + [429] * 3

@@ -244,7 +244,7 @@ async def test_a_command_that_the_state_forbids_says_which_state_and_who_took_th
         assert (await declined(PaperConnection(over), command(what))).members == {"state": status}
 
 
-async def test_a_command_that_does_not_name_its_attempt_learns_which_there_are() -> None:
+async def test_a_command_that_names_no_attempt_of_several_is_answered_which_there_are() -> None:
     for body in ({}, {"attempt_id": str(UUID(int=99))}):
         refused = await declined(PaperConnection(WHOLE), command(Command.REFUND, **body))
         assert refused.problem is problems.INVALID_BODY
@@ -358,7 +358,7 @@ async def test_a_reference_that_was_taken_meanwhile_is_looked_up_again_once() ->
     assert await records_on(connection).make(ASKING, INTENT) is IN_PROGRESS
 
 
-async def test_who_waits_too_long_for_a_lock_learns_it_and_waits_no_second_time() -> None:
+async def test_who_waits_too_long_for_a_lock_is_to_come_again_and_waits_no_second_time() -> None:
     connection = PaperConnection()
     connection.failures = [asyncpg.LockNotAvailableError("canceling statement due to lock timeout")]
     assert await records_on(connection).make(ASKING, INTENT) is IN_PROGRESS
