@@ -190,7 +190,7 @@ async def test_a_page_that_shows_nothing_or_nothing_new_spools_nothing() -> None
 async def test_of_two_that_make_one_cursor_the_second_reads_what_the_first_has_made() -> None:
     database = Database()
     database.openings = [None, {"turns": 0}]
-    row = await open_cursor(database, "stripe", "acme", "events", "stripe/acme", 50)  # type: ignore[arg-type]
+    row: Any = await open_cursor(database, "stripe", "acme", "events", "stripe/acme", 50)  # type: ignore[arg-type]
     assert row == {"turns": 0}
     assert database.asked == [("open_cursor", ("stripe", "acme", "events", "stripe/acme", 50))] * 2
 
