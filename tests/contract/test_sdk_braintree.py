@@ -5,8 +5,11 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pytest
+from refetched import refetch_of
 
 from producers import providers
+from providers import interpret
+from providers.core.refetch import Fetched
 
 braintree = pytest.importorskip("braintree", reason="braintree is not installed")
 pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")]
@@ -35,3 +38,17 @@ def test_sample_notification(kind: str) -> None:
         assert ours.event_id == f"{kind}:{subject.id}"
     transaction = getattr(theirs, "transaction", None) or getattr(getattr(theirs, "dispute", None), "transaction", None)
     assert ours.payment_ref == (transaction.id if transaction else None)
+
+
+STATES = sorted(
+    value for name, value in vars(braintree.Dispute.Status).items() if isinstance(value, str) and name[0] != "_"
+)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_dispute_is_read_again_in_every_state_that_the_sdk_names(state: str) -> None:
+    body = f"<dispute><id>d1</id><status>{state}</status><transaction><id>t1</id></transaction></dispute>".encode()
+    answer = refetch_of("braintree").answer("dispute:d1", 200, body)
+    assert isinstance(answer, Fetched)
+    fact, *_ = interpret("braintree", answer.kind, body).facts
+    assert (fact.kind, fact.key) == ("dispute", "d1")

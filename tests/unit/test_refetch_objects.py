@@ -534,6 +534,35 @@ def test_a_dispute_says_where_it_stands(provider: str):
             assert {one.kind for one in found.refs} & {RefKind.PAYMENT, RefKind.CAPTURE}
 
 
+DISPUTE_STATES = {
+    "braintree": {  # braintree_python, Dispute.Status
+        "open": "open", "disputed": "under_review", "under_review": "under_review", "accepted": "lost",
+        "auto_accepted": "lost", "expired": "lost", "lost": "lost", "won": "won",
+    },
+    "razorpay": {  # api/disputes/entity, `status`
+        "open": "open", "under_review": "under_review", "won": "won", "lost": "lost", "closed": "prevented",
+    },
+    "square": {  # DisputeState
+        "INQUIRY_EVIDENCE_REQUIRED": "inquiry", "INQUIRY_PROCESSING": "inquiry", "INQUIRY_CLOSED": "prevented",
+        "EVIDENCE_REQUIRED": "open", "PROCESSING": "under_review", "WON": "won", "LOST": "lost", "ACCEPTED": "lost",
+    },
+    "shopify": {  # ShopifyPaymentsDispute, `status`
+        "needs_response": "open", "under_review": "under_review", "charge_refunded": "prevented", "accepted": "lost",
+        "won": "won", "lost": "lost",
+    },
+}  # fmt: skip
+"""Every state that a provider's dispute may be found in: one that can't be read leaves its payment as it was."""
+
+
+@pytest.mark.parametrize(
+    ("provider", "state", "expected"),
+    [(provider, *one) for provider, states in DISPUTE_STATES.items() for one in states.items()],
+)
+def test_a_dispute_is_read_again_in_every_state_that_it_may_have(provider: str, state: str, expected: str):
+    row = fold(fetched(provider, OPEN[provider][0], disputed(provider, state)))
+    assert row.dispute_status == expected
+
+
 def test_a_dispute_that_paystack_resolved_against_the_merchant_took_its_sum():
     body = disputed("paystack", "awaiting-merchant-feedback")
     body["data"] |= {"status": "resolved", "resolution": "merchant-accepted"}
