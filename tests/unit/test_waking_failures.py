@@ -120,7 +120,7 @@ class Waiting:
 async def test_an_outage_buries_nobody_and_the_mark_stays(error: Exception) -> None:
     """Also where a lock stays held, and where it is one event alone."""
     for parked in ([1], [1, 2, 3]):
-        pool = Waiting(parked, fails=lambda _, __: error)
+        pool = Waiting(parked, fails=lambda _, buries: None if buries else error)
         with pytest.raises((UnavailableError, OSError, asyncpg.UndefinedTableError)):
             await pool.waker().turn()
         assert (pool.written, pool.parked, pool.marks) == ([], parked, [7])
