@@ -608,7 +608,7 @@ def test_a_dispute_of_paystack(given: dict[str, Any], state: str) -> None:
 
 # --- Braintree ---------------------------------------------------------------------------------------------------
 
-TOLD_AT = 1_790_000_300.0
+SENT_AT = 1_790_000_300.0
 
 
 def xml(**fields: object) -> str:
@@ -661,7 +661,7 @@ def of_sale(given: tuple[Fact, ...], /, *more: tuple[str, str], **changes: Any) 
         "amount": 1000,
         "provider_ref": "t1",
         "merchant_account": "eur_shop",
-        "occurred_at": TOLD_AT,
+        "occurred_at": SENT_AT,
     }
     return Meaning(**whole | changes)
 
@@ -740,7 +740,7 @@ def of_credit(state: str, **changes: Any) -> Meaning:
         "currency": "EUR",
         "amount": 1000,
         "provider_ref": "t1",
-        "occurred_at": TOLD_AT,
+        "occurred_at": SENT_AT,
     }
     return Meaning(**whole | changes)
 
@@ -808,7 +808,7 @@ def test_a_dispute_of_braintree(kind: str, stands: tuple[str, str, str], type_: 
         amount=1000,
         provider_ref="t1",
         merchant_account="eur_shop",
-        occurred_at=TOLD_AT,
+        occurred_at=SENT_AT,
     )
     assert braintree(kind, thing) == whole
     shown = read_again("braintree", "dispute:d1", thing)
