@@ -159,6 +159,12 @@ def test_a_transaction_of_shopify(kind: str, status: str, facts: tuple[Fact, ...
     assert read_again("shopify", "transactions:7", {"transactions": [thing]}) == whole
 
 
+def test_every_transaction_that_shopify_lists_is_read() -> None:
+    listed = [TRANSACTION | {"id": own, "kind": "refund", "status": "success"} for own in range(1, 121)]
+    found = read_again("shopify", "transactions:7", {"transactions": listed})
+    assert found.facts == tuple(given_back(str(one["id"]), "succeeded", "7") for one in listed)
+
+
 def test_a_transaction_of_shopify_that_follows_none() -> None:
     """A capture then takes from any authorization of the order, and a void releases all of them."""
     for kind, fact in (("capture", taken("11", None)), ("void", ended("7", "canceled"))):
