@@ -16,7 +16,7 @@ PROVIDER: Final = Provider(
     interpret,
     refetch=REFETCH,
     catalogue=CATALOGUE,
-    meaning_version=2,  # Polar's taxes and balances, Dodo's disputes count
+    meaning_version=3,  # a try that has an id of its own tells its payment
     work=work,
     signed_by=("webhook-id", "webhook-timestamp", "webhook-signature"),
 )

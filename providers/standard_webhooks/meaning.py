@@ -199,7 +199,12 @@ def _terms(data: _Data, payment: str) -> Facts:
 
 def _tried(state: str) -> Callable[[_Data, str], Facts]:
     """Read where a try stands; `id` names it where the sender tells several tries apart."""
-    return lambda data, payment: (*_terms(data, payment), attempt(maybe_id(data.id, "data.id") or payment, state))
+
+    def read(data: _Data, payment: str) -> Facts:
+        key = maybe_id(data.id, "data.id") or payment
+        return (*_terms(data, payment), attempt(key, state, payment=None if key == payment else payment))
+
+    return read
 
 
 def _authorized(data: _Data, payment: str) -> Facts:

@@ -37,7 +37,7 @@ FACTS: list[tuple[str, dict[str, Any], tuple[Fact, ...]]] = [
     ("payment.captured", {"id": "c"}, (Fact(FactKind.CAPTURE, "c", "succeeded", 1000, "pay_1"),)),
     ("payment.captured", {"capture_id": "c"}, (Fact(FactKind.CAPTURE, "c", "succeeded", 1000, "pay_1"),)),
     ("payment.failed", {}, (TERMS, Fact(FactKind.ATTEMPT, "pay_1", "failed"))),
-    ("payment.failed", {"id": "try_2"}, (TERMS, Fact(FactKind.ATTEMPT, "try_2", "failed"))),
+    ("payment.failed", {"id": "try_2"}, (TERMS, Fact(FactKind.ATTEMPT, "try_2", "failed", None, "pay_1"))),
     ("payment.canceled", {}, (TERMS, Fact(FactKind.END, "pay_1", "canceled"))),
     ("payment.expired", {}, (TERMS, Fact(FactKind.END, "pay_1", "expired"))),
     ("payment.refunded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000, "pay_1"),)),
