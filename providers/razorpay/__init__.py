@@ -21,6 +21,6 @@ PROVIDER: Final = Provider(
     recall=RECALL,
     catalogue=CATALOGUE,
     event_id_signed=False,
-    meaning_version=2,  # a refund or a dispute tells what was taken of the payment that it shows
+    meaning_version=3,  # a listed hold that was given back had been reserved
     signed_by=("X-Razorpay-Signature", "X-Razorpay-Event-Id"),
 )

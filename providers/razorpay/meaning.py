@@ -169,25 +169,13 @@ def _by_status(payment: dict[str, Any]) -> Callable[[str, int], Facts]:
 
 
 def meaning_of_payment(payment: dict[str, Any]) -> Meaning:
-    """Return what a payment says that the API showed."""
+    """Return what a payment says that the API showed, by its id or in a list."""
     return summed(_read_payment({}, payment, _by_status(payment)))
 
 
 def meaning_of(kind: str, name: str, entity: dict[str, Any]) -> Meaning:
     """Return what an entity says when it stands alone in an event of that kind, which is one that we read."""
     return summed(_READERS[kind]({"payload": {name: {"entity": entity}}}))
-
-
-def listed_payment(payment: dict[str, Any]) -> Meaning:
-    """Return what a payment of the API's list says: how it stands. One that was never captured is not refunded."""
-    status = payment.get("status") or ""
-    released = status == "refunded" and payment.get("captured") is False
-    facts_of = _released if released else _STATUS.get(status, lambda _key, _amount: ())
-    return summed(_read_payment({}, payment, facts_of))
-
-
-def _released(key: str, _amount: int) -> Facts:
-    return (void(key, "canceled"),)
 
 
 def _taken(key: str, amount: int) -> Facts:

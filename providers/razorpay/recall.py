@@ -20,7 +20,7 @@ from providers.core.payments import read_event
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.recall import Listed, Listing, Page, PageAsked, Recall, raw_member, state_id, unix_seconds
 from providers.core.refetch import DAY, HOUR, ApiRequest, Credentials
-from providers.razorpay.meaning import listed_payment
+from providers.razorpay.meaning import meaning_of_payment
 
 if TYPE_CHECKING:
     from schemas.facts import Meaning
@@ -72,7 +72,7 @@ def _interpret(kind: str, body: bytes) -> Meaning:
     if kind != KIND:
         raise undecodable("Razorpay's list holds payments alone")
     payment: dict[str, Any] = read_event(body)
-    return listed_payment(payment)
+    return meaning_of_payment(payment)
 
 
 RECALL: Final = Recall(

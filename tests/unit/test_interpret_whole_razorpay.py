@@ -138,12 +138,13 @@ def test_a_payment_behind_something(
 
 @pytest.mark.parametrize(("status", "captured", "facts"), STATUSES)
 def test_a_payment_that_is_read_again(status: str | None, *, captured: bool | None, facts: tuple[Fact, ...]) -> None:
-    """An order's tries are read one by one: `account_id` of a payment is no merchant of ours."""
+    """By its id, in the list of all or in that of an order's tries: `account_id` of a payment is no merchant of ours."""
     payment = PAYMENT | {"status": status, "captured": captured}
     whole = Meaning(
         refs=refs(("payment", "pay_1"), ("payment", "order_1"), ("reference", "ORD-1")), facts=(ASKED, *facts), **OPENED
     )
     assert fetched("razorpay", "pay_1", payment) == whole
+    assert providers.interpret("razorpay", "recall.payment", json.dumps(payment).encode()) == whole
     tries = fetched("razorpay", "order_1", {"entity": "collection", "count": 1, "items": [payment]})
     assert (tries.refs, tries.facts) == (whole.refs, whole.facts)
     assert (tries.currency, tries.amount, tries.merchant_account) == ("INR", 1000, "")

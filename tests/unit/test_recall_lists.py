@@ -304,7 +304,10 @@ def test_a_payment_of_razorpay_is_an_event_a_state_that_says_what_its_webhook_sa
 def test_a_hold_of_razorpay_that_was_given_back_is_no_money_that_was_taken() -> None:
     stated = razorpay_payment("refunded", captured=False, amount_refunded=1000)
     facts = providers.interpret("razorpay", "recall.payment", json.dumps(stated).encode()).facts
-    assert [(fact.kind, fact.state) for fact in facts if fact.kind != "terms"] == [("void", "canceled")]
+    assert [(fact.kind, fact.state) for fact in facts if fact.kind != "terms"] == [
+        ("authorization", "authorized"),
+        ("void", "canceled"),
+    ]
     taken = providers.interpret("razorpay", "recall.payment", json.dumps(stated | {"captured": True}).encode()).facts
     assert [fact.kind for fact in taken if fact.kind != "terms"] == ["capture"]
     with pytest.raises(UninterpretableError):
