@@ -138,7 +138,7 @@ def test_a_payment_behind_something(
 
 @pytest.mark.parametrize(("status", "captured", "facts"), STATUSES)
 def test_a_payment_that_is_read_again(status: str | None, *, captured: bool | None, facts: tuple[Fact, ...]) -> None:
-    """By its id, in the list of all or in that of an order's tries: `account_id` of a payment is no merchant of ours."""
+    """By its id, in the list of all or in that of the order: `account_id` of a payment is no merchant of ours."""
     payment = PAYMENT | {"status": status, "captured": captured}
     whole = Meaning(
         refs=refs(("payment", "pay_1"), ("payment", "order_1"), ("reference", "ORD-1")), facts=(ASKED, *facts), **OPENED
