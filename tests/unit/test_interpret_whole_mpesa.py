@@ -232,5 +232,5 @@ def test_an_answer_that_is_final(status: str) -> None:
 
 
 def test_a_push_is_asked_about_while_it_is_open() -> None:
-    """An intent announced it, or a callback told that it is under way: its own may never come."""
+    """An intent announced it, or a callback reported that it is under way: its own may never come."""
     assert {state for watch in refetch_of("mpesa").watches for state in watch.statuses} == {"created", "processing"}
