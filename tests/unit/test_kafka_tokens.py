@@ -132,6 +132,26 @@ async def test_a_token_that_ends_while_its_renewal_fails_is_used_no_more() -> No
         await provider.token()
 
 
+async def test_a_pause_after_a_failed_renewal_does_not_outlast_the_token() -> None:
+    clock, lives = Clock(), [100.0, None, None]
+
+    class Quick(KeptToken):
+        async def _fetch(self) -> tuple[str, float]:
+            await asyncio.sleep(0)
+            if (seconds := lives.pop(0)) is None:
+                raise TokenError("nobody answered")
+            return "token", seconds
+
+    provider = Quick(KafkaSettings(bootstrap="kafka:9092"), clock)
+    assert await provider.token() == "token"
+    clock.now += 99.0
+    with capture_logs():
+        assert await provider.token() == "token"
+    clock.now += 1.0
+    with pytest.raises(TokenError, match="nobody answered"):
+        await provider.token()
+
+
 async def test_a_token_that_says_no_life_is_used_once(issuer: Issuer) -> None:
     issuer.answers = [(200, b'{"access_token": "a.b."}'), (200, b'{"access_token": "c.d."}')]
     provider = ClientCredentials(settings(issuer))
