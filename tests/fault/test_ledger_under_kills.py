@@ -31,6 +31,7 @@ RATCHET = (sys.executable, "-P", "-m", "ops.cli")
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 WAIT_SECONDS = 120.0
 ROUNDS = 1
+LINES_MAX = 20
 
 
 def environment(home: Path, **changes: str) -> dict[str, str]:
@@ -81,12 +82,22 @@ def posted(home: Path) -> int:
     return log.read_text().count('"status":202') if log.exists() else 0
 
 
-def balanced(process: subprocess.Popen[str]) -> dict[str, Any]:
+def balanced(process: subprocess.Popen[str], home: Path) -> dict[str, Any]:
     out, reported = process.communicate(timeout=240)
     document: dict[str, Any] = json.loads(out)
-    assert document["problems"] == [], reported
+    assert document["problems"] == [], f"{document['problems']}\n{reported}\n{warnings(home)}"
     assert (document["balanced"], process.returncode) == (True, 0)
     return document
+
+
+def warnings(home: Path) -> str:
+    """Return the last warnings and errors that each role logged: why something still waits stands there."""
+    found = []
+    for path in sorted((home / "log").glob("*.log")):
+        lines = path.read_text(errors="replace").splitlines()
+        lines = [line for line in lines if '"level":"info"' not in line and '"logger":"aiokafka"' not in line]
+        found.append("\n".join([path.name, *lines[-LINES_MAX:]]))
+    return "\n".join(found)
 
 
 def test_every_role_killed_under_load(tmp_path: Path) -> None:
@@ -95,7 +106,7 @@ def test_every_role_killed_under_load(tmp_path: Path) -> None:
         kills = sum(
             kill_and_await(process, tmp_path, role) for _ in range(ROUNDS) for role in ("ingress", "consumer", "relay")
         )
-        document = balanced(process)
+        document = balanced(process, tmp_path)
     assert kills >= 3
     assert document["outcome"]["applied"] > 1000
 
@@ -110,7 +121,7 @@ def test_the_brokers_killed_under_load(tmp_path: Path) -> None:
             pid = json.loads(reported.stdout)[broker]["pid"]
             if pid:
                 os.kill(pid, signal.SIGKILL)
-        document = balanced(process)
+        document = balanced(process, tmp_path)
     assert document["outcome"]["dead_letters"] < 60  # the sample's own poison; an outage makes none
 
 
