@@ -30,6 +30,24 @@ async def test_what_hangs_is_interrupted_and_the_timer_goes_with_the_last() -> N
     assert deadlines._timer is None
 
 
+async def test_the_next_look_is_when_the_oldest_of_the_others_is_due() -> None:
+    """By the newest's time a publish that hangs would be waited for as long as others come."""
+    deadlines, loop = Deadlines(10), asyncio.get_running_loop()
+    tasks = [asyncio.create_task(hang(deadlines)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for deadline, due in zip(deadlines._waiting, (0.0, loop.time() + 5, loop.time() + 9), strict=True):
+        deadline.due = due
+    assert deadlines._timer is not None
+    deadlines._timer.cancel()
+    deadlines._look(loop)
+    assert deadlines._timer.when() == deadlines._waiting[0].due
+    with pytest.raises(TimeoutError):
+        await tasks[0]
+    for task in tasks[1:]:
+        task.cancel()
+    await asyncio.wait(tasks[1:])
+
+
 async def test_what_is_over_in_time_is_left_alone_and_dropped() -> None:
     deadlines = Deadlines(SOON_SECONDS)
     for _ in range(1000):
