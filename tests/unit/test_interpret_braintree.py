@@ -12,6 +12,7 @@ import pytest
 from vector_events import check_every_order, event, facts, genuine, interpreted, made, meaning, refs, refused
 
 import providers
+from providers.braintree import signature
 from providers.core.refetch import Credentials
 from schemas.facts import Meaning
 
@@ -215,6 +216,16 @@ def test_a_subscription_s_charge_is_its_newest_transaction() -> None:
     kind = "subscription_charged_unsuccessfully"
     found = interpreted("braintree", kind, subscription(kind, inside("t9", "processor_declined")))
     assert facts(found) == {("terms", "t9", "asked", "1000"), ("attempt", "t9", "failed")}
+
+
+@pytest.mark.parametrize("kind", ["subscription_charged_successfully", "subscription_charged_unsuccessfully"])
+def test_each_charge_of_a_subscription_is_an_event_of_its_own(kind: str) -> None:
+    """By the subscription alone a later charge would be taken for the first one's repetition."""
+    for own in ("t1", "t2"):
+        document = f"<notification><kind>{kind}</kind><subject>{{}}</subject></notification>"
+        charge = f"<subscription><id>s1</id><transactions>{inside(own, 'failed')}</transactions></subscription>"
+        payload = document.format(charge).encode()
+        assert signature._notification(base64.encodebytes(payload), payload).event_id == f"{kind}:s1:{own}"
 
 
 @pytest.mark.parametrize(
