@@ -17,6 +17,7 @@ from ops.dlq_options import Who, asker
 from ops.operators import Operator
 from ops.output import EXIT_DONE, AsJson, command, emit, say
 from ops.recall_order import RecallOrder
+from ops.redrive_follow import ProgressWatch
 from runtime import settings as configuration
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
@@ -120,23 +121,21 @@ def _fields(order: RecallOrder) -> dict[str, Any]:
 def _follow(asked: server.RemoteConsole, number: int) -> dict[str, Any]:
     """Return the reading once it has ended; raise UnavailableError where nothing moves, or answers, for too long."""
     bounds = configuration.load().redrive
-    pages, moved_at, looked_at = -1, time.monotonic(), time.monotonic()
+    watch = ProgressWatch(bounds.follow_patience_seconds)
     while True:
         try:
             now = asked.get(f"/recalls/{number}")
-        except UnavailableError:
-            if time.monotonic() - looked_at > bounds.follow_patience_seconds:
-                raise
+        except UnavailableError as error:
+            watch.miss(error)
             time.sleep(bounds.follow_interval_seconds)
             continue
-        looked_at = time.monotonic()
         if now["ended_at"] is not None:
             return now
-        if now["pages"] != pages:
-            pages, moved_at = now["pages"], time.monotonic()
-            if pages and pages % PAGES_A_LINE == 0:
-                say(f"{pages:,} pages, {now['new']:,} new events, {now['known']:,} known")
-        if time.monotonic() - moved_at > bounds.follow_patience_seconds:
+        pages = now["pages"]
+        waited = watch.waited(pages)
+        if not waited and pages and pages % PAGES_A_LINE == 0:
+            say(f"{pages:,} pages, {now['new']:,} new events, {now['known']:,} known")
+        if waited > bounds.follow_patience_seconds:
             raise UnavailableError(
                 f"recall {number} is {now['status']} and read nothing for {bounds.follow_patience_seconds:.0f} s"
                 f"{': ' + now['error'] if now['error'] else ''}; is a dispatcher at work (`ratchet status`)? "

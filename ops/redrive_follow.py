@@ -73,19 +73,23 @@ async def follow(settings: Settings, redrive_id: int) -> RedriveProgress:
 
 
 class ProgressWatch:
-    """Notices that nothing moves."""
+    """Notices that what is followed, a redrive or a reading, does not move, or can't be seen."""
 
     def __init__(self, patience_seconds: float) -> None:
         self._patience = patience_seconds
         self._moved_at = self._looked_at = time.monotonic()
-        self._seen: tuple[object, ...] = ()
+        self._seen: object = ()
 
-    def look(self, now: RedriveProgress) -> None:
-        """Note where it stands; raise UnavailableError when it stands there for too long."""
-        seen, self._looked_at = (now.status, now.published, now.skipped), time.monotonic()
+    def waited(self, seen: object) -> float:
+        """Note what was seen; return for how many seconds that has not changed, 0 where it just did."""
+        self._looked_at = time.monotonic()
         if seen != self._seen:
             self._seen, self._moved_at = seen, self._looked_at
-        waited = self._looked_at - self._moved_at
+        return self._looked_at - self._moved_at
+
+    def look(self, now: RedriveProgress) -> None:
+        """Note where a redrive stands; raise UnavailableError when it stands there for too long."""
+        waited = self.waited((now.status, now.published, now.skipped))
         if waited > max(self._patience, 3 / now.rate_per_second):
             raise StandstillError(
                 f"redrive {now.id} is {now.status} and nothing moved for {waited:.0f} s; is a relay at work "

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from consumer.dispatcher.apis import Again, Refused
-from ops import recall_commands, recalls, server
+from ops import recall_commands, recalls, redrive_follow, server
 from ops.cli import app
 from ops.operators import Operator
 from providers.core.contract import Notification
@@ -304,7 +304,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
         def sleep(_: float) -> None:
             now[0] += pause
 
-        monkeypatch.setattr(recall_commands, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+        clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+        for module in (recall_commands, redrive_follow):
+            monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(server, "read", lambda *_: console)
         span = ("--since", SPAN.since.isoformat(), "--until", SPAN.until.isoformat())
         return CliRunner().invoke(app, ["recall", "--provider", "Stripe", *span, "--json", *words])
