@@ -12,6 +12,7 @@ from email.message import Message
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import client_changes
 import pytest
 
 from ratchet_client import execute, publish, react
@@ -238,15 +239,7 @@ async def test_an_executor_calls_nobody_again_once_the_command_has_expired(monke
     assert (len(calls), answers.kinds) == (2, ["command.accepted"])
 
 
-CHANGE = {
-    "payment_id": "a", "version": 3, "epoch": 1, "source": "stripe",
-    "event_id": "evt_3", "event_type": "x", "outcome": "applied", "from_status": "authorized",
-    "to_status": "captured", "event_amount": 5, "occurred_at": None, "recorded_at": "2026-01-01T00:00:00Z",
-    "provider": "stripe", "account": "", "merchant_account": "", "livemode": True, "provider_ref": "pi_1",
-    "reference": None, "client": None, "status": "captured", "refund_status": "none", "dispute_status": "none",
-    "currency": "EUR", "amount": 5, "authorized": 5, "captured": 5, "refunded": 0, "disputed": 0, "flags": [],
-    "intent_id": None, "merged_into": None, "metadata": None, "created_at": "2026-01-01T00:00:00Z",
-}  # fmt: skip
+CHANGE = client_changes.CHANGE | {"payment_id": "a"}
 
 
 class Table:

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from client_changes import CHANGE
 
 from ratchet_client import command, event
 from ratchet_client.react import Reactor, Retry
@@ -23,15 +24,6 @@ pytestmark = pytest.mark.unit
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 LINES_MAX = 200
-CHANGE = {
-    "payment_id": "01890000-0000-7000-8000-000000000001", "version": 3, "epoch": 1, "source": "stripe",
-    "event_id": "evt_3", "event_type": "x", "outcome": "applied", "from_status": "authorized",
-    "to_status": "captured", "event_amount": 5, "occurred_at": None, "recorded_at": "2026-01-01T00:00:00Z",
-    "provider": "stripe", "account": "", "merchant_account": "", "livemode": True, "provider_ref": "pi_1",
-    "reference": None, "client": None, "status": "captured", "refund_status": "none", "dispute_status": "none",
-    "currency": "EUR", "amount": 5, "authorized": 5, "captured": 5, "refunded": 0, "disputed": 0, "flags": [],
-    "intent_id": None, "merged_into": None, "metadata": None, "created_at": "2026-01-01T00:00:00Z",
-}  # fmt: skip
 
 
 def test_the_types_are_made_of_the_schemas_as_they_are() -> None:
