@@ -53,6 +53,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation = 0
         self.progress_at = time.monotonic()
         self.lag = 0
+        self.unknown = 0
         self.records_processed = 0
 
     @property
@@ -68,8 +69,9 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._poller.poll_paused()
                 continue
             if self._checked.unchecked:
-                self.progress_at = time.monotonic()
                 await self._poller.check_positions()
+                if self.waits_for_postgres:
+                    self.progress_at = time.monotonic()
                 continue
             fetched = await self._poller.fetch()
             generation = self._generation
@@ -210,15 +212,20 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     def note_ends(self, ends: Mapping[TopicPartition, Ends]) -> None:
         """Compare how far was read with where our partitions end; nothing left to read is progress too.
 
-        `lag` is what could be read now: nothing of a halted partition, nothing behind an open transaction.
+        `lag` is what could be read now: nothing of a halted partition, nothing behind an open transaction. Where a
+        partition goes on is `unknown` between an assignment and the first fetch; for longer, its client reads nothing.
         """
-        self.lag = sum(
-            max(0, ends[place].stable - position)
-            for place, position in self.positions().items()
-            if place in ends and (place.topic, place.partition) not in self._processor.halted
-        )
-        if not self.lag and not self._pool.tasks:
+        positions, halted = self.positions(), self._processor.halted
+        ours = [place for place in self.assigned & ends.keys() if (place.topic, place.partition) not in halted]
+        self.lag = sum(max(0, ends[place].stable - positions[place]) for place in ours if place in positions)
+        self.unknown = sum(place not in positions and ends[place].stable > ends[place].begin for place in ours)
+        if not self.lag and not self.unknown and not self._pool.tasks:
             self.progress_at = time.monotonic()
+
+    @property
+    def waits_for_postgres(self) -> bool:
+        """Whether nothing is taken because Postgres does not tell where partitions go on."""
+        return bool(self._checked.unchecked) and self._checked.postgres_away
 
     @property
     def halted(self) -> Collection[Place]:

@@ -20,6 +20,8 @@ from consumer.offsets import Offsets
 from consumer.partition_reports import report_restart
 from runtime import metrics
 from runtime.kafka import authorization_kind, not_allowed
+from runtime.kafka_tasks import ended_task
+from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -82,7 +84,12 @@ class Poller:
         return list(split(records, self._settings.batch_bytes_max))
 
     async def _poll(self, seconds: float, records_max: int | None = None) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Take what comes in that time; raise AccessRefusedError where we may not read."""
+        """Take what comes in that time; raise AccessRefusedError where we may not read.
+
+        Raises UnavailableError where the client reads no more: only a new one does.
+        """
+        if (ended := ended_task(self._consumer)) is not None:
+            raise UnavailableError(f"Kafka: {ended}; the consumer ends, and must be started again")
         self._polled_at = time.monotonic()
         try:
             found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(

@@ -15,6 +15,7 @@ each batch's transaction, the row of a partition would be one lock for all worke
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -26,7 +27,7 @@ from runtime.refusals import PASSING, Failure
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -82,14 +83,15 @@ class StoredOffsets:
 class Positions:
     """Compares where Kafka and the database say that a partition goes on, once an assignment.
 
-    `unchecked` are the partitions of which that is not known yet: nothing of them may be taken. `identity` is what our
-    commits carry as their metadata.
+    `unchecked` are the partitions of which that is not known yet: nothing of them may be taken; `postgres_away` says
+    that it is Postgres that does not tell. `identity` is what our commits carry as their metadata.
     """
 
     def __init__(self, own: OwnOffsets, timeout_seconds: float) -> None:
         self._own = own
         self._timeout_seconds = timeout_seconds
         self.unchecked: frozenset[TopicPartition] = frozenset()
+        self.postgres_away = False
         self.identity = ""
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
@@ -103,7 +105,8 @@ class Positions:
             async with asyncio.timeout(self._timeout_seconds):
                 behind = await self._find_behind(consumer, partitions)
                 if behind:
-                    await self._own.begin_epoch("the group's offsets were ahead of the database")
+                    with self._asking_postgres():
+                        await self._own.begin_epoch("the group's offsets were ahead of the database")
             for place, (ours, _) in behind.items():
                 consumer.seek(place, ours)
         except Exception as error:
@@ -123,9 +126,11 @@ class Positions:
 
         Kafka is asked first: an offset is noted before it is committed, so what Kafka knows of us is noted by then.
         """
-        self.identity = await self._own.identity()
+        with self._asking_postgres():
+            self.identity = await self._own.identity()
         kafkas = {place: await _committed(consumer, place) for place in sorted(partitions)}
-        ours = await self._own.read((place.topic, place.partition) for place in partitions)
+        with self._asking_postgres():
+            ours = await self._own.read((place.topic, place.partition) for place in partitions)
         behind = {}
         for place, (committed, by) in kafkas.items():
             mine = ours.get((place.topic, place.partition))
@@ -134,6 +139,12 @@ class Positions:
             if mine is not None and mine < committed:
                 behind[place] = mine, committed
         return behind
+
+    @contextmanager
+    def _asking_postgres(self) -> Iterator[None]:
+        self.postgres_away = True
+        yield
+        self.postgres_away = False
 
     async def note(self, positions: Mapping[Place, int]) -> bool:
         """Keep how far partitions were processed; False where Postgres could not take it now."""

@@ -134,6 +134,7 @@ class Processor:
             except Exception as error:
                 after = retries.after(error)
                 if after is Next.GIVE_UP:
+                    self.outages.back()  # it was answered
                     raise
                 if after is Next.WAIT:
                     await self.outages.away(error, pauses)

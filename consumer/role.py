@@ -79,7 +79,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         consumer = await _patiently(lambda: _open_consumer(settings), settings, stop, probe)
         if consumer is None:
             return
-        stack.push_async_callback(consumer.stop)
+        stack.push_async_callback(leave, consumer, settings.consumer.drain_seconds)
         processor = make_processor(pool, settings)
         positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
         loop = ConsumerLoop(consumer, processor, settings.consumer, positions)
@@ -184,6 +184,15 @@ async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
     return consumer
 
 
+async def leave(consumer: AIOKafkaConsumer, within_seconds: float) -> None:
+    """Let the member leave the group; a broken client may wait for ever, and the group notices by itself."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await consumer.stop()
+    except (TimeoutError, KafkaError) as error:
+        log.warning("group_not_left", error=type(error).__name__)
+
+
 async def _patiently(
     open_part: Callable[[], Awaitable[Part]], settings: Settings, stop: asyncio.Event, probe: Probe
 ) -> Part | None:
@@ -228,12 +237,15 @@ def _show(probe: Probe, loop: ConsumerLoop, processor: Processor, settings: Sett
         quiet = time.monotonic() - max(loop.progress_at, processor.outages.activity.at)
         patience = settings.consumer.stall_seconds + hand.acts_after_seconds * hand.held
         if processor.outages.since is None and quiet > patience and commits_wait(probe.facts) is None:
-            return f"lag {loop.lag}, {loop.batches_open} batches open and nothing attempted for {quiet:.0f} s"
+            seen = f"lag {loop.lag}, {loop.unknown} partitions without a position, {loop.batches_open} batches open"
+            return f"{seen} and nothing attempted for {quiet:.0f} s"
         return None
 
     def unready() -> str | None:
         if processor.outages.since is not None:
             return f"Postgres can't be used: {processor.outages.why}"
+        if loop.waits_for_postgres:
+            return "Postgres does not tell where partitions go on"
         return commits_wait(probe.facts)
 
     probe.stuck, probe.unready, probe.state = stuck, unready, "running"

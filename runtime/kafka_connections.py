@@ -1,10 +1,16 @@
-"""What Kafka's client leaves undone with its connections: a start that is cut short, and a broker that hangs.
+"""What Kafka's client leaves undone with its connections: a start cut short, a broker that hangs, a loss on uvloop.
 
 aiokafka 0.14 closes its first connection when a broker refuses the question that follows, not when whoever waits for
 the answer gives up: each start that ran into its time limit left a socket behind, until Python looked for garbage. And
 it waits for a broker that hangs as long as for the slowest request, a rebalance: a consumer noticed a frozen broker
-after 20 s, long after others led its partitions. The client has no seam for either; `leave_silent` and the functions
-that stand in for its own `create_conn` and `bootstrap` know its insides, and tests hold them against real connections.
+after 20 s, long after others led its partitions.
+
+On uvloop a write to a connection that was just lost raises RuntimeError, where asyncio's own loop drops what is
+written. The client foresees OSError alone, and the task that wrote ends: the one that fetches, or the one that asks for
+metadata, and nobody starts it again (aio-libs/aiokafka#1038). A consumer then stays in its group and reads nothing.
+
+The client has no seam for any of it; `leave_silent` and what stands in for its own `create_conn`, `bootstrap` and
+connection know its insides, and tests hold them against real connections.
 """
 
 from __future__ import annotations
@@ -17,8 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from aiokafka import client as client_module
+from aiokafka import conn as connection_module
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import CloseReason, create_conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason, create_conn
+from aiokafka.errors import KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +35,26 @@ SILENT_CONNECT_SECONDS: Final = 0.5
 """How long a connection to a broker may take to open that was silent at the last look: a look itself takes longer."""
 _CLIENTS: Final[WeakSet[AIOKafkaClient]] = WeakSet()
 """The clients of this process, those inside consumers and producers too, from their start on."""
+
+
+class Connection(AIOKafkaConnection):  # type: ignore[misc]
+    """A connection that tells its loss by the client's own error, on every event loop."""
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - the client's own
+        """Send a request; return what waits for its answer. Raise KafkaConnectionError where the connection is lost."""
+        return self._noticing_loss(super().send, request, expect_response)
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002
+        return self._noticing_loss(super()._send_sasl_token, payload, expect_response)
+
+    def _noticing_loss(self, send: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return send(*arguments)
+        except RuntimeError as error:
+            if self._writer is None or not self._writer.transport.is_closing():
+                raise
+            self.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError(f"Connection to {self.host}:{self.port} was lost") from error
 
 
 class _Opened:
@@ -88,8 +116,9 @@ _BOOTSTRAP: Final = _closing(AIOKafkaClient.bootstrap)
 
 
 def bound_connections(connect_seconds_max: float) -> None:
-    """Let every client of this process open each connection in this time, and close what a start cut short leaves."""
+    """Let every client of this process open each connection in this time, notice its loss, and close what is left."""
     _CONNECTING.seconds_max = connect_seconds_max
+    connection_module.AIOKafkaConnection = Connection
     client_module.create_conn = _CONNECTING.create
     AIOKafkaClient.bootstrap = _BOOTSTRAP
 

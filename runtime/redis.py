@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
     from runtime.settings import RedisSettings
 
-OUTAGE_ERRORS: Final = (RedisError, OSError, TimeoutError)
-"""What Redis being away, hung, full, read-only or refusing our password looks like."""
+OUTAGE_ERRORS: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""What Redis being away, hung, full, read-only or refusing our password looks like.
+
+RuntimeError is what uvloop raises for a write to a connection that was just lost.
+"""
 
 _log = structlog.get_logger()
 

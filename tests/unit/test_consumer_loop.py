@@ -8,6 +8,7 @@ import dataclasses
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -34,8 +35,9 @@ from consumer.partition_reports import report_restart
 from consumer.positions import Positions
 from runtime import metrics
 from runtime.kafka_ends import Ends
+from runtime.kafka_tasks import ended_task
 from runtime.settings import ConsumerSettings
-from schemas.errors import AccessRefusedError
+from schemas.errors import AccessRefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -106,9 +108,23 @@ class Member:
     refusal: Exception | None = None
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared while it joins the group anew: the client gives nothing before it has its new assignment."""
+    fetching: asyncio.Future[None] | None = None
+    """The client's task that fetches, where it matters; `asking` is the one that asks for metadata."""
+    asking: asyncio.Future[None] | None = None
+    coordinator_answers: bool = True
+    unknown: bool = False
+    """Whether the client knows of no partition where it goes on."""
 
     def __post_init__(self) -> None:
         self.joined.set()
+
+    @property
+    def _fetcher(self) -> SimpleNamespace:
+        return SimpleNamespace(error_future=self.fetching)
+
+    @property
+    def _client(self) -> SimpleNamespace:
+        return SimpleNamespace(_sync_task=self.asking)
 
     async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
         self.polls += 1
@@ -158,6 +174,8 @@ class Member:
     async def fetch_committed_offsets(
         self, places: Iterable[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
+        if not self.coordinator_answers:
+            await asyncio.Event().wait()
         last = self.committed
         return {place: OffsetAndMetadata(last[place], self.by.get(place, "")) for place in places if place in last}
 
@@ -168,6 +186,8 @@ class Member:
         return {tp: Ends(0, len(self.logs[tp]), len(self.logs[tp])) for tp in self.assigned}
 
     async def position(self, partition: TopicPartition) -> int:
+        if self.unknown:
+            await asyncio.Event().wait()
         return self.positions[partition]
 
     def publish(self, count: int, *, partition: int = 0) -> None:
@@ -309,13 +329,18 @@ class Own:
 
 @asynccontextmanager
 async def running(
-    *, is_open: bool = True, member: Member | None = None, own: Own | None = None, **limits: Any
+    *,
+    is_open: bool = True,
+    member: Member | None = None,
+    own: Own | None = None,
+    check_seconds: float = PATIENCE_SECONDS,
+    **limits: Any,
 ) -> AsyncIterator[Harness]:
     member, processor, stop = member or Member(), OpenProcessor(), asyncio.Event()
     if is_open:
         processor.gate.set()
     settings = LIMITS.model_copy(update=limits)
-    worker = ConsumerLoop(member, processor, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
+    worker = ConsumerLoop(member, processor, settings, Positions(own or Own(), check_seconds))  # type: ignore[arg-type]
     harness = Harness(member, processor, worker, stop, asyncio.create_task(worker.run(stop)))
     try:
         yield harness
@@ -1344,14 +1369,67 @@ async def test_lag_is_what_could_be_read_now() -> None:
         assert harness.worker.lag == 4
 
 
-async def test_a_check_of_positions_that_goes_on_is_no_standstill() -> None:
+@pytest.mark.parametrize(
+    ("ends", "unknown"),
+    [({TP0: Ends(2, 5, 5), TP1: Ends(0, 4, 4)}, 2), ({TP0: Ends(5, 5, 5), TP1: Ends(0, 4, 4)}, 1)],
+    ids=["both hold records", "one is empty"],
+)
+async def test_partitions_whose_position_stays_unknown_are_not_taken_for_read(
+    ends: dict[TopicPartition, Ends], unknown: int
+) -> None:
+    """A client that fetches no more never learns where a new assignment goes on: counted as no lag, nobody notices."""
+    async with running(is_open=False) as harness:
+        harness.processor.since = 1.0
+        harness.member.unknown = True
+        before = harness.worker.progress_at
+        harness.worker.note_ends(ends)
+        assert (harness.worker.lag, harness.worker.unknown, harness.worker.progress_at) == (0, unknown, before)
+        harness.processor.halted |= {P0: "too many", P1: "too many"}
+        harness.worker.note_ends(ends)
+        assert (harness.worker.unknown, harness.worker.progress_at > before) == (0, True)
+
+
+@pytest.mark.parametrize("question", ["identity", "read"])
+async def test_a_check_of_positions_that_waits_for_postgres_is_no_standstill(question: str) -> None:
     """While Postgres is away no position can be checked, and no restart would mend that."""
-    own = Own(failures=[OSError("away")] * 3)
-    async with running(own=own, member=Member(assigned={TP0})) as harness:
+    own = Hanging(question, {P0: 1})
+    async with running(own=own, member=Member(assigned={TP0}), check_seconds=0.01) as harness:
+        assert not harness.worker.waits_for_postgres
         await harness.worker.on_partitions_assigned({TP0})
         harness.worker.progress_at = 0.0
-        await harness.until(lambda: len(own.failures) < 3)
-        assert harness.worker.progress_at > 0.0
+        await harness.until(lambda: harness.worker.progress_at > 0.0)
+        assert harness.worker.waits_for_postgres
+
+
+async def test_a_check_of_positions_for_which_the_client_never_answers_is_a_standstill() -> None:
+    """Who watches over it asks Kafka itself: where that answers, this client is broken, and a new one is not."""
+    member = Member(assigned={TP0}, coordinator_answers=False)
+    async with running(member=member, check_seconds=0.01) as harness:
+        await harness.worker.on_partitions_assigned({TP0})
+        harness.worker.progress_at, polls = 0.0, member.polls
+        await harness.until(lambda: member.polls > polls + 3)
+        assert (harness.worker.progress_at, harness.worker.waits_for_postgres) == (0.0, False)
+
+
+@pytest.mark.parametrize("name", ["fetching", "asking"])
+async def test_a_client_of_which_a_task_has_ended_ends_the_consumer(name: str) -> None:
+    """It goes on answering polls, with nothing, for ever."""
+    loop = asyncio.get_running_loop()
+    ended = {name: loop.create_future()}
+    async with running(member=Member(**ended)) as harness:
+        harness.member.publish(1)
+        await harness.until(lambda: harness.processor.processed == [0])
+        ended[name].set_exception(RuntimeError("the handler is closed"))
+        with pytest.raises(UnavailableError, match=r"has ended: RuntimeError.*handler is closed.*started again"):
+            await harness.until(lambda: False)
+
+
+async def test_a_task_of_the_client_that_was_cancelled_has_ended_too() -> None:
+    member = Member(fetching=asyncio.get_running_loop().create_future())
+    assert ended_task(member) is None  # type: ignore[arg-type]
+    assert member.fetching is not None
+    member.fetching.cancel()
+    assert ended_task(member) == "the client's task that fetches has ended: it was cancelled"  # type: ignore[arg-type]
 
 
 async def test_while_positions_can_not_be_checked_the_client_is_polled() -> None:

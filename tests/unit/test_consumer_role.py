@@ -333,6 +333,24 @@ async def test_the_id_is_given_back_once_its_member_has_left_the_group(monkeypat
     assert order.waiting(), "an outage is why nothing happens to the record in hand"
 
 
+class Unleavable(PaperMember):
+    """A member whose client can't leave the group: it fails, or waits for ever."""
+
+    async def stop(self) -> None:
+        self.stopped += 1
+        if self.failure is not None:
+            raise self.failure
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("failure", [None, KafkaError("no coordinator")])
+async def test_a_client_that_can_not_leave_its_group_keeps_no_process_alive(failure: Exception | None) -> None:
+    member = Unleavable(failure)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await role.leave(member, 0.01)  # type: ignore[arg-type]
+    assert member.stopped == 1
+
+
 @pytest.mark.parametrize(
     ("failing", "happened"),
     [

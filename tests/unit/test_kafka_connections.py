@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import socket
 import struct
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 from aiokafka import AIOKafkaConsumer
+from aiokafka import conn as connection_module
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from ratchet_client.connections import Connection as ClientsConnection
+from ratchet_client.connections import notice_losses
+from ratchet_client.join import consumer_of
+from ratchet_client.publish import Publisher
 from runtime import kafka_connections
 from runtime.kafka_connections import leave_silent
 from runtime.kafka_security import client_arguments
 from runtime.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 METADATA = 3
 VERSIONS = struct.pack(">hi", 0, 1) + struct.pack(">hhh", METADATA, 0, 1)
@@ -31,6 +41,7 @@ class Broker:
     """Says its versions and answers nothing else; notes when a connection ends."""
 
     def __init__(self) -> None:
+        self.writer: asyncio.StreamWriter | None = None
         self.asked = asyncio.Event()
         self.ended = asyncio.Event()
         self.place = ("", 0)
@@ -42,7 +53,16 @@ class Broker:
     def address(self) -> str:
         return f"{self.place[0]}:{self.place[1]}"
 
+    def lose(self, *, reset: bool) -> None:
+        """End the connection, by a reset or by its end alone."""
+        assert self.writer is not None
+        if reset:
+            place = self.writer.get_extra_info("socket")
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
         try:
             await self._answer(reader, writer)
             self.asked.set()
@@ -121,3 +141,108 @@ async def test_a_connection_that_does_not_open_is_given_up_in_time(
         await asyncio.wait_for(broker.ended.wait(), 5)
         leave_silent({}, 0.0)
         await client.close()
+
+
+@dataclass(frozen=True)
+class Losing:
+    """How a connection is lost: by a reset or by its end alone; under which event loop; whose connection it is."""
+
+    reset: bool
+    run: Callable[[Coroutine[None, None, None]], None]
+    ours: type
+
+    def __str__(self) -> str:
+        return f"{'reset' if self.reset else 'end'}-{self.run.__module__}-{self.ours.__module__}"
+
+
+async def lose_a_connection_under_a_writer(how: Losing) -> None:
+    async with silent_broker() as broker:
+        connection = how.ours(*broker.place, request_timeout_ms=5_000)
+        await connection.connect()
+        waiting: list[asyncio.Future[object]] = []
+
+        async def write_on() -> None:
+            while True:
+                waiting.append(asyncio.ensure_future(connection.send(MetadataRequest([]))))
+                await asyncio.sleep(0)
+
+        writing = asyncio.create_task(write_on())
+        await asyncio.wait_for(broker.asked.wait(), 5)
+        broker.lose(reset=how.reset)
+        with pytest.raises(KafkaConnectionError):
+            await asyncio.wait_for(writing, 5)
+        for ended in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5):
+            assert isinstance(ended, KafkaConnectionError), "whoever waits is let go"
+        assert not connection.connected()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Losing(reset, run, ours)
+        for reset in (True, False)
+        for run in (uvloop.run, asyncio.run)
+        for ours in (kafka_connections.Connection, ClientsConnection)
+    ],
+    ids=str,
+)
+def test_a_connection_that_is_lost_under_a_writer_is_lost_by_the_clients_own_error(how: Losing) -> None:
+    """On uvloop the client raises RuntimeError, and the task that wrote ends for good (aio-libs/aiokafka#1038)."""
+    how.run(lose_a_connection_under_a_writer(how))
+
+
+@pytest.mark.parametrize("ours", [kafka_connections.Connection, ClientsConnection], ids=["runtime", "client"])
+async def test_a_request_that_fails_on_a_connection_that_lives_closes_nothing(ours: type) -> None:
+    class Unable(MetadataRequest):  # type: ignore[misc]
+        def prepare(self, _versions: object) -> None:
+            raise NotImplementedError
+
+    async with silent_broker() as broker:
+        connection = ours(*broker.place, request_timeout_ms=5_000)
+        await connection.connect()
+        with pytest.raises(NotImplementedError):
+            connection.send(Unable([]))
+        assert connection.connected()
+        connection.close()
+        with pytest.raises(KafkaConnectionError, match="No connection"):
+            connection.send(MetadataRequest([]))
+
+
+async def test_the_older_way_to_log_in_notices_a_loss_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with silent_broker() as broker:
+        connection = kafka_connections.Connection(*broker.place, request_timeout_ms=5_000)
+        await connection.connect()
+        connection._writer.transport.abort()
+
+        def closed(_bytes: bytes) -> None:
+            raise RuntimeError("the handler is closed")
+
+        monkeypatch.setattr(connection._writer, "write", closed)
+        with pytest.raises(KafkaConnectionError, match="was lost"):
+            connection._send_sasl_token(b"token")
+        assert not connection.connected()
+
+
+def test_every_client_of_the_process_opens_such_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "AIOKafkaConnection", AIOKafkaConnection)
+    assert "AIOKafkaConnection(" in inspect.getsource(connection_module.create_conn), "it is looked up in the module"
+    client_arguments(KafkaSettings(bootstrap="127.0.0.1:1"))
+    assert connection_module.AIOKafkaConnection is kafka_connections.Connection
+
+
+@pytest.mark.parametrize(
+    "makes",
+    [lambda: consumer_of("127.0.0.1:1", "group", "topic"), lambda: Publisher("127.0.0.1:1")],
+    ids=["consumer", "publisher"],
+)
+async def test_what_the_python_client_opens_is_such_a_connection_too(
+    monkeypatch: pytest.MonkeyPatch, makes: Callable[[], object]
+) -> None:
+    """One that the program put there itself is left."""
+    monkeypatch.setattr(connection_module, "AIOKafkaConnection", AIOKafkaConnection)
+    made: Any = makes()
+    assert connection_module.AIOKafkaConnection is ClientsConnection
+    connection_module.AIOKafkaConnection = kafka_connections.Connection
+    notice_losses()
+    assert connection_module.AIOKafkaConnection is kafka_connections.Connection
+    await (made.stop() if isinstance(made, AIOKafkaConsumer) else made._producer.stop())

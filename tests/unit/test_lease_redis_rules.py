@@ -135,7 +135,7 @@ async def test_who_finds_the_key_free_asks_postgres_and_marks_what_it_is_given(p
     assert (await Parts().ask(0.0, seconds=0.4))[0] == ("set", KEY, "0:us", 400), "no longer than the lease itself"
 
 
-@pytest.mark.parametrize("error", [RedisConnectionError, AuthenticationError, ReadOnlyError, OSError])
+@pytest.mark.parametrize("error", [RedisConnectionError, AuthenticationError, ReadOnlyError, OSError, RuntimeError])
 async def test_where_redis_gives_no_answer_postgres_is_asked_each_time(parts: Parts, error: type[Exception]) -> None:
     parts.keys.error = error()
     assert (await parts.ask(0.0))[-1] == "acquire"

@@ -342,6 +342,15 @@ async def test_a_note_that_cannot_be_written_is_waited_for(error: Exception) -> 
     assert processor.outages.since is None
 
 
+async def test_an_outage_is_over_with_an_answer_that_halts_the_partition_too() -> None:
+    """Nothing else would be written of this batch to show it: the loop would wait for Postgres for ever."""
+    writer = FakeWriter(failures=[UnavailableError("away")], halting={P0})
+    processor = make_processor(writer=writer)
+    assert not await processor.process(records(LIMITS.unexpected_run_max + 1))
+    assert P0 in processor.halted
+    assert processor.outages.since is None
+
+
 async def test_what_is_no_outage_is_raised() -> None:
     tries_of_one, and_of_its_dead_letter = 2, 2
     processor = make_processor(

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 
+from ratchet_client.connections import notice_losses
+
 METADATA_AGE_MS: Final = 30_000
 
 
@@ -14,6 +16,7 @@ def consumer_of(bootstrap: str, group: str, *topics: str, **security: Any) -> AI
 
     A member that was killed has its partitions taken over after 10 s, the library's own default.
     """
+    notice_losses()
     return AIOKafkaConsumer(
         *topics,
         bootstrap_servers=bootstrap,

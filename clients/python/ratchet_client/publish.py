@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaProducer
 
+from ratchet_client.connections import notice_losses
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
@@ -66,6 +68,7 @@ class Publisher:
     """An idempotent producer; `security` are aiokafka's own settings of TLS and SASL."""
 
     def __init__(self, bootstrap: str, *, prefix: str = PREFIX, **security: Any) -> None:
+        notice_losses()
         self._prefix = prefix
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=5, **security
