@@ -37,13 +37,22 @@ ACTS_AFTER = 40.0
 LEASE = Lease("sweeper", "me", 1)
 
 
-def watched(*, quiet: float, asked: float, away: float | None = None, held: bool = False, waits: bool = False) -> Probe:
+def watched(  # noqa: PLR0913 - a row of a table, by name
+    *,
+    quiet: float,
+    asked: float,
+    away: float | None = None,
+    held: bool = False,
+    waits: bool = False,
+    checks: bool = False,
+) -> Probe:
     """Return the probe of a loop without progress for so long, which attempted something last so long ago."""
     now = time.monotonic()
     outages = SimpleNamespace(since=away, why="away", activity=SimpleNamespace(at=now - asked))
     hand = SimpleNamespace(held=held, acts_after_seconds=ACTS_AFTER)
     processor = SimpleNamespace(outages=outages, quarantine=SimpleNamespace(hand=hand))
-    probe, loop = Probe("consumer"), SimpleNamespace(progress_at=now - quiet, lag=3, batches_open=2)
+    loop = SimpleNamespace(progress_at=now - quiet, lag=3, unknown=6, batches_open=2, waits_for_postgres=checks)
+    probe = Probe("consumer")
     if waits:
         probe.facts[WAITING] = 1
     role._show(probe, loop, processor, SETTINGS)  # type: ignore[arg-type]
@@ -59,6 +68,7 @@ def watched(*, quiet: float, asked: float, away: float | None = None, held: bool
         ({"quiet": 1.0, "asked": STALL + 5}, False, False),
         ({"quiet": STALL + 5, "asked": STALL + 5, "away": 1.0}, False, True),
         ({"quiet": STALL + 5, "asked": STALL + 5, "waits": True}, False, True),
+        ({"quiet": 1.0, "asked": STALL + 5, "checks": True}, False, True),
         ({"quiet": STALL + 5, "asked": STALL + 5, "held": True}, False, False),
         ({"quiet": STALL + ACTS_AFTER + 5, "asked": STALL + ACTS_AFTER + 5, "held": True}, True, False),
     ],
@@ -67,6 +77,12 @@ def test_a_restart_is_asked_for_where_it_would_mend_something(situation: dict[st
     """Not in an outage, not while commits wait for a standby, and not while the process watches over one record."""
     probe = watched(**situation)
     assert ((probe.stuck() is not None), (probe.unready() is not None)) == (stuck, unready)
+
+
+def test_who_finds_it_stuck_reads_how_far_it_is_behind_and_what_it_does_not_know() -> None:
+    found = watched(quiet=STALL + 5, asked=STALL + 5).stuck()
+    assert found is not None
+    assert found.startswith("lag 3, 6 partitions without a position, 2 batches open and nothing attempted for ")
 
 
 @pytest.mark.parametrize("answers", [True, False])
