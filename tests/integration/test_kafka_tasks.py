@@ -42,8 +42,8 @@ async def lose_connections(consumer: AIOKafkaConsumer, turns: int) -> None:
     client: Any = consumer._client
     live = [connection for connection in client._conns.values() if connection.connected()]
     for connection in live:
-        with socket.socket(fileno=os.dup(connection._writer.get_extra_info("socket").fileno())) as twin:
-            twin.shutdown(socket.SHUT_WR)  # the next write fails: broken pipe
+        with socket.socket(fileno=os.dup(connection._writer.get_extra_info("socket").fileno())) as same:
+            same.shutdown(socket.SHUT_WR)  # the next write fails: broken pipe
     asked = [asyncio.ensure_future(connection.send(MetadataRequest([]))) for connection in live]
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -31,7 +31,7 @@ from uvicorn.server import ServerState
 from producers.ingress import body
 from producers.ingress.http.protocol import HttpProtocol
 from producers.ingress.http.uvicorn_parts import HeldFlow, HttpCycle
-from runtime import kafka_records
+from runtime import kafka_connections, kafka_records
 from runtime.http_server import Server
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def tolerant() -> Any:
 
 PLACE = aiokafka.TopicPartition("t", 0)
 FETCH_RESULT = fetcher.FetchResult
+CONNECTION = kafka_connections.AIOKafkaConnection
 """The client's own, whatever another test has put there."""
 
 
@@ -101,6 +102,7 @@ STAND_INS = [
     ),
     StandIn(kafka_records.TolerantRecords, memory_records.MemoryRecords, lambda: kafka_records.TolerantRecords(b"")),
     StandIn(kafka_records.BoundedResult, FETCH_RESULT, lambda: result(b"")),
+    StandIn(kafka_connections.Connection, CONNECTION, lambda: kafka_connections.Connection("127.0.0.1", 1)),
     StandIn(HttpCycle, RequestResponseCycle, lambda: HttpCycle.__new__(HttpCycle)),
     StandIn(HttpProtocol, HttpToolsProtocol, lambda: HttpProtocol.__new__(HttpProtocol)),
     StandIn(HeldFlow, FlowControl, lambda: HeldFlow(asyncio.Transport())),
@@ -234,7 +236,8 @@ PRIVATE = [
     *names("aiokafka.consumer.fetcher", "MemoryRecords", "PartitionRecords", "FetchResult.getall"),
     *names("aiokafka.record.default_records", "DefaultRecordBatch", "_DefaultRecordBatchPy._maybe_uncompress"),
     *names("aiokafka.record.memory_records", "_MemoryRecordsPy._cache_next", "_MemoryRecordsPy.next_batch"),
-    *names("aiokafka.conn", "collect_hosts", "create_conn"),
+    *names("aiokafka.conn", "collect_hosts", "create_conn", "AIOKafkaConnection._send_sasl_token"),
+    *names("aiokafka.consumer.fetcher", "Fetcher.error_future"),
     *names("aiokafka.client", "AIOKafkaClient.bootstrap", "create_conn"),
     *names("aiokafka.conn", "CloseReason.CONNECTION_BROKEN"),
     *names("aiokafka.protocol.metadata", "MetadataRequest"),

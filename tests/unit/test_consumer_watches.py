@@ -37,7 +37,7 @@ ACTS_AFTER = 40.0
 LEASE = Lease("sweeper", "me", 1)
 
 
-def watched(  # noqa: PLR0913 - a row of a table, by name
+def watched(
     *,
     quiet: float,
     asked: float,
