@@ -23,7 +23,7 @@ from runtime import log
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from starlette.requests import Request
 
@@ -60,12 +60,13 @@ _log = log.get("console")
 class Call:
     """One request of a program that passed the gate. `person` is None where anybody may ask.
 
-    `fields` are those that a body may have.
+    `asked` are the names that a query may have, `fields` those of a body.
     """
 
     parts: Parts
     request: Request
     person: Person | None
+    asked: frozenset[str]
     fields: frozenset[str]
     body: dict[str, Any] = field(default_factory=dict)
 
@@ -93,10 +94,10 @@ def route(method: str, path: str, handler: Handler, parts: Parts) -> Route:
 
     A payment's reference may have a slash in it.
     """
-    least, fields = rights.least(method, path), openapi.fields_of(path)
+    least, asked, fields = rights.least(method, path), openapi.asked_of(method, path), openapi.fields_of(path)
 
     async def endpoint(request: Request) -> Response:
-        return await _answer(Call(parts, request, None, fields), handler, least)
+        return await _answer(Call(parts, request, None, asked, fields), handler, least)
 
     return Route(path.replace("{ref}", "{ref:path}"), endpoint, methods=[method])
 
@@ -139,7 +140,7 @@ async def _answer(call: Call, handler: Handler, least: PersonRole | None) -> Res
 
 
 async def _pass(call: Call, least: PersonRole | None) -> Response | None:
-    """Check host, token, role and body; return the refusal, or None."""
+    """Check host, token, role, query and body; return the refusal, or None."""
     request, console = call.request, call.parts.settings.console
     if not knows_host(console, request.headers.get("host", "")):
         return refuse(HTTPStatus.MISDIRECTED_REQUEST, "ask the console by its own address")
@@ -153,7 +154,15 @@ async def _pass(call: Call, least: PersonRole | None) -> Response | None:
     assert call.person is not None, "the token was checked"
     if not call.person.role.covers(least):
         return await _refuse_role(call, call.person, least)
+    _check_names(request.query_params.keys(), call.asked, "query parameter")
     return await _read_body(call) if request.method == "POST" else None
+
+
+def _check_names(given: Iterable[str], known: frozenset[str], what: str) -> None:
+    """Raise SettingsError where a name is given that nobody reads."""
+    if unknown := sorted(set(given) - known):
+        there = ", ".join(sorted(known)) or "none"
+        raise SettingsError(f"{unknown[0][:40]!r}: there is no such {what}; nothing was done. There are: {there}")
 
 
 async def _check_token(call: Call) -> Response | None:
@@ -197,9 +206,7 @@ async def _read_body(call: Call) -> Response | None:
         return refuse(HTTPStatus.BAD_REQUEST, "the body has to be a JSON object of texts and numbers; nothing was done")
     if any(isinstance(value, str) and not _storable(value) for value in document.values()):
         return refuse(HTTPStatus.BAD_REQUEST, "a text has a NUL or half a character in it; nothing was done")
-    if unknown := sorted(document.keys() - call.fields):
-        there = ", ".join(sorted(call.fields)) or "none"
-        raise SettingsError(f"{unknown[0][:40]!r}: there is no such field; nothing was done. There are: {there}")
+    _check_names(document.keys(), call.fields, "field")
     call.body = document
     return None
 

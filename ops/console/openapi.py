@@ -40,7 +40,7 @@ FAILURES: Final = {
     "409": "it can't be done as things stand",
     "413": "the body is too large",
     "421": "the console does not answer to this host",
-    "422": "what was asked for can't be meant",
+    "422": "what was asked for can't be meant, or has a name that is not among these",
     "503": "Postgres or Kafka is away",
 }
 
@@ -48,6 +48,11 @@ FAILURES: Final = {
 def fields_of(path: str) -> frozenset[str]:
     """Return the fields that a body may have. One that nobody reads is refused: misspelt, it would choose all."""
     return frozenset((*BODY.get(path, ()), *(("because",) if path.endswith(NEEDS_REASON) else ())))
+
+
+def asked_of(method: str, path: str) -> frozenset[str]:
+    """Return the names that a query may have. One that nobody reads is refused: misspelt, it would choose all."""
+    return frozenset(QUERY.get(path, ()) if method == "GET" else ())
 
 
 def describe(table: Mapping[tuple[str, str], PersonRole | None]) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def describe(table: Mapping[tuple[str, str], PersonRole | None]) -> dict[str, An
 def _operation(method: str, path: str, least: PersonRole | None) -> dict[str, Any]:
     words = path.removeprefix("/admin/v1/").replace("{", "").replace("}", "").replace("/", "_").replace(".", "_")
     named = [_parameter(name, "path") for name in re.findall(r"{(\w+)}", path)]
-    asked = [_parameter(name, "query") for name in QUERY.get(path, ())] if method == "GET" else []
+    asked = [_parameter(name, "query") for name in QUERY.get(path, ()) if name in asked_of(method, path)]
     operation: dict[str, Any] = {
         "operationId": f"{method.lower()}_{words}".replace("-", "_"),
         "summary": f"at least {least}" if least else "anybody",

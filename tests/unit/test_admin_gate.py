@@ -10,6 +10,7 @@ from console_parts import Playing
 
 from ops import people, redrives
 from ops.console import admin
+from ops.console.openapi import QUERY
 from ops.console.pages import redrives as redrive_pages
 from ops.console.persons import Person
 from ops.dlq_filters import LetterFilter
@@ -133,6 +134,46 @@ class TestBody:
         answer = await program.post("/admin/v1/dead-letters/discard", content=endless())
         assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
         assert taken <= bound + 2 * 4096, "and no more of it is held"
+
+
+class TestQuery:
+    async def test_a_name_that_nobody_reads_is_refused_and_nothing_is_read_or_done(
+        self, program: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A filter that is misspelt would show everything; what stands behind the path of an order orders nothing."""
+        listed, discard = Called(LetterPage(0, (), None)), Called(Discarded(0, (), ()))
+        monkeypatch.setattr(redrives, "list_letters", listed)
+        monkeypatch.setattr(redrives, "discard", discard)
+        answer = await program.get("/admin/v1/dead-letters?provder=stripe&limit=3")
+        assert (answer.status_code, answer.json()["error"]) == (422, "unprocessable")
+        message = answer.json()["message"]
+        assert message.startswith("'provder': there is no such query parameter; nothing was done. There are: ")
+        assert {"provider", "before", "limit"} <= set(message.partition("There are: ")[2].split(", "))
+        assert (await program.head("/admin/v1/dead-letters?provder=stripe")).status_code == 422
+        refused = await program.post("/admin/v1/dead-letters/discard?provider=stripe", json={"because": "x"})
+        assert refused.json()["message"].endswith("There are: none")
+        assert (refused.status_code, listed.calls, discard.calls) == (422, [], [])
+
+    async def test_who_may_not_ask_is_told_no_name(self, playing: Playing) -> None:
+        playing.rows.tokens[TOKEN] = Person("eve", PersonRole.VIEWER, 2)
+        async with playing.browser(authorization=f"Bearer {TOKEN}") as client:
+            assert (await client.get("/admin/v1/tokens?x=1")).status_code == 403
+            assert (await client.get("/admin/v1/redrives?x=1")).status_code == 422
+
+    async def test_each_listing_takes_what_its_description_names(self, program: httpx.AsyncClient) -> None:
+        paths = (await program.get("/admin/v1/openapi.json")).json()["paths"]
+        asked = {
+            path: [one["name"] for one in methods["get"]["parameters"] if one["in"] == "query"]
+            for path, methods in paths.items()
+            if "get" in methods
+        }
+        named = {path: names for path, names in asked.items() if names}
+        assert len(named) == len(QUERY)
+        for path, names in named.items():
+            answer = await program.get(path, params=dict.fromkeys(names, ""))
+            assert "no such query parameter" not in answer.text, path
+        posted = [one for methods in paths.values() if "post" in methods for one in methods["post"]["parameters"]]
+        assert {one["in"] for one in posted} == {"path"}
 
 
 class TestWhatIsMeant:

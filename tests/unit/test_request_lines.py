@@ -65,7 +65,8 @@ async def ask(server: str) -> None:
     if server == "console":
         await visits.answer(request("/sso/callback"), page, PARTS, None)
     elif server == "programs":
-        await bearer._answer(bearer.Call(PARTS, request("/admin/v1/openapi.json"), None, frozenset()), document, None)
+        call = bearer.Call(PARTS, request("/admin/v1/openapi.json"), None, frozenset(), frozenset())
+        await bearer._answer(call, document, None)
     else:
         await AccessLog(application, 2)(request("/payments").scope, cast("Any", _nobody), cast("Any", _nobody))
 
