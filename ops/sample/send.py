@@ -88,7 +88,7 @@ class Sender:
         for attempt in range(1, self.settings.attempts_max + 1):
             status, accepted = await self._attempt(session, post)
             sent = Sent(post, status, accepted, attempt)
-            if status not in (NO_ANSWER, HTTPStatus.SERVICE_UNAVAILABLE):
+            if status not in (NO_ANSWER, HTTPStatus.SERVICE_UNAVAILABLE) or attempt == self.settings.attempts_max:
                 break
             self.progress.retried += 1
             await asyncio.sleep(delay)
@@ -96,10 +96,15 @@ class Sender:
         return sent
 
     async def _attempt(self, session: aiohttp.ClientSession, post: Post) -> tuple[int, int]:
-        """Post once; return the status and how many events a 2xx says were taken."""
-        sealed = seal(post, self.signers, time.time())
+        """Post once; return the status and how many events a 2xx says were taken.
+
+        No redirection is followed: what stands there took no webhook, and most make a GET of it.
+        """
+        sealed, url = seal(post, self.signers, time.time()), self.base_url
         try:
-            async with session.post(self.base_url + sealed.path, data=sealed.body, headers=sealed.headers) as response:
+            async with session.post(
+                url + sealed.path, data=sealed.body, headers=sealed.headers, allow_redirects=False
+            ) as response:
                 body = await response.read()
                 return response.status, _accepted(body)
         except (aiohttp.ClientError, TimeoutError):

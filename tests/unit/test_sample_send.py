@@ -96,6 +96,7 @@ async def test_patience_ends(serve: Serve) -> None:
     progress = await send(await serve(SmallIngress(503)), ONE_EACH)
     assert {(sent.status, sent.attempts) for sent in progress.results} == {(503, 3)}
     assert progress.refused == len(ONE_EACH) == len(PROVIDERS)
+    assert progress.retried == 2 * len(ONE_EACH), "after the last try there is none"
 
 
 async def test_a_refusal_is_not_tried_again(serve: Serve) -> None:
@@ -107,5 +108,37 @@ async def test_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     progress = await send(f"http://127.0.0.1:{port}", ONE_EACH)
-    assert {sent.status for sent in progress.results} == {NO_ANSWER}
+    assert {(sent.status, sent.attempts) for sent in progress.results} == {(NO_ANSWER, 3)}
     assert not any(sent.taken for sent in progress.results)
+
+
+async def test_what_got_no_answer_is_tried_again(serve: Serve) -> None:
+    class Restarting(SmallIngress):
+        async def take(self, request: web.Request) -> web.Response:
+            body = await request.read()
+            self.seen[body] += 1
+            if self.seen[body] == 1:
+                assert request.transport is not None
+                request.transport.abort()
+            return web.json_response({"accepted": 1}, status=202)
+
+    progress = await send(await serve(Restarting()), ONE_EACH)
+    assert {(sent.status, sent.attempts) for sent in progress.results} == {(202, 2)}
+    assert (progress.retried, progress.accepted) == (len(ONE_EACH), len(ONE_EACH))
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+async def test_who_leads_elsewhere_took_nothing(serve: Serve, status: int) -> None:
+    """A proxy leads to another name or to https; what answers there is asked for a page by most of these."""
+    elsewhere: list[str] = []
+
+    class Leading(SmallIngress):
+        async def take(self, request: web.Request) -> web.Response:
+            if "elsewhere" in request.query:
+                elsewhere.append(request.path)
+                return web.json_response({"accepted": 1}, status=202)
+            return web.Response(status=status, headers={"Location": f"{request.path}?elsewhere"})
+
+    progress = await send(await serve(Leading()), ONE_EACH)
+    assert {(sent.status, sent.attempts, sent.taken) for sent in progress.results} == {(status, 1, False)}
+    assert (progress.refused, elsewhere) == (len(ONE_EACH), [])
