@@ -43,13 +43,20 @@ def _read(asked: PageAsked, body: bytes) -> Page | None:
     made = [(payment, unix_seconds(value_at(read_json(payment), "createdAt")) or 0.0) for payment in payments]
     items = tuple(_listed(payment) for payment, at in made if asked.since <= at < asked.until)
     older = bool(made) and made[-1][1] < asked.since
-    href = value_at(read_json(body), "_links", "next", "href")
-    return Page(items, None if older or not payments else _following(href))
+    following = None if older or not payments else _following(value_at(read_json(body), "_links", "next"))
+    return None if following == "" else Page(items, following)
 
 
-def _following(href: object) -> str | None:
-    named = parse_qs(urlsplit(href).query).get("from", []) if isinstance(href, str) else []
-    return named[0] if named else None
+def _following(link: object) -> str | None:
+    """Return the id that the next page begins with, None at the end; empty where the link names none."""
+    if link is None:
+        return None
+    href = value_at(link, "href")
+    try:
+        named = parse_qs(urlsplit(href).query).get("from", []) if isinstance(href, str) else []
+    except ValueError:
+        named = []
+    return named[0] if named else ""
 
 
 def _listed(body: bytes) -> Listed:

@@ -15,7 +15,6 @@ from urllib.parse import urlencode, urlsplit
 
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.recall import (
-    PAGE_LENGTH_MAX,
     Listed,
     Listing,
     Page,
@@ -68,7 +67,8 @@ def _read(_asked: PageAsked, body: bytes) -> Page | None:
     items = tuple(
         one for event in events for one in _listed(event) if worth_recalling(CATALOGUE, one.notification.kind)
     )
-    return Page(items, _following(value_at(read_json(body), "links")) if events else None)
+    following = _following(value_at(read_json(body), "links")) if events else None
+    return None if following == "" else Page(items, following)
 
 
 def _listed(event: bytes) -> list[Listed]:
@@ -77,13 +77,23 @@ def _listed(event: bytes) -> list[Listed]:
 
 
 def _following(links: object) -> str | None:
-    """Return the query of the link to the next page."""
+    """Return the query of the link to the next page, None where there is none.
+
+    It is empty where the link has none that can be asked: that would be the first page again, or the end too soon.
+    """
     for link in links if isinstance(links, list) else ():
-        href = value_at(link, "href")
-        if value_at(link, "rel") == "next" and isinstance(href, str):
-            query = urlsplit(href).query
-            return query if query.isascii() and query.isprintable() and len(query) <= PAGE_LENGTH_MAX else None
+        if value_at(link, "rel") == "next":
+            href = value_at(link, "href")
+            query = _query(href) if isinstance(href, str) else ""
+            return query if query.isascii() and query.isprintable() else ""
     return None
+
+
+def _query(link: str) -> str:
+    try:
+        return urlsplit(link).query
+    except ValueError:
+        return ""
 
 
 RECALL: Final = Recall(

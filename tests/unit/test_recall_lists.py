@@ -116,6 +116,36 @@ def test_paypals_page_takes_the_query_of_the_next_link_alone() -> None:
     assert [(one.notification.event_id, one.occurred_at) for one in page.items] == [("WH-1", 1_790_000_100.123)]
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        {},
+        {"href": None},
+        {"href": ""},
+        {"href": "https://api-m.paypal.com/v1/notifications/webhooks-events"},
+        {"href": "https://api-m.paypal.com/v1/notifications/webhooks-events?"},
+        {"href": "https://api-m.paypal.com/v1/notifications/webhooks-events?page=\u00e9"},
+        {"href": "https://api-m.paypal.com/x?page=a\x7fb"},
+        {"href": "https://[::1/x?page=2"},
+    ],
+)
+def test_paypals_page_whose_next_one_can_t_be_asked_for_is_none(link: dict[str, Any]) -> None:
+    """It is neither the end of the list, nor is the first page the next one."""
+    (listing,) = recall_of("paypal").lists
+    body = {"events": [paypal_event("WH-1", id="C1")], "links": [{"rel": "self"}, {"rel": "next"} | link]}
+    assert listing.read(FIRST, json.dumps(body).encode()) is None
+    assert listing.read(FIRST, json.dumps(body | {"events": []}).encode()) == Page(()), "nothing, so the end"
+    assert listing.read(FIRST, json.dumps(body | {"links": [{"rel": "self"}]}).encode()).following is None
+
+
+def test_a_next_page_of_paypal_s_with_a_long_name_is_named_as_it_is() -> None:
+    """Who asks says that it is too long; without it the rest of the list would be left out unsaid."""
+    (listing,) = recall_of("paypal").lists
+    links = [{"rel": "next", "href": f"https://api-m.paypal.com/x?{'a' * 2001}"}]
+    page = listing.read(FIRST, json.dumps({"events": [paypal_event("WH-1", id="C1")], "links": links}).encode())
+    assert page.following == "a" * 2001
+
+
 def test_paypals_dispute_of_several_transactions_makes_the_events_that_its_webhook_makes() -> None:
     (listing,) = recall_of("paypal").lists
     transactions = [{"seller_transaction_id": "T1"}, {"seller_transaction_id": "T2"}]
@@ -223,6 +253,17 @@ def mollie_page(*payments: dict[str, Any], following: str | None = None) -> byte
 def mollie_payment(created: str, **more: Any) -> dict[str, Any]:
     amount = {"value": "10.00", "currency": "EUR"}
     return {"id": "tr_1", "status": "open", "amount": amount, "mode": "live", "createdAt": created} | more
+
+
+@pytest.mark.parametrize(
+    "link", [{}, {"href": None}, {"href": "https://api.mollie.com/v2/payments?limit=5"}, {"href": "https://[x?from=tr_0"}]
+)
+def test_mollies_page_whose_next_one_can_t_be_asked_for_is_none(link: dict[str, Any]) -> None:
+    (listing,) = recall_of("mollie").lists
+    inside, before = mollie_payment("2026-09-21T14:15:00Z"), mollie_payment("2026-09-21T14:00:00Z")
+    for payments, page in (([inside], None), ([before], Page(())), ([], Page(()))):
+        body = {"_embedded": {"payments": payments}, "_links": {"next": link}}
+        assert listing.read(FIRST, json.dumps(body).encode()) == page, "where the list has ended, no link is needed"
 
 
 def test_a_payment_of_mollie_is_an_event_a_state() -> None:
