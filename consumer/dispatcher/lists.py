@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -71,6 +72,17 @@ class Lists:
         if page.following is not None and page.following == asked.page:
             return Refused(f"{host} names the same page of {listing.name} again and again")
         return page
+
+
+async def ask_within(
+    seconds: float, lists: Lists, listing: Listing, asked: PageAsked
+) -> Page | Again | Refused | None:
+    """Ask for one page, see `Lists.ask`; what takes longer is to be asked again."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await lists.ask(listing, asked)
+    except TimeoutError:
+        return Again(f"no answer in {seconds:g} s")
 
 
 def open_lists(settings: Settings, client: HttpClient) -> dict[tuple[str, str], Lists]:

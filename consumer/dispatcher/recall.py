@@ -7,7 +7,6 @@ nothing. Which of the events were lost is counted from `recalled_events`; the co
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from consumer.dispatcher.apis import Again, Refused
+from consumer.dispatcher.lists import ask_within
 from consumer.dispatcher.recall_rows import open_cursor, shown_of
 from consumer.dispatcher.worker import CALLS_PART
 from providers.core.recall import PAGE_LENGTH_MAX, Page, PageAsked
@@ -78,7 +78,7 @@ class RecallJob:
     ) -> None:
         self._rows = rows
         self._limits = settings.recall
-        self._claim_seconds = settings.dispatcher.claim_seconds
+        self._calls_seconds = settings.dispatcher.claim_seconds * CALLS_PART
         self._clock = clock
         self._lists = [(one, listing, Schedule()) for one in lists.values() for listing in one.recall.lists]
         self._retried = {one.provider: one.recall.retried_seconds for one in lists.values()}
@@ -111,7 +111,7 @@ class RecallJob:
             return self._wait(schedule, listing.every_seconds or self._limits.interval_seconds)
         asked = PageAsked(span.since, span.until, span.page, self._limits.page_items_max)
         asked_at = self._clock.now()
-        outcome = await self._ask(lists, listing, asked)
+        outcome = await ask_within(self._calls_seconds, lists, listing, asked)
         if isinstance(outcome, Page) and len(outcome.following or "") > PAGE_LENGTH_MAX:
             outcome = Refused(f"the next page's name has {len(outcome.following or '')} characters")
         if not isinstance(outcome, Page):
@@ -124,13 +124,6 @@ class RecallJob:
         if following is None:
             self._wait(schedule, listing.every_seconds or self._limits.interval_seconds)
         return following is not None
-
-    async def _ask(self, lists: Lists, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
-        try:
-            async with asyncio.timeout(self._claim_seconds * CALLS_PART):
-                return await lists.ask(listing, asked)
-        except TimeoutError:
-            return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
     async def _put_off(  # noqa: PLR0913, PLR0917 - what was asked, of whom, and what came of it
         self,

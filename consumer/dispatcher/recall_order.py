@@ -6,7 +6,6 @@ after a crash goes on with the next page. A dry run counts what it would bring a
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
 import time
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumer.dispatcher.apis import Again, Refused
-from consumer.dispatcher.lists import ADVICE, ASK_AGAIN
+from consumer.dispatcher.lists import ADVICE, ASK_AGAIN, ask_within
 from consumer.dispatcher.recall import ERROR_LENGTH_MAX
 from consumer.dispatcher.recall_found import RecallFound
 from consumer.dispatcher.recall_rows import new_of, open_cursor, shown_of, spool_new
@@ -72,7 +71,7 @@ class RecallOrders:
         self._rows = rows
         self._lists = lists
         self._limits = settings.recall
-        self._claim_seconds = settings.dispatcher.claim_seconds
+        self._calls_seconds = settings.dispatcher.claim_seconds * CALLS_PART
         self._clock = clock
         self._look_at = 0.0
 
@@ -113,7 +112,8 @@ class RecallOrders:
             return await self._end(lease, order, "failed", error)
         span = found.reaches.timestamp(), order["until"].timestamp()
         asked_at = self._clock.now()
-        outcome = await self._ask(lists, listing, PageAsked(*span, page, self._limits.page_items_max))
+        asked = PageAsked(*span, page, self._limits.page_items_max)
+        outcome = await ask_within(self._calls_seconds, lists, listing, asked)
         if not isinstance(outcome, Page):
             return await self._put_off(lease, order, outcome)
         if outcome.following is not None and len(outcome.following) > PAGE_LENGTH_MAX:
@@ -122,13 +122,6 @@ class RecallOrders:
         shown = shown_of(outcome.items, lists.source, listing, asked_at)
         await self._count(lease, order, lists, listing, found, shown, outcome.following)
         return True
-
-    async def _ask(self, lists: Lists, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
-        try:
-            async with asyncio.timeout(self._claim_seconds * CALLS_PART):
-                return await lists.ask(listing, asked)
-        except TimeoutError:
-            return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
     async def _count(  # noqa: PLR0913, PLR0917 - a page, of which list and of which order
         self,
