@@ -74,9 +74,7 @@ class Lists:
         return page
 
 
-async def ask_within(
-    seconds: float, lists: Lists, listing: Listing, asked: PageAsked
-) -> Page | Again | Refused | None:
+async def ask_within(seconds: float, lists: Lists, listing: Listing, asked: PageAsked) -> Page | Again | Refused | None:
     """Ask for one page, see `Lists.ask`; what takes longer is to be asked again."""
     try:
         async with asyncio.timeout(seconds):

@@ -256,7 +256,8 @@ def mollie_payment(created: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "link", [{}, {"href": None}, {"href": "https://api.mollie.com/v2/payments?limit=5"}, {"href": "https://[x?from=tr_0"}]
+    "link",
+    [{}, {"href": None}, {"href": "https://api.mollie.com/v2/payments?limit=5"}, {"href": "https://[x?from=tr_0"}],
 )
 def test_mollies_page_whose_next_one_can_t_be_asked_for_is_none(link: dict[str, Any]) -> None:
     (listing,) = recall_of("mollie").lists
