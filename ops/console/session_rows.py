@@ -97,9 +97,9 @@ class SessionRows:
         """Write down that somebody was not let in, so many a minute at most."""
         await self._fetch("note_refused_sign_in", who, origin, self._settings.console.login_refusals_noted_max)
 
-    async def use(self, digest: bytes) -> None:
-        """Note that somebody uses the session now."""
-        await self._fetch("use_session", digest)
+    async def use(self, digest: bytes, seconds_ago: float) -> None:
+        """Note that somebody used the session so long ago."""
+        await self._fetch("use_session", digest, seconds_ago)
 
     async def end(self, digest: bytes) -> None:
         """End one session, in every replica."""

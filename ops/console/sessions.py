@@ -3,7 +3,8 @@
 Who has not signed in gets a cookie signed with a key of this process, which tells nothing of the password. Signing in
 makes a row in Postgres and a cookie signed with the key that all replicas share; the row ends by signing out, here or
 everywhere, by age, or by lying idle. With Postgres away nobody can sign out elsewhere either: who was seen signed in
-within the idle time stays so, and a new session lives in this process until Postgres is back.
+within the idle time stays so, and a new session lives in this process until Postgres is back. Who works through an
+outage does not lie idle: that is noted when Postgres is back.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Sessions:
         own = self._signed_by(self._own, cookie)
         if own is not None:
             stays = own in self._seen and await self._is_away() and self._fresh(own)
-            return ConsoleSession(own, self._seen[own].person if stays else None)
+            return ConsoleSession(own, self._believed(own, looking_on=looking_on) if stays else None)
         try:
             await self._load_key()
         except UnavailableError:
@@ -184,23 +185,34 @@ class Sessions:
         try:
             if seen is None or acting or now - seen.checked >= self._settings.session_check_seconds:
                 await self._load_key()
+                if seen is not None:
+                    await self._write_use(session, seen)  # of an outage; else it was written when it was
                 person = await self._rows.find(session.digest)
                 if person is None:
                     self._seen.pop(session.id, None)
                     return None
                 seen = self._remember(session.id, person, seen)
             if not looking_on:
-                await self._note_use(session, seen)
+                seen.used = self._now()
+                await self._write_use(session, seen)
         except UnavailableError:
             self._note_away()
-            return self._seen[session.id].person if self._fresh(session.id) else None
+            return self._believed(session.id, looking_on=looking_on) if self._fresh(session.id) else None
         return seen.person
 
-    async def _note_use(self, session: ConsoleSession, seen: _Seen) -> None:
-        seen.used = self._now()
-        if seen.used - seen.noted >= self._settings.session_check_seconds:
-            seen.noted = seen.used
-            await self._rows.use(session.digest)
+    async def _write_use(self, session: ConsoleSession, seen: _Seen) -> None:
+        """Write down when the session was used last, now and then; raise UnavailableError where that can't be."""
+        used = seen.used
+        if used - seen.noted >= self._settings.session_check_seconds:
+            await self._rows.use(session.digest, self._now() - used)
+            seen.noted = used
+
+    def _believed(self, session_id: str, *, looking_on: bool) -> Person:
+        """Return whose a session is by what this process knows; who does not only look on uses it."""
+        seen = self._seen[session_id]
+        if not looking_on:
+            seen.used = self._now()
+        return seen.person
 
     def _remember(self, session_id: str, person: Person, before: _Seen | None = None) -> _Seen:
         now = self._now()

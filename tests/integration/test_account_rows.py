@@ -121,8 +121,10 @@ async def test_a_session_is_found_until_it_is_too_old_or_idle(heap: asyncpg.Conn
     ):
         found = await run(heap, "find_session", digest, 3 * 3600, 3600)
         assert [(*row[:3], row[3] or None) for row in found] == rows, digest[:1]
-    await run(heap, "use_session", FOUR)
-    assert await run(heap, "find_session", FOUR, 3 * 3600, 3600) != []
+    for seconds_ago, found in ((3700.0, 0), (3500.0, 1), (7000.0, 1)):
+        await run(heap, "use_session", FOUR, seconds_ago)
+        assert len(await run(heap, "find_session", FOUR, 3 * 3600, 3600)) == found, "the latest use counts"
+    await run(heap, "use_session", FOUR, 0.0)
     idle = await heap.fetchval("select count(*) from console_sessions where used_at > $1", now)
     assert idle == 1, "no other session is kept by it"
     await run(heap, "end_session", TWO)

@@ -86,7 +86,7 @@ class MemoryRows:
     async def note_refused_sign_in(self, who: str, origin: str) -> None:
         self.noted.append((who, origin, "console.sign_in_refused"))
 
-    async def use(self, _digest: bytes) -> None: ...
+    async def use(self, _digest: bytes, _seconds_ago: float) -> None: ...
 
     async def end(self, digest: bytes) -> None:
         self.live.pop(digest, None)

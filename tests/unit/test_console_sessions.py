@@ -33,6 +33,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.live: dict[bytes, Person] = {}
+        self.used: dict[bytes, float] = {}
         self.people = False
         self.away = False
         self.calls: list[str] = []
@@ -47,7 +48,7 @@ class Rows:
                 "begin": lambda digest, person, _: self.live.update({digest: person}),
                 "find": self.live.get,
                 "any_people": lambda: self.people,
-                "use": lambda _: None,
+                "use": lambda digest, ago: self.used.update({digest: ago}),
                 "end": lambda digest: self.live.pop(digest, None),
                 "end_all": lambda *_: self.live.clear(),
             }
@@ -215,6 +216,43 @@ async def test_a_look_at_a_session_is_no_use_of_it(rows: Rows) -> None:
     rows.away = True
     console.now += GUARDED.session_check_seconds
     assert await console.sessions.read(cookie) is None
+
+
+@pytest.mark.parametrize("who", [ADA, EMERGENCY])
+async def test_who_works_through_an_outage_stays_and_whose_board_is_open_does_not(rows: Rows, who: Person) -> None:
+    """At the console in an outage of an hour nobody could sign in anew but with the emergency password."""
+    one, other = Console(rows), Console(rows)
+    rows.away = who == EMERGENCY
+    worked, left = await one.sessions.sign_in(who, "a"), await other.sessions.sign_in(who, "b")
+    kept, open_board = one.sessions.cookie(worked), other.sessions.cookie(left)
+    rows.away = True
+    for _ in range(6):
+        one.now += GUARDED.session_idle_seconds / 4
+        other.now += GUARDED.session_idle_seconds / 4
+        found, seen = await one.sessions.read(kept), await other.sessions.read(open_board, looking_on=True)
+        assert found is not None
+        assert found.person == who
+    assert seen is None or not seen.signed_in
+    one.now += GUARDED.session_idle_seconds
+    found = await one.sessions.read(kept)
+    assert found is None or not found.signed_in, "idle it ends as it always does"
+
+
+async def test_a_use_in_an_outage_is_written_down_when_postgres_is_back_as_old_as_it_is(rows: Rows) -> None:
+    """The row lay idle meanwhile; looked for before that is written it would be found no more."""
+    console = Console(rows)
+    session = await console.sessions.sign_in(ADA, "a")
+    cookie = console.sessions.cookie(session)
+    rows.away = True
+    console.now += GUARDED.session_idle_seconds - 1
+    assert await console.sessions.read(cookie)
+    rows.away, rows.calls = False, []
+    console.now += 2 * GUARDED.session_check_seconds
+    assert await console.sessions.read(cookie, looking_on=True)
+    assert rows.calls == ["use", "find"]
+    assert rows.used == {session.digest: 2 * GUARDED.session_check_seconds}, "to look on is no use"
+    assert await console.sessions.read(cookie)
+    assert rows.used == {session.digest: 0.0}
 
 
 async def test_who_acts_is_looked_up_anew(rows: Rows) -> None:
