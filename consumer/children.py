@@ -35,6 +35,7 @@ class Children:
         "_net",
         "_order_ended",
         "_reserved",
+        "_undone",
         "_void",
         "authorized",
         "captured",
@@ -168,7 +169,7 @@ class Children:
         """
         gross: dict[str | None, int] = {}
         net: dict[str | None, int] = {}
-        undone = self._undone_by_capture() if FactKind.REVERSAL in self._by_kind else {}
+        self._undone = undone = self._undone_by_capture() if FactKind.REVERSAL in self._by_kind else {}
         for key, state in self._captures.items():
             if state.name == "succeeded":
                 parent = state.parent
@@ -318,8 +319,12 @@ class Children:
 
     @property
     def takes_unknown(self) -> bool:
-        """Tell whether money was taken of which nothing tells how much."""
-        return not self._is_asked and FactKind.REVERSAL not in self._by_kind and None in self._amounts_taken()
+        """Tell whether money was taken, and not taken back, of which nothing tells how much."""
+        return self._took_unknown and not self._undone
+
+    @property
+    def _took_unknown(self) -> bool:
+        return not self._is_asked and None in self._amounts_taken()
 
     @property
     def _is_asked(self) -> bool:
@@ -333,8 +338,8 @@ class Children:
 
     @property
     def undone(self) -> bool:
-        """Tell whether captured money came undone, all of it."""
-        return self.captured == 0 and self.captured_ever > 0
+        """Tell whether captured money came undone, all of it, or what of it nothing tells how much it was."""
+        return self.captured == 0 and (self.captured_ever > 0 or (bool(self._undone) and self._took_unknown))
 
     @property
     def over_captured(self) -> bool:

@@ -81,9 +81,9 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
         (captured("c", None),),
         {"captured": 0, "captured_ever": 0, "authorized": 0, "takes_unknown": True},
     ),
-    "and comes undone as nothing": (
+    "and comes undone all the same": (
         (captured("c", None), reversal("r", "c", None)),
-        {"captured": 0, "captured_ever": 0, "undone": False},
+        {"captured": 0, "captured_ever": 0, "undone": True, "takes_unknown": False},
     ),
     "shown is what was asked, whatever the tries asked": (
         (wanted(5), attempt("t", "created", amount=9)),
@@ -548,11 +548,33 @@ SUMS: dict[str, tuple[tuple[Fact, ...], dict[str, Any]]] = {
     "nor is a total of it": ((captured_in_all("p", None),), {"paid_nothing": False, "takes_unknown": True}),
     "nor once it came undone": (
         (captured_in_all("p", None), reversal("r", "p", None)),
-        {"paid_nothing": False, "takes_unknown": False},
+        {"paid_nothing": False, "takes_unknown": False, "undone": True},
     ),
     "nothing taken at all is not": ((terms("p", 0),), {"paid_nothing": False}),
-    "what was taken of which nothing tells how much": ((captured("c", None),), {"takes_unknown": True}),
-    "not once it came undone": ((captured("c", None), reversal("r", "c", None)), {"takes_unknown": False}),
+    "what was taken of which nothing tells how much": (
+        (captured("c", None),),
+        {"takes_unknown": True, "undone": False},
+    ),
+    "not where only the reversal says how much": (
+        (captured("c", None), reversal("r", "c", 500)),
+        {"captured": 0, "takes_unknown": False, "undone": True},
+    ),
+    "a reversal that was taken back itself leaves it": (
+        (captured("c", None), reversal("r", "c", None, "canceled")),
+        {"takes_unknown": True, "undone": False},
+    ),
+    "what failed before it was taken never came undone": (
+        (capture_pending("c", None), failed("c", None, "c")),
+        {"takes_unknown": False, "undone": False},
+    ),
+    "nor did what is taken beside it": (
+        (captured("c", None), captured("k", 5), reversal("r", "c", None)),
+        {"captured": 5, "undone": False},
+    ),
+    "nor what asked for nothing": (
+        (terms("p", 0), captured("c", None), reversal("r", "c", None)),
+        {"takes_unknown": False, "undone": False},
+    ),
     "nor where anything tells": ((wanted(5), captured("c", None)), {"takes_unknown": False}),
     "nor while it waits": ((capture_pending("c", None),), {"takes_unknown": False}),
 }
@@ -595,6 +617,9 @@ def test_what_was_captured_of_the_payment_that_a_dispute_names(facts: tuple[Fact
     ("facts", "status"),
     [
         ((authorized("a", 9, attempt="p"), ended("p", "canceled")), Status.CANCELED),
+        ((captured("c", None),), Status.PROCESSING),
+        ((captured("c", None), reversal("r", "c", None)), Status.FAILED),
+        ((captured("c", None), reversal("r", "c", None), ended("p", "canceled")), Status.CANCELED),
         ((authorized("a", 9), ended("a", "expired")), Status.EXPIRED),
         (
             (authorized("a", 9, attempt="t"), attempt("t", "processing", payment="p"), ended("p", "expired")),
