@@ -28,6 +28,9 @@ from consumer_harness import (
 
 from consumer import rows
 from consumer.decode import decoded
+from consumer.poison import PoisonRun
+from consumer.verdict import Dead
+from schemas.dead_letter import Reason
 from schemas.record import Attributes
 
 if TYPE_CHECKING:
@@ -416,3 +419,27 @@ async def test_the_group_of_a_promise_is_bounded_and_further_payments_are_found_
         assert sorted(row["refunded"] for row in tables.payments) == [10] * 6 + [30]
         found = await harness.fetch("select distinct payment_id from reference_payments where ref = 'ORD'")
         assert (len(found), broken_chains(tables)) == (7, [])
+
+
+async def test_beside_duplicates_a_run_of_bad_records_halts_its_partition_and_each_counts_once(
+    harness: BatchHarness,
+) -> None:
+    """What parks between them is no success of their partition, whatever came a second time in another one."""
+    event = webhook("payment.created", "known", event_id="known")
+    known, again = records([event, event], partition=1)
+    processor = harness.processor()
+    processor._poison = PoisonRun(2)
+    await processor.write([decoded(known)])
+    waiting = records([webhook("refund.succeeded", f"w{number}", child="r", amount=5) for number in range(8)])
+    bad = Dead(Reason.UNEXPECTED, "nobody foresaw it")
+    run = [(record, bad) if record.offset % 2 == 0 else decoded(record) for record in waiting]
+    plans = await processor.write([decoded(again), *run])
+    assert processor.halted.keys() == {(known.topic, 0)}
+    assert "at offset 4;" in processor.halted[known.topic, 0]
+    assert sum(plan.duplicates for plan in plans) == 1
+    behind = records([webhook("payment.created", "behind", event_id="behind")], partition=1, first=2)
+    assert await processor.process([*behind, waiting[4]]) is False, "the halted partition's offsets are not committed"
+    tables = await harness.tables()
+    assert [row["offset"] for row in tables.letters] == [0, 2]
+    assert [row["offset"] for row in tables.parked] == [1, 3]
+    assert [key for _, key in tables.dedupe_keys] == ["behind", "known"]

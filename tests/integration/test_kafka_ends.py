@@ -12,8 +12,10 @@ from aiokafka.admin import NewTopic, RecordsToDelete
 from consumer_harness import until
 from consumer_processes import administration
 
+from consumer.caught_up import CatchUpReader, Reading
+from runtime.kafka import ensure_topics
 from runtime.kafka_ends import STABLE, EndsReader
-from runtime.settings import KafkaSettings
+from runtime.settings import KafkaSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -107,6 +109,34 @@ async def test_a_topic_made_anew_has_another_id(stack: Endpoints, topic: str, re
     after = await reader.topics([topic])
     assert None not in (before[topic].topic_id, after[topic].topic_id)
     assert before[topic].topic_id != after[topic].topic_id
+
+
+async def test_the_parking_clock_goes_on_after_a_topic_with_a_backlog_was_made_anew(
+    stack: Endpoints, unique: Callable[[str], str]
+) -> None:
+    """Neither what was sampled of the old topic nor what the group committed there is ever reached again."""
+    prefix = f"{unique('anew')}."
+    kafka = KafkaSettings(bootstrap=stack.kafka, topic_prefix=prefix, group=prefix, partitions=1, replication_factor=1)
+    names = kafka.topics.consumed_names
+    await ensure_topics(kafka, kafka.topics.consumed)
+    settings = Settings().model_copy(update={"kafka": kafka})
+    place = TopicPartition(names[0], 0)
+    async with CatchUpReader(settings) as reader, administration(stack.kafka) as client:
+        async with AIOKafkaProducer(bootstrap_servers=stack.kafka) as producer:
+            for _ in range(5):
+                await producer.send_and_wait(names[0], b"x", partition=0)
+        async with AIOKafkaConsumer(bootstrap_servers=stack.kafka, group_id=prefix, enable_auto_commit=False) as group:
+            group.assign([place])
+            await group.commit({place: 3})
+        behind = await reader.look(1000.0)
+        assert (behind.caught_up, behind.waits_for) == (None, f"{names[0]}/0: 2 offsets not processed")
+        await client.delete_topics([names[0]])
+
+        async def goes_on() -> bool:
+            await ensure_topics(kafka, kafka.topics.consumed)
+            return await reader.look(2000.0) == Reading(2000.0)
+
+        await until(goes_on, "the new topic is empty, so all of it is processed")
 
 
 async def test_records_that_were_deleted_move_the_beginning(stack: Endpoints, topic: str, reader: EndsReader) -> None:

@@ -14,7 +14,18 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from consumer_harness import until
 from redriving import RedriveHarness, redrive_harness
-from relay_rows import add_command, add_letter, add_payment, change, reading, relaying, settings_for, spool
+from relay_rows import (
+    LEDGER,
+    add_command,
+    add_letter,
+    add_payment,
+    change,
+    ledger_row,
+    reading,
+    relaying,
+    settings_for,
+    spool,
+)
 
 from consumer.plan import Letter
 from ops import redrives
@@ -77,6 +88,14 @@ async def make_topic(stack: Endpoints) -> AsyncIterator[MakeTopic]:
 @pytest.fixture
 async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database.dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of the owner, who may write ledger rows that changed nothing."""
+    connection = await asyncpg.connect(database.owner_dsn)
     yield connection
     await connection.close()
 
@@ -346,3 +365,31 @@ async def test_a_relay_without_its_lease_moves_no_cursor_deletes_no_spool_and_sa
         await connection.execute("update leases set expires_at = now() + interval '1 hour'")
         await one_turn(settings, lane, valid)
     assert await is_drained(connection)
+
+
+async def test_rows_that_make_no_record_are_passed_behind_a_batch_of_which_many_were_refused(
+    stack: Endpoints,
+    database: Database,
+    owner: asyncpg.Connection,
+    make_topic: MakeTopic,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """More are refused than may be in a row, others go: that is no topic that takes nothing, whatever comes next."""
+    small = await make_topic(1500)
+    publish_to(monkeypatch, changes=Topic(small, 1500, DAY_MS))
+    fits, large = await add_payment(owner), await add_payment(owner)
+    await owner.execute("update payments set reference = $2, client = $3 where id = $1", large, "r" * 255, "c" * 64)
+    await owner.execute("update payments set merchant_account = $2 where id = $1", large, "m" * 255)
+    for payment_id, versions in ((fits, 1), (large, 3), (fits, 1)):
+        async with owner.transaction():
+            await change(owner, payment_id, versions=versions)
+    xid = await owner.fetchval("select pg_current_xact_id()::text::bigint")
+    nothing = [ledger_row(None, None, xid) for _ in range(5)]
+    await owner.copy_records_to_table("payment_logs", records=nothing, columns=LEDGER)
+    async with owner.transaction():
+        await change(owner, fits)
+    settings = settings_for(stack, database.dsn, refused_in_row_max=2, batch_records_max=5)
+    async with reading(stack, small, 1) as reader, relaying(settings):
+        await reader.until(lambda records: len(records) == 3)
+        await until(lambda: is_drained(owner))
+    assert [record.key for record in reader.records] == [str(fits).encode()] * 3
