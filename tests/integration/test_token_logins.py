@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from token_server import CLIENT, ISSUER, SECRET, Issuer, key_set, token_server
 
 from ops import doctor, doctor_settings, lag
 from ops.console.backlog import BacklogReader
+from runtime import kafka_security
 from runtime.kafka import close_producer, ensure_topics, open_producer, ping
+from runtime.kafka_tokens import KeptToken
 from runtime.settings import KafkaSettings, Settings
 from schemas.errors import AccessRefusedError, UnavailableError
 from schemas.topics import DEFAULT, RECORD_BYTES_MAX
@@ -79,6 +82,42 @@ async def test_a_token_that_ended_is_fetched_anew(broker: SecureKafka, issuer: I
     await asyncio.sleep(issuer.seconds)
     await ping(found)
     assert len(issuer.asked) > before
+
+
+async def test_a_token_that_ends_while_its_renewal_fails_opens_nothing_until_there_is_another(
+    broker: SecureKafka, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka ends the connections of a token with it: what is to be sent waits, and goes as soon as there is another."""
+    left: list[float] = []
+    give = KeptToken.token
+
+    async def noting(self: KeptToken) -> str:
+        given = await give(self)
+        left.append(self._ends_at - time.monotonic())
+        return given
+
+    monkeypatch.setattr(KeptToken, "token", noting)
+    issuer.seconds = 2.0
+    found = with_tokens(broker, issuer)
+    await ensure_topics(found, [DEFAULT.webhooks])
+    producer = await open_producer(found, RECORD_BYTES_MAX)
+    await producer.send_and_wait(DEFAULT.webhooks.name, b"value", b"key")
+    token = kafka_security._shared_tokens(found)
+    assert isinstance(token, KeptToken)
+    await asyncio.sleep(token._renew_at - time.monotonic())
+    issuer.answers = [(503, b"")] * 1000
+    issuer.pause_seconds = max(token._ends_at - time.monotonic(), 0.0) + 0.05
+    with pytest.raises(AccessRefusedError, match="wants a token"):
+        await ping(found)
+    issuer.pause_seconds, asked = 0.0, len(issuer.asked)
+    sending = asyncio.ensure_future(producer.send_and_wait(DEFAULT.webhooks.name, b"value", b"key"))
+    await until(lambda: len(issuer.asked) >= asked + 3, "it is asked for again and again")
+    assert not sending.done()
+    issuer.answers, issuer.seconds = [], 300.0
+    await sending
+    await ping(found)
+    await close_producer(producer, 2.0)
+    assert min(left) > 0, "the broker is shown none that has ended"
 
 
 @pytest.mark.parametrize(
