@@ -299,6 +299,23 @@ def fires(alert: str, name: str, value: float) -> bool:
     return value > bound
 
 
+async def test_where_a_dsn_names_standbys_alone_that_is_what_is_reported(pair: Databases) -> None:
+    login, _, rest = dsn_of(pair, "pg_b").rpartition("@")
+    place, _, name = rest.partition("/")
+
+    def settings(*places: str) -> PostgresSettings:
+        return PostgresSettings(dsn=SecretStr(f"{login}@{','.join(places)}/{name}"))
+
+    with pytest.raises(asyncpg.TargetServerAttributeNotMatched, match=r"answers True to: select pg_is_in_recovery"):
+        await open_pool(settings(place, place), role="test", any_schema=True)
+    for places in ((NOBODY, place), (place, NOBODY)):
+        with pytest.raises(ConnectionRefusedError):
+            await open_pool(settings(*places), role="test", any_schema=True)
+    reading = await open_pool(settings(NOBODY, place), role="test", writing=False, any_schema=True)
+    assert await reading.fetchval("select pg_is_in_recovery()") is True
+    await reading.close()
+
+
 @pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed (Debian: apt-get install pgbouncer)")
 async def test_a_standby_behind_a_pooler_is_found_once_it_is_promoted(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
