@@ -78,7 +78,8 @@ class Children:
         """Read what the client asked for, and the provider's own total: the largest of its objects'."""
         terms = self._by_kind.get(FactKind.TERMS, _NONE)
         self.intent_amount = terms[INTENT].amount if INTENT in terms else None
-        self.total = max([state.amount or 0 for key, state in terms.items() if key != INTENT], default=None)
+        own = [state.amount or 0 for key, state in terms.items() if key != INTENT]
+        self.total = max(own) if own else None
 
     def _whole(self, payment: str | None) -> int:
         """Return what a capture without amount comes to: what its payment asks for, else the client, else in all."""
@@ -175,12 +176,13 @@ class Children:
                 parent = state.parent
                 amount = self._rest(state) if state.amount is None else state.amount
                 gross[parent] = gross.get(parent, 0) + amount
-                net[parent] = net.get(parent, 0) + max(amount - undone.get(key, 0), 0)
+                net[parent] = net.get(parent, 0) + (max(amount - undone.get(key, 0), 0) if undone else amount)
         self._gross, self._net = gross, net
         if _CAPTURE_TOTAL in self._by_kind:
             self._count_totals()
-        for payment in undone.keys() - self._captures.keys():
-            self._take_back(payment, undone[payment])
+        for payment, amount in undone.items():
+            if payment not in self._captures:
+                self._take_back(payment, amount)
         if _MODE in self._by_kind:
             self._imply(undone)
         self.captured, self.captured_ever = sum(net.values()), sum(gross.values())
@@ -191,8 +193,8 @@ class Children:
         """Add the refunds up, and release what those that were cancels canceled."""
         refunds = self._by_kind.get(_REFUND, _NONE)
         taken = TakenMoney(self._reserved, self._gross, self.captured_ever)
-        canceled = {state.parent or "" for state in refunds.values() if is_cancel(state, taken)}
-        self._void |= canceled
+        canceled = [state.parent or "" for state in refunds.values() if is_cancel(state, taken)]
+        self._void.update(canceled)
         self.has_cancels = bool(canceled)
         self.refunded = given_back(refunds, self._by_kind.get(FactKind.REFUND_TOTAL, _NONE), taken)
 
@@ -347,8 +349,10 @@ class Children:
         reserved = self._reserved
         if not reserved:
             return False
-        above = any(amount > reserved.get(key or "", amount) for key, amount in self._net.items())
-        return above or (None in self._net and self.captured > self.authorized)
+        for key, amount in self._net.items():
+            if amount > reserved.get(key or "", amount):
+                return True
+        return None in self._net and self.captured > self.authorized
 
     @property
     def is_closed(self) -> bool:

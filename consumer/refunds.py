@@ -44,7 +44,8 @@ def given_back(refunds: Mapping[str, ChildState], totals: Mapping[str, ChildStat
     for state in refunds.values():
         if state.name == "succeeded" or (state.name == "either" and not is_cancel(state, taken)):
             refunded += state.amount or 0
-    refunded += _unbooked(refunds.values(), taken)
+    if unbooked := [state for state in refunds.values() if state.name == "unbooked"]:
+        refunded += _unbooked(unbooked, taken)
     for key, total in totals.items():
         named = sum([state.amount or 0 for state in refunds.values() if state.parent in (None, key)])
         refunded += max((total.amount or 0) - named, 0)
@@ -56,12 +57,11 @@ def is_pending(refunds: Mapping[str, ChildState]) -> bool:
     return any(state.name == "pending" for state in refunds.values())
 
 
-def _unbooked(refunds: Iterable[ChildState], taken: TakenMoney) -> int:
+def _unbooked(unbooked: Iterable[ChildState], taken: TakenMoney) -> int:
     """Return what refunds that nothing accounts for gave back: all but the one of just what their payment released."""
     asked: dict[str | None, list[int]] = {}
-    for state in refunds:
-        if state.name == "unbooked":
-            asked.setdefault(state.parent, []).append(state.amount or 0)
+    for state in unbooked:
+        asked.setdefault(state.parent, []).append(state.amount or 0)
     return sum(
         [
             sum(amounts) - (rest if (rest := _released(parent, taken)) in amounts else 0)
