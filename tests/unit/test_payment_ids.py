@@ -18,7 +18,7 @@ RFC_ID = uuid.UUID("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
 
 
 def test_an_id_is_the_one_of_the_rfc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "urandom", lambda _count: RFC_RANDOM)
+    monkeypatch.setattr(os, "urandom", lambda count: RFC_RANDOM[:count])
     assert new_payment_id(RFC_MS) == RFC_ID
 
 
@@ -33,3 +33,9 @@ def test_a_name_and_a_time_always_give_the_same_id_of_version_7(name: str) -> No
     assert made == uuid.UUID(bytes=derived_id_bytes(RFC_MS, name))
     assert (made.version, made.variant, made.int >> 80) == (7, uuid.RFC_4122, RFC_MS)
     assert made != uuid.UUID(bytes=derived_id_bytes(RFC_MS, f"{name}x"))
+
+
+def test_the_id_of_a_name_is_the_same_in_every_process() -> None:
+    """A payment that is opened again after a restore has the id that customers and services were told before it."""
+    made = uuid.UUID(bytes=derived_id_bytes(RFC_MS, "stripe/acme/pi_1"))
+    assert made == uuid.UUID("017f22e2-79b0-759d-9c11-0375af513944")

@@ -92,6 +92,14 @@ ROWS: dict[str, tuple[list[Any], Projection]] = {
         [attempt("x", "failed", None, "p"), attempt("y", "succeeded", None, "p")],
         tried(Status.FAILED),
     ),
+    "an attempt that waited for its customer, and whose sibling succeeded": (
+        [attempt("x", "requires_action", None, "p"), attempt("y", "succeeded", None, "p")],
+        tried(Status.CREATED),
+    ),
+    "a canceled attempt whose sibling succeeded": (
+        [attempt("x", "canceled", None, "p"), attempt("y", "succeeded", None, "p")],
+        tried(Status.CANCELED),
+    ),
     "a mode of nothing": ([mode("automatic"), attempt("a", "processing")], tried(Status.PROCESSING)),
     "held": ([hold()], held(1000)),
     "held twice": ([hold(), hold("b", 500)], held(1500)),
@@ -180,6 +188,10 @@ ROWS: dict[str, tuple[list[Any], Projection]] = {
         [hold(), taken(600), taken(400, None, "d"), refund("unbooked", 300)],
         paid(1000, **back(300)),
     ),
+    "an unbooked refund of one of two holds that were taken": (
+        [hold(), hold("b"), taken(1000), taken(1000, "b", "d"), refund("unbooked", 300)],
+        paid(2000, **back(300)),
+    ),
     "a booked refund of a hold with something left": (
         [hold(), taken(600), refund("succeeded", 400)],
         paid(600, 1000, **back(400)),
@@ -211,6 +223,12 @@ LEFT: dict[str, list[Any]] = {
     "an unbooked refund of a hold with something left": [hold(), taken(999), refund("unbooked", 1)],
     "an unbooked refund of one of two holds": [
         *(hold(), hold("b"), taken(1000), taken(1000, None, "d"), refund("unbooked", 1000, "b")),
+    ],
+    "an unbooked refund of one of two holds with 1 left": [
+        *(hold(), hold("b"), taken(999), taken(1000, "b", "d"), refund("unbooked", 1)),
+    ],
+    "an unbooked refund of a hold of 1 of which nothing was taken": [
+        *(hold("a", 1), taken(5, "b"), refund("unbooked", 1)),
     ],
     "an unbooked refund beside another one": [
         *(hold(), taken(600), refund("succeeded", 100), refund("unbooked", 400, key="s")),

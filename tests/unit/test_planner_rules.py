@@ -349,7 +349,11 @@ def test_what_says_nothing_new_has_a_row_without_a_version() -> None:
     assert (row.outcome, row.version, one.version, row.from_status) == (Outcome.NOOP, None, 3, "captured")
 
 
-@pytest.mark.parametrize("meaning", [{}, {"currency": None, "merchant_account": "M"}, {"provider_ref": "a"}])
+@pytest.mark.parametrize(
+    "meaning",
+    [{}, {"currency": None, "merchant_account": "M"}, {"currency": None, "provider_ref": "a"}],
+    ids=["currency", "merchant account", "provider's reference"],
+)
 def test_a_name_that_readers_are_shown_counts_as_a_version_once(meaning: dict[str, Any]) -> None:
     one = pay(1, TAKEN, currency=None)
     (row,) = planned(event(1, **meaning), known=knowing(one)).rows
