@@ -87,6 +87,15 @@ def test_money_that_was_taken_of_no_hold_is_a_part_too() -> None:
     assert (own.id, own.status, own.authorized, own.captured) == (INTENT, "partially_captured", 0, 40)
 
 
+def test_what_an_intent_took_a_part_of_itself_is_captured_in_part() -> None:
+    """As authorized it could be canceled, and the money that was taken would look given up."""
+    whole, attempts = held(INTENT, 100, 20, "partially_captured"), [held(CARD, 60)]
+    own = parts_of(whole, attempts)[-1]
+    assert (own.status, own.authorized, own.captured) == ("partially_captured", 40, 20)
+    assert isinstance(bind(whole, attempts, [], Wish(Command.CANCEL, attempt_id=INTENT)), Forbidden)
+    assert bind(whole, attempts, [], Wish(Command.CAPTURE, attempt_id=INTENT)) == Bound(20, own)
+
+
 def test_what_went_back_of_the_intents_own_money_leaves_no_room_for_it_again() -> None:
     """Each of these figures of 0 would let the same money be given back twice."""
     wish = Wish(Command.REFUND, attempt_id=INTENT)

@@ -10,12 +10,14 @@ import pytest
 from events import record
 from memory_tables import payment
 
-from consumer.commands import OpenCommand, balance_of, open_command, row_of
+from consumer.commands import LASTS_SECONDS, OpenCommand, balance_of, open_command, row_of
 from consumer.decode import Event
 from consumer.fold import newer, project
 from providers.core.payments import authorized, captured, dispute, dispute_funds, refund
+from runtime.settings.intents import IntentsSettings
 from schemas.command_room import Request
 from schemas.facts import CommandAsked, CommandState, Fact, FactKind, Meaning
+from schemas.intents import REASON_LENGTH_MAX
 from schemas.topics import INTENTS
 
 if TYPE_CHECKING:
@@ -76,6 +78,27 @@ def test_a_command_that_ends_now_is_begun_no_more() -> None:
     ended = row(asked_at=NOW.timestamp() - HOUR)
     assert ended.refusal == "it expired at 2026-09-21T12:00:00+00:00, before it could be published"
     assert (ended.amount, ended.seen, ended.attempt) == (None, None, PAID)
+
+
+def test_a_command_that_ended_without_room_says_that_there_is_none() -> None:
+    """That it came too late would have it asked for again."""
+    late = row(asked_at=NOW.timestamp() - 2 * HOUR, amount=1001)
+    assert late.refusal is not None
+    assert late.refusal.endswith("which leaves no 1001")
+
+
+def test_a_command_lasts_as_long_as_its_setting_says_where_none_is_given() -> None:
+    assert IntentsSettings().command_expires_seconds == LASTS_SECONDS
+
+
+def test_a_refusal_of_many_attempts_fits_its_column() -> None:
+    """One that does not would have the batch refused by Postgres, and with it its neighbours held up."""
+    attempts = [holding(UUID(int=n), captured(f"c{n}", 10, authorization=f"p{n}")) for n in range(2, 30)]
+    whole = holding(ORDER, *(captured(f"c{n}", 10, authorization=f"p{n}") for n in range(2, 30)))
+    refusal = row(whole, attempts).refusal
+    assert refusal is not None
+    assert len(refusal) == REASON_LENGTH_MAX == 255
+    assert refusal.startswith(f"attempt_id is needed: several attempts have room: {UUID(int=2)}, ")
 
 
 def test_what_was_seen_is_of_the_attempt_that_it_is_for() -> None:

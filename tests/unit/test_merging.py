@@ -11,6 +11,7 @@ from events import INTENT_ID
 from memory_tables import payment
 
 from consumer.entries import Entries
+from consumer.fold import project
 from consumer.grouping import Grouping
 from consumer.merging import as_one, currency_of, merchant_account_of, merge
 from consumer.plan import Known, Plan
@@ -57,3 +58,36 @@ def test_the_reference_of_a_client_s_intent_stays_and_of_others_the_least(client
     assert survivor.reference == reference
     assert plan.merges == [(one.id, survivor.id) for one in merged]
     assert [row.event_type for row in plan.rows] == ["payment.merged"] * 3
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "shown"),
+    [
+        (None, ["B", "C"], "B"),
+        ("C", ["B", None], "B"),
+        ("A", ["B"], "A"),
+        ("A", ["HELD", "B"], "HELD"),
+        ("HELD", ["A"], "HELD"),
+    ],
+)
+def test_the_provider_s_reference_is_that_of_the_attempt_with_the_money(
+    own: str | None, others: list[str | None], shown: str
+) -> None:
+    facts = {(FactKind.AUTHORIZATION, "HELD"): ChildState("authorized", 5)}
+    survivor, plan = payment(provider_ref=own, facts=facts), Plan()
+    entries = Entries(plan, dt.datetime(2026, 11, 28, tzinfo=dt.UTC), 1)
+    same = [other(number, provider_ref=ref) for number, ref in enumerate(others, 1)]
+    merge(Target(survivor, same=same), plan, Grouping(Known(), plan, entries), entries)
+    assert survivor.provider_ref == shown
+    assert [one.merged_into for one in same] == [survivor.id] * len(same)
+
+
+def test_what_is_merged_has_a_row_of_its_own_that_moves_nothing_and_sends_nothing() -> None:
+    """From where the survivor stood it looked as if it had moved, and its customer was told of that once more."""
+    taken = {(FactKind.CAPTURE, "c"): ChildState("succeeded", 5)}
+    merged, plan = other(1, facts=taken, projection=project(taken), phone="+4915112345678"), Plan()
+    entries = Entries(plan, dt.datetime(2026, 11, 28, tzinfo=dt.UTC), 1)
+    merge(Target(payment(), same=[merged]), plan, Grouping(Known(), plan, entries), entries)
+    (row,) = plan.rows
+    assert (row.payment_id, row.from_status, row.to_status) == (merged.id, "captured", "captured")
+    assert plan.messages == []

@@ -351,8 +351,13 @@ def test_what_says_nothing_new_has_a_row_without_a_version() -> None:
 
 @pytest.mark.parametrize(
     "meaning",
-    [{}, {"currency": None, "merchant_account": "M"}, {"currency": None, "provider_ref": "a"}],
-    ids=["currency", "merchant account", "provider's reference"],
+    [
+        {},
+        {"currency": None, "merchant_account": "M"},
+        {"currency": None, "provider_ref": "a"},
+        {"currency": None, "refs": (Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.REFERENCE, "ORD-1"))},
+    ],
+    ids=["currency", "merchant account", "provider's reference", "merchant's reference"],
 )
 def test_a_name_that_readers_are_shown_counts_as_a_version_once(meaning: dict[str, Any]) -> None:
     one = pay(1, TAKEN, currency=None)

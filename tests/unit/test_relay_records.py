@@ -139,6 +139,7 @@ def test_a_command_is_the_published_type_and_nothing_else():
     headers = dict(record.headers)
     assert headers["ce_id"] == 'refund"1ü'.encode()
     assert (headers["ce_type"], headers["ce_source"]) == (b"command.refund", b"ratchet/commands")
+    assert headers["ce_time"] == b"2026-01-02T03:04:05.000006+00:00"
     assert headers["ce_expirytime"] == b"2026-01-02T09:04:05.000006+00:00"
     assert (headers["ce_provider"], headers["ce_livemode"]) == (b"adyen", b"false")
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

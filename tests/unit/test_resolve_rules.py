@@ -95,6 +95,25 @@ def test_every_key_is_of_the_events_account_and_mode() -> None:
     assert gathered_of(meaning(ordered, sole=True)) == (*own, "shared", "O-1")
 
 
+JOINS = {RefKind.PAYMENT, RefKind.CHARGE, RefKind.CAPTURE, RefKind.REFUND, RefKind.DISPUTE, RefKind.SESSION}
+"""Ids that a provider makes for one payment alone: what carries the same one is the same payment."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RefKind if kind is not RefKind.ID])
+def test_an_event_joins_the_payment_of_its_own_id_and_of_no_other(kind: RefKind) -> None:
+    """Without one of them the event waits for ever; by one more of them two customers' payments are one."""
+    one, event = holding(A), meaning(WEBHOOK, refs=(Ref(kind, "x"),), opens=False)
+    key = (*SCOPE, kind, "x")
+    found = resolve(event, knowing({key: A}, one))
+    if kind in JOINS:
+        assert joining_of(event) == [key]
+        assert isinstance(found, Target)
+        assert found.payment is one
+    else:
+        assert joining_of(event) == []
+        assert isinstance(found, Waits)
+
+
 def test_a_hint_has_no_keys_at_all() -> None:
     hint = replace(meaning(WEBHOOK, order="O-1", sole=True), hint=True)
     assert (joining_of(hint), groups_of(hint), gathered_of(hint)) == ([], [], None)

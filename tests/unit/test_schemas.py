@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from schemas import dead_letter, errors, problems, topics
 from schemas.changes import CHANGE_TYPE, Change, headers_of
-from schemas.facts import AMOUNT_MAX, RANKS, Fact, FactKind, Ref, RefKind
+from schemas.facts import AMOUNT_MAX, RANKS, VERSION_MAX, Fact, FactKind, Ref, RefKind
 from schemas.intents import Command, Intent, IntentRecord
 from schemas.payment import DisputeStatus, Outcome, Projection, RefundStatus, Status, new_payment_id
 from schemas.record import Attributes, Record
@@ -37,9 +37,12 @@ def test_a_fact_outside_the_vocabulary_is_refused(state: str, amount: int) -> No
         Fact(FactKind.CAPTURE, "c", state, amount)
     with pytest.raises(ValueError, match=r"version -1 .* outside"):
         Fact(FactKind.CAPTURE, "c", "pending", version=-1)
+    with pytest.raises(ValueError, match=rf"version {VERSION_MAX + 1} .* outside"):
+        Fact(FactKind.CAPTURE, "c", "pending", version=VERSION_MAX + 1)
 
 
-def test_the_bounds_of_an_amount_are_inside() -> None:
+def test_the_bounds_of_an_amount_and_of_a_version_are_inside() -> None:
+    assert Fact(FactKind.CAPTURE, "c", "pending", version=VERSION_MAX).version == 2**63 - 1
     assert Fact(FactKind.CAPTURE, "c", "pending", 0).amount == 0
     assert Fact(FactKind.CAPTURE, "c", "pending", AMOUNT_MAX).amount == AMOUNT_MAX
 
