@@ -43,6 +43,7 @@ def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(name: str, o
         ({}, {"d": back(5)}, 0),
         ({"d": out(40)}, {}, 40),
         ({"d": out(None)}, {}, CAPTURED),
+        ({"d": out(0)}, {}, 0),
         ({"d": out(40)}, {"d": back(40)}, 0),
         ({"d": out(40)}, {"d": back(15)}, 25),
         ({"d": out(40)}, {"d": back(0)}, 40),
@@ -63,7 +64,8 @@ def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(name: str, o
         ({"d#2": out(40, 2, "d")}, {"d#1": back(40, 1, "d")}, 40),
     ],
     ids=[
-        *("nothing", "given without taken", "taken", "all that was captured", "given back", "in part", "nothing back"),
+        *("nothing", "given without taken", "taken", "all that was captured", "nothing taken", "given back"),
+        *("in part", "nothing back"),
         *("more than taken", "all of it", "another dispute's", "each dispute alone", "two parts", "a part is all"),
         *("the other part is all", "a part is all, some came back", "of two parts back one is all"),
         *("of two parts back the other is all", "two parts back", "a later round", "a later round and a part"),

@@ -34,6 +34,7 @@ FORMS: dict[str, tuple[bytes | None, str]] = {
     "confluent, Protobuf": (b"\x00" + SCHEMA + b"\x00\x0a\x24" + str(INTENT_ID).encode(), "Confluent's wire format"),
     "confluent, a large id": (b"\x00\x00\x00\x7b\x22" + PLAIN, "schema id 31522"),
     "glue": (b"\x03\x00" + UUID(int=9).bytes + PLAIN, "AWS Glue"),
+    "glue, compressed": (b"\x03\x05" + UUID(int=9).bytes + zlib.compress(PLAIN), "AWS Glue"),
     "gzip": (gzip.compress(PLAIN), "compressed with gzip; publish it plain and set the producer's compression.type"),
     "zlib": (zlib.compress(PLAIN), "compressed with zlib"),
     "bzip2": (bz2.compress(PLAIN), "compressed with bzip2"),
@@ -101,6 +102,25 @@ def test_a_word_whose_length_no_base64_has_is_no_base64() -> None:
     value = base64.b64encode(b'{"a": 1}').rstrip(b"=")
     assert "base64" in (framing_of(value) or "")
     assert framing_of(value[: len(value) // 4 * 4 + 1]) is None
+
+
+@pytest.mark.parametrize(
+    "members", [{"payload"}, {"schema"}, {"op"}, {"op", "source"}, {"op", "after"}, {"specversion"}, {"data"}, set()]
+)
+def test_a_member_that_an_envelope_has_too_makes_no_envelope(members: set[str]) -> None:
+    """Who is told to change a converter that there is none of looks in the wrong place."""
+    assert framing_of(json.dumps({name: {} for name in members}).encode()) is None
+
+
+def test_what_is_too_short_for_a_framing_has_none() -> None:
+    assert framing_of(b"\x00" + SCHEMA) is None
+    assert framing_of(b"\x03\x00" + b"u" * 16) is None
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"schema": '])
+def test_what_is_nested_too_deeply_raises_nothing(opening: bytes) -> None:
+    assert framing_of(opening * 20_000) is None
+    assert framing_of(json.dumps((opening * 20_000).decode()).encode()) is not None
 
 
 @given(st.binary(max_size=60))

@@ -210,6 +210,12 @@ def test_a_command_takes_nothing_that_it_does_not_know() -> None:
         ({"x" * 65: 1}, "longer than 64"),
         ({"a": "\x00"}, "NUL"),
         ({"a": 2**53}, "number beyond"),
+        ({"a": -(2**53)}, "number beyond"),
+        ({"a": [{"b": [2**53]}]}, "number beyond"),
+        ({"a": ["\x00"]}, "NUL"),
+        ({"a\x00": 1}, "NUL"),
+        ({"a": {"b\x00": 1}}, "NUL"),
+        ({f"{number}": "ü" * 500 for number in range(50)}, "over 65536 bytes"),
         ({"a": float("nan")}, "number beyond"),
         ({"a": {"b": {"c": {"d": {}}}}}, "nested deeper"),
         ({str(number): 1 for number in range(51)}, "more than 50"),
@@ -221,6 +227,11 @@ def test_a_command_takes_nothing_that_it_does_not_know() -> None:
 def test_metadata_is_bounded_in_every_direction(expected: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         Intent.model_validate({**INTENT, "metadata": expected})
+
+
+def test_metadata_at_its_bounds_is_taken() -> None:
+    whole = {"a": "x" * 500, "b" * 64: metadata.NUMBER_MAX, "c": [1] * 50, "d": dict.fromkeys(map(str, range(50)), "")}
+    assert Intent.model_validate({**INTENT, "metadata": whole}).metadata == whole
 
 
 def test_metadata_is_any_json_within_its_bounds() -> None:

@@ -148,3 +148,38 @@ def test_nothing_is_given_back_for_what_is_not_ours_any_more() -> None:
     offsets.forget()
     offsets.give_back(ready)
     assert offsets.take_ready() == {}
+
+
+def test_a_position_that_lies_before_what_was_taken_moves_nothing_back() -> None:
+    offsets = Offsets()
+    offsets.mark_processed([offsets.begin(P0, 20)])
+    ready = offsets.take_ready()
+    offsets.reach(P0, 10)
+    offsets.reach(P0, 15)
+    assert offsets.take_ready() == {}, "a commit of 15 would give the last records out again"
+    offsets.give_back(ready)
+    assert offsets.take_ready() == {P0: 20}
+    span = offsets.begin(P0, 30)
+    offsets.reach(P0, 25)
+    offsets.mark_processed([span])
+    assert offsets.take_ready() == {P0: 30}
+
+
+def test_a_position_that_stays_is_committed_once() -> None:
+    offsets = Offsets()
+    for _ in range(2):
+        offsets.reach(P0, 5)
+    assert offsets.take_ready() == {P0: 5}
+    offsets.reach(P0, 5)
+    assert offsets.take_ready() == {}
+
+
+def test_a_beginning_of_0_is_not_given_back_for_what_is_not_ours_any_more() -> None:
+    """It would send the one who has the partition now back to its beginning."""
+    offsets = Offsets()
+    offsets.restart(P0, 0)
+    ready = offsets.take_ready()
+    assert ready == {P0: 0}
+    offsets.forget()
+    offsets.give_back(ready)
+    assert offsets.take_ready() == {}
