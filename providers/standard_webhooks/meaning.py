@@ -131,14 +131,13 @@ def interpret(kind: str, body: bytes) -> Meaning:
     if currency is None:
         data.amount = 0
     facts = reader(data, payment)
-    shown = not kind.startswith("dispute.") or any(fact.amount is not None for fact in facts)
     meaning = summed(
         Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, id_or_none(data.reference))),
             facts=facts,
             opens=kind.startswith(("payment.", _ORDER_PAID)) and kind != "payment.refunded",
             currency=currency,
-            amount=need_amount(data.amount, "data.amount") if shown else _maybe_amount(data.amount),
+            amount=_maybe_amount(data.amount),
             provider_ref=payment,
             occurred_at=_time(event.timestamp),
         )

@@ -65,6 +65,33 @@ def test_ed25519() -> None:
         _verify(headers, body + " ", [public])
 
 
+def test_each_public_key_is_tried_and_a_signature_has_one_spelling() -> None:
+    """Two keys are live after a rotation; a second spelling of one signature would be a second of each event."""
+    public, headers, body = _ed25519()
+    other = "whpk_" + base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
+    for keys in ([other, public], [public, other]):
+        assert _verify(headers, body, keys)
+    signature = headers["webhook-signature"]
+    for spelled in (signature.rstrip("="), signature[:-3] + chr(ord(signature[-3]) + 1) + "=="):
+        with pytest.raises(SignatureRejected):
+            _verify(headers | {"webhook-signature": spelled}, body, [public])
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n"])
+def test_space_around_a_secret_is_none_of_it(around: str) -> None:
+    """As a file or a mask of a secret store leaves it."""
+    public, headers, body = _ed25519()
+    assert _verify(headers, body, [around.format(public)])
+    signed = headers | {"webhook-signature": standardwebhooks.Webhook(SECRET).sign("msg_1", WHEN, body)}
+    assert _verify(signed, body, [around.format(SECRET)])
+
+
+def test_the_names_of_the_scheme_go_before_those_of_svix() -> None:
+    public, headers, body = _ed25519()
+    strange = {"svix-id": "other", "svix-timestamp": "1", "svix-signature": "v1,AAAA"}
+    assert [one.event_id for one in _verify(headers | strange, body, [public])] == ["msg_1"]
+
+
 @pytest.mark.parametrize("secret", ["whpk_AAAA", "whsec_%%%", "whsec_A", "whsec_", "whpk_"])
 def test_a_secret_without_a_key_is_no_secret(secret: str) -> None:
     _, headers, body = _ed25519()

@@ -186,13 +186,13 @@ CODED = changed(body_of("mpesa", "event_stk_timeout"), f"{STK}.ResultCode", "SFC
 @pytest.mark.parametrize(
     ("body", "identity", "named"),
     [
-        (C2B, ("RKX0000001", "Pay Bill"), "RKX0000001"),
-        ({**C2B, "TransactionType": ""}, ("RKX0000001", None), "RKX0000001"),
-        (EXPRESS, ("r1", "B2BExpress"), "RKX0000003"),
-        (RATIBA, ("0acc0239", "Ratiba"), "RKX0000004"),
-        (BILL, ("RKX0000005", "BillManager"), "RKX0000005"),
-        ({**BILL, "paidAmount": "5000.00"}, ("RKX0000005", "BillManager"), "RKX0000005"),
-        (CODED, (KEY, "stkCallback"), KEY),
+        (C2B, ("RKX0000001", "Pay Bill", "INV-1"), "RKX0000001"),
+        ({**C2B, "TransactionType": ""}, ("RKX0000001", None, "INV-1"), "RKX0000001"),
+        (EXPRESS, ("r1", "B2BExpress", "RKX0000003"), "RKX0000003"),
+        (RATIBA, ("0acc0239", "Ratiba", "RKX0000004"), "RKX0000004"),
+        (BILL, ("RKX0000005", "BillManager", "RKX0000005"), "RKX0000005"),
+        ({**BILL, "paidAmount": "5000.00"}, ("RKX0000005", "BillManager", "RKX0000005"), "RKX0000005"),
+        (CODED, (KEY, "stkCallback", KEY), KEY),
     ],
     ids=["M1", "M3", "PB23", "PB23 Ratiba", "an invoice", "an invoice's amount as text", "a code with letters"],
 )
@@ -201,7 +201,7 @@ def test_a_callback_under_the_right_path_is_taken(body: Any, identity: tuple[Any
     found = providers.verify(
         "mpesa", headers={}, body=raw, url="https://x.test/webhooks/mpesa/s3cret", secrets=["s3cret"], now=0
     )
-    assert [(one.event_id, one.kind, one.trust) for one in found] == [(*identity, "hint")]
+    assert [(one.event_id, one.kind, one.payment_ref, one.trust) for one in found] == [(*identity, "hint")]
     assert providers.named_by_hint("mpesa", raw) == named
 
 
@@ -306,6 +306,8 @@ def test_a_receipt_is_asked_about_with_what_it_belongs_to_and_every_answer_comes
     assert asked.headers["Authorization"] == "Bearer granted"
     sent = json.loads(asked.body)
     assert (sent["TransactionID"], sent["Occasion"], sent["PartyA"]) == (RECEIPT, KEY, "174379")
+    assert (sent["CommandID"], sent["IdentifierType"]) == ("TransactionStatusQuery", "4"), "4 is a short code"
+    assert (sent["Initiator"], sent["SecurityCredential"]) == ("ops", "x")
     assert sent["ResultURL"] == sent["QueueTimeOutURL"] == TILL.answers_url
     assert json.loads(api().query.request(RECEIPT, None, TILL).body)["Occasion"] == ""
 
@@ -451,12 +453,26 @@ def test_a_short_code_of_five_to_seven_digits_is_a_business(debited: str, leaves
 
 @pytest.mark.parametrize(
     ("shown", "payer"),
-    [("254708374149 - John Doe", "254708374149"), ("2547****149 - John Doe", "2547****149"), ("John Doe", "")],
+    [
+        ("254708374149 - John Doe", "254708374149"),
+        ("2547****149 - John Doe", "2547****149"),
+        ("John Doe", ""),
+        ("12345678 - John Doe", ""),
+    ],
 )
 def test_a_payer_s_number_is_read_as_far_as_it_is_shown(shown: str, payer: str) -> None:
     tie = interpreted("mpesa", "refetch.transaction", transaction(KEY, DebitPartyName=shown)).tie
     assert tie is not None
     assert tie.payer == payer
+
+
+def test_who_was_debited_is_named_first_where_both_parties_have_one_name() -> None:
+    """As in Safaricom's sample. By the second one, the shop, every payment would be money that leaves it."""
+    shop, payer = "174379 - Shop", "254708374149 - John Doe"
+    for first, second, leaves in ((payer, shop, False), (shop, payer, True)):
+        body = transaction(DebitPartyName=first)
+        body["Result"]["ResultParameters"]["ResultParameter"].append({"Key": "DebitPartyName", "Value": second})
+        assert (interpreted("mpesa", "refetch.transaction", body) == Meaning()) == leaves
 
 
 def test_two_reversals_of_one_receipt_both_take_their_part_back() -> None:

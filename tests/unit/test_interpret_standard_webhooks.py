@@ -108,10 +108,11 @@ def held(state: str, number: int, amount: int | None = 1000) -> Fact:
         ("lost", {"dispute_stage": 7}, "lost", [held("withdrawn", 1)]),
         ("won", {}, "won", [held("withdrawn", 1), held("reinstated", 1)]),
         ("cancelled", {}, "won", [held("withdrawn", 1), held("reinstated", 1)]),
+        ("opened", {"amount": "123456789012"}, "open", [held("withdrawn", 1, 123_456_789_012)]),
         ("opened", {"amount": "10.00"}, "open", [held("withdrawn", 1, None)]),
         ("opened", {"currency": None}, "open", [held("withdrawn", 1, None)]),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_dispute_of_dodo_holds_its_money(kind: str, fields: dict[str, Any], state: str, funds: list[Fact]) -> None:
     """docs.dodopayments.com, webhooks/intents/dispute: "Funds are held" when one is opened."""
@@ -158,6 +159,11 @@ def test_polar_charges_what_is_due_and_gives_back_the_tax(kind: str, fields: dic
     """Polar's server: `Order.amount` is without tax, `due_amount` what is charged, `Refund.total_amount` with tax."""
     found = interpret(kind, **fields)
     assert found.facts[-1].amount == found.amount == amount
+
+
+def test_an_order_s_id_beside_a_payment_s_is_not_the_payment_s() -> None:
+    found = interpret("refund.succeeded", order_id="ord_1", id="r")
+    assert (found.provider_ref, found.facts[0].parent) == ("pay_1", "pay_1")
 
 
 def test_a_refund_of_polar_that_tells_no_amount_is_pending_without_one() -> None:
@@ -232,10 +238,15 @@ def test_undecodable(kind: str, changes: dict[str, Any]) -> None:
     assert refused.value.reason == Reason.UNDECODABLE
 
 
-@pytest.mark.parametrize("kind", ["payment.created", "invoice.paid"])
+@pytest.mark.parametrize(
+    "kind", ["payment.created", "payment.captured", "refund.succeeded", "dispute.won", "invoice.paid"]
+)
 def test_a_body_of_another_kind(kind: str) -> None:
+    """The kind that a record came as is signed by nobody; a body that could be read as it is none of it."""
+    data = {"payment_id": "pay_1", "id": "one", "amount": 1000, "currency": "EUR"}
+    body = json.dumps({"type": "payment.failed", "data": data}).encode()
     with pytest.raises(UninterpretableError, match="undecodable"):
-        providers.interpret("standard_webhooks", kind, b'{"type": "payment.captured", "data": {}}')
+        providers.interpret("standard_webhooks", kind, body)
 
 
 @pytest.mark.parametrize("timestamp", ["yesterday", 7, None, "2026-09-21T14:18:20", "0001-01-01T00:00:00+23:59"])

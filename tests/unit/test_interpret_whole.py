@@ -966,3 +966,28 @@ def test_a_charge_of_stripe_of_which_nothing_was_captured_took_nothing() -> None
     for given, amount in ((0, 0), (200, 200), (None, 700)):
         found = stripe("charge.captured", **charge, amount_captured=given)
         assert [fact.amount for fact in found.facts if fact.kind is FactKind.CAPTURE] == [amount]
+
+
+def test_nothing_goes_back_of_a_charge_of_stripe_of_which_nothing_was_captured() -> None:
+    """What was released with a capture of 0 was never taken."""
+    charge = {"id": "ch_1", "payment_intent": "pi_1", "captured": True, "amount_captured": 0, "amount_refunded": 1000}
+    assert stripe("charge.refunded", **charge).facts == ()
+
+
+@pytest.mark.parametrize("listed", [{}, {"refunds": None}, {"refunds": {"data": []}}], ids=["absent", "null", "empty"])
+def test_what_went_back_of_a_charge_of_stripe_is_read_again_without_its_list(listed: dict[str, Any]) -> None:
+    charge = {"id": "ch_1", "object": "charge", "status": "succeeded", "amount": 1000, "currency": "eur",
+              "captured": True, "amount_captured": 1000, "amount_refunded": 400} | listed  # fmt: skip
+    assert Fact(FactKind.REFUND_TOTAL, "ch_1", "succeeded", 400) in read_again("stripe", "ch_1", charge).facts
+
+
+def test_a_session_of_stripe_goes_by_the_shop_s_note_before_its_client_s_reference() -> None:
+    """The intent has the note too, and no client's reference: by another name the two would be two orders."""
+    for kind in ("completed", "expired"):
+        found = stripe(f"checkout.session.{kind}", **SESSION | {"metadata": {"order_id": "ORD-2"}})
+        assert found.refs[-1:] == refs(("reference", "ORD-2"))
+
+
+def test_a_payment_of_no_invoice_of_stripe_ties_nothing() -> None:
+    names = {"type": "payment_intent", "payment_intent": "pi_1"}
+    assert stripe("invoice_payment.paid", id="inpay_1", invoice=None, payment=names) == Meaning()

@@ -205,6 +205,11 @@ def test_an_authorization() -> None:
         assert (shown.merchant_account, shown.order) == ("M1", "O1")
 
 
+@pytest.mark.parametrize(("status", "facts"), [("DENIED", (Fact(FactKind.VOID, "A1", "canceled"),)), ("PENDING", ())])
+def test_an_authorization_that_reserved_nothing(status: str, facts: tuple[Fact, ...]) -> None:
+    assert read_again("charge:A1", held(status=status)).facts == facts
+
+
 @pytest.mark.parametrize("name", ["expiration_time", "valid_until"])
 @pytest.mark.parametrize(
     ("until", "state"),
@@ -271,6 +276,8 @@ def test_money_that_paypal_took_back(names: dict[str, Any], order: str | None) -
                 occurred_at=UNIX,
                 order=order,
             )
+    of_payment = paypal("PAYMENT.SALE.REVERSED", {"id": "R1", "amount": TEN, "parent_payment": "PAYID-1"} | names)
+    assert of_payment.refs == (*(() if order else refs(("payment", "PAYID-1"))), *refs(("capture", "C1")))
 
 
 @pytest.mark.parametrize("collection", ["captures", "capture", "sale"])
@@ -310,6 +317,12 @@ def test_a_dispute(stage: str | None, number: int) -> None:
     found = paypal("CUSTOMER.DISPUTE.UPDATED", given)
     assert (found.refs, found.facts, found.amount, found.occurred_at) == (whole.refs, whole.facts, 1000, UNIX)
     assert read_again("dispute:PP-1", given) == whole
+
+
+def test_a_dispute_of_several_payments_is_shared_by_them() -> None:
+    both = [{"seller_transaction_id": one} for one in ("C1", "C2")]
+    found = paypal("CUSTOMER.DISPUTE.UPDATED", DISPUTE | {"disputed_transactions": both})
+    assert (found.refs, found.amount) == (refs(("capture", "C1"), ("shared", "PP-1")), None)
 
 
 @pytest.mark.parametrize(
@@ -511,3 +524,10 @@ def test_a_refund_that_a_payment_of_version_1_lists() -> None:
 )
 def test_where_a_payment_of_version_1_stands(state: str, stands: str) -> None:
     assert read_again("PAYID-1", payment(state)).facts[1] == Fact(FactKind.ATTEMPT, "PAYID-1", stands)
+
+
+def test_a_payment_of_version_1_of_two_transactions_goes_by_neither_one_s_reference() -> None:
+    whole = payment()
+    other = {"amount": OLD, "invoice_number": "ORD-2", "related_resources": []}
+    found = read_again("PAYID-1", whole | {"transactions": [*whole["transactions"], other]})
+    assert (found.refs, found.amount) == (refs(("payment", "PAYID-1")), 2000)

@@ -39,7 +39,9 @@ PAYMENT: dict[str, Any] = {
     "account_id": "acc_9",
     "notes": {"order_id": "ORD-1"},
 }
-ORDER: dict[str, Any] = {"id": "order_1", "amount": 2500, "currency": "INR", "amount_paid": 1000, "receipt": "R-1"}
+# What is still due of an order is less than it asks for: a part of it would read as paid in full.
+ORDER: dict[str, Any] = {"id": "order_1", "amount": 2500, "currency": "INR", "amount_paid": 1000, "amount_due": 1500,
+                         "receipt": "R-1"}  # fmt: skip
 
 
 def razorpay(kind: str, **entities: dict[str, Any]) -> Meaning:
@@ -84,6 +86,11 @@ def test_a_payment(kind: str, fact: Fact) -> None:
             **OPENED,
             **OF,
         )
+
+
+def test_a_payment_s_own_account_is_no_merchant_of_ours() -> None:
+    event = {"event": "payment.captured", "payload": {"payment": {"entity": PAYMENT}}}
+    assert providers.interpret("razorpay", "payment.captured", json.dumps(event).encode()).merchant_account == ""
 
 
 def test_a_payment_of_no_order_and_an_order_in_another_currency() -> None:

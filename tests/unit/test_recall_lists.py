@@ -353,7 +353,7 @@ def test_a_hold_of_razorpay_that_was_given_back_is_no_money_that_was_taken() -> 
     taken = providers.interpret("razorpay", "recall.payment", json.dumps(stated | {"captured": True}).encode()).facts
     assert [fact.kind for fact in taken if fact.kind != "terms"] == ["capture"]
     with pytest.raises(UninterpretableError):
-        providers.interpret("razorpay", "recall.refund", b"{}")
+        providers.interpret("razorpay", "recall.refund", json.dumps(stated).encode())
 
 
 MOVED_NOTHING: dict[str, Any] = {
@@ -427,10 +427,18 @@ def test_a_list_reaches_as_far_back_as_its_provider_shows(name: str) -> None:
 
 
 def test_mollies_and_razorpays_lists_say_that_a_payment_is_another_one_now() -> None:
-    """An amount that was lowered, an order that it belongs to, a capture that nothing but a flag shows."""
+    """An amount that was lowered, an order that it belongs to, a capture that nothing but a flag shows.
+
+    What failed at Razorpay may be authorized later, when the bank answers.
+    """
     changes: dict[str, Any] = {
         "mollie": ({"amount": {"value": "9.00", "currency": "EUR"}}, {"orderId": "ord_1"}),
-        "razorpay": ({"amount": 900}, {"captured": False}, {"order_id": "order_2"}, {"currency": "USD"}),
+        "razorpay": (
+            {"amount": 900},
+            {"order_id": "order_2"},
+            {"currency": "USD"},
+            *({"captured": False, "status": status} for status in ("captured", "authorized", "failed")),
+        ),
     }
     for name, page, whole in (
         ("mollie", mollie_page, mollie_payment("2026-09-21T14:15:00Z")),
