@@ -30,12 +30,13 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], pause_sec
 
     `name` stands in the log and in the metric `ratchet_background_failures_total`.
     """
+    failures = metrics.BACKGROUND_FAILURES.labels(name)  # at zero: an alert must see the first one too
     while True:
         try:
             await work()
         except Exception:  # noqa: BLE001 - whatever it is: what the task looks after must not be left alone
             _log.exception("background_task_failed", task=name, next_try_in_seconds=pause_seconds)
-            metrics.BACKGROUND_FAILURES.labels(name).inc()
+            failures.inc()
             await asyncio.sleep(pause_seconds)
         else:
             return

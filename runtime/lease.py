@@ -143,6 +143,7 @@ class Leader:
             self.leading = True
             metrics.LEASE_HELD.labels(lease.name).set(1)
             metrics.LEASE_TOKEN.labels(lease.name).set(lease.token)
+            metrics.LEASE_LOSSES.labels(lease.name)  # at zero: an alert must see the first one too
             _log.info("lease_acquired", lease=lease.name, holder=lease.holder, fencing_token=lease.token)
             try:
                 await self._serve_term(lease, stop, work)

@@ -373,6 +373,8 @@ def _open_series() -> None:
         BATCH_PHASE_SECONDS.labels(phase)
     for lane in LANES:
         RELAY_RECORDS.labels(lane)
+        RELAY_FAILURES.labels(lane)
+        RELAY_REFUSED.labels(lane)
     for outcome in ("taken", "rejected", "unknown", "held", "untrue"):
         SMS.labels(outcome)
     for outcome in SIGN_IN_OUTCOMES:

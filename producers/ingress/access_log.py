@@ -15,6 +15,7 @@ import structlog
 import providers
 from producers.ingress.answers import Refusal, of_refusal, send_answer
 from producers.ingress.intents.routes import PREFIX as INTENTS_PREFIX
+from producers.ingress.publishing.publisher import Durability
 from producers.ingress.rate_limits import AddressKeys
 from producers.ingress.routes import secrets_in
 from runtime import metrics, telemetry
@@ -212,7 +213,13 @@ def count(line: AccessLine, seconds: float) -> None:
     if line.reason is not None:
         _series(metrics.INGRESS_REFUSALS, provider, line.reason).inc()
     if line.durability is not None:
-        _series(metrics.INGRESS_EVENTS, provider, line.durability).inc(line.events)
+        _durable_events(provider, line.durability).inc(line.events)
+
+
+@lru_cache(SERIES_MAX)
+def _durable_events(provider: str, durability: str) -> Any:
+    """Return where a provider's durable events are counted; other places stand at zero: an alert must see the first."""
+    return {place: metrics.INGRESS_EVENTS.labels(provider, place) for place in Durability}[Durability(durability)]
 
 
 @lru_cache(SERIES_MAX)

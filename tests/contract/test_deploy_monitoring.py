@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import typer
@@ -99,6 +99,27 @@ def test_an_alert_on_a_quantile_can_fire_and_is_exact_at_its_threshold() -> None
     for alert, name, threshold in found:
         bounds = sorted({float(one.labels["le"]) for one in samples if one.name == name})
         assert threshold in bounds[:-2], f"{alert}: at {threshold} s, of {bounds}"
+
+
+OPENED: Final = {
+    "ratchet_relay_failures_total": "runtime/metrics.py",
+    "ratchet_relay_refused_total": "runtime/metrics.py",
+    "ratchet_dead_letters_total": "runtime/metrics.py",
+    "ratchet_console_sign_ins_total": "runtime/metrics.py",
+    "ratchet_ingress_events_total": "producers/ingress/access_log.py, with a provider's first",
+    "ratchet_lease_losses_total": "runtime/lease.py, with the first term",
+    "ratchet_background_failures_total": "runtime/background.py, with the task",
+    "ratchet_webhooks_recalled_total": "consumer/dispatcher/sql/count_recalled.sql has a row for each provider",
+    "ratchet_webhooks_lost_total": "consumer/dispatcher/sql/count_recalled.sql has a row for each provider",
+}
+"""Counters with labels whose series stand at zero before they rise, and where they are made."""
+
+
+def test_an_alert_sees_the_first_rise_of_what_it_counts() -> None:
+    """increase() of a series that appears with its first event is nothing."""
+    counted = {name for one in ALERTS for name in re.findall(r"increase\((ratchet_\w+)", one["expr"])}
+    assert "ratchet_relay_refused_total" in counted
+    assert {name for name in counted if KNOWN[name].labels} == set(OPENED)
 
 
 def test_every_metric_is_looked_at_somewhere() -> None:
@@ -202,12 +223,19 @@ def test_panels_say_what_they_count_in_and_where_from() -> None:
 
 
 def test_prometheus_asks_every_role_at_its_probe() -> None:
-    (job,) = load_yaml("prometheus", "prometheus.yml")["scrape_configs"]
+    whole = load_yaml("prometheus", "prometheus.yml")
+    assert whole["rule_files"] == ["rules.yaml"], "without them no alert fires"
+    for name in ("scrape_interval", "evaluation_interval"):
+        assert 5 <= int(whole["global"][name].removesuffix("s")) <= 30, "alerts look back over a minute"
+    (job,) = whole["scrape_configs"]
+    assert job["metrics_path"] == "/metrics"
+    assert job["relabel_configs"] == [{"source_labels": ["__meta_dns_name"], "target_label": "component"}]
     (found,) = job["dns_sd_configs"]
     assert job["job_name"] == "ratchet", "the rules ask `up` for it"
-    assert set(found["names"]) >= set(ROLES)
+    assert (found["type"], set(found["names"])) == ("A", set(ROLES))
     assert image_environment()["RATCHET_ROLE__PROBE_BIND"].endswith(f":{found['port']}")
     services = load_yaml("compose.yaml")["services"]
+    assert "./prometheus:/etc/prometheus:ro" in services["prometheus"]["volumes"], "the rules too"
     assert set(found["names"]) <= set(services)
     for name in found["names"]:
         assert set(services[name]["networks"]) & set(services["prometheus"]["networks"]) == {"back"}, "one address each"

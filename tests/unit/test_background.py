@@ -48,6 +48,18 @@ async def test_a_failure_is_counted_and_the_work_begins_anew() -> None:
     assert (work.calls, failures("planted") - before) == (3, 2)
 
 
+async def test_what_it_counts_stands_at_zero_before_the_first_failure() -> None:
+    """A series that appears with its first failure has not risen: no alert would see that one."""
+    began = asyncio.Event()
+
+    async def work() -> None:
+        assert metrics.REGISTRY.get_sample_value("ratchet_background_failures_total", {"task": "at_zero"}) == 0
+        began.set()
+
+    await keep_running("at_zero", work, 0.0)
+    assert began.is_set()
+
+
 async def test_a_cancelled_one_ends() -> None:
     task = asyncio.create_task(keep_running("planted", asyncio.Event().wait, 0.0))
     await asyncio.sleep(0)

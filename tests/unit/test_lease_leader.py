@@ -327,6 +327,19 @@ async def test_who_is_cancelled_gives_the_lease_back_when_its_work_has_ended_and
     assert done == ["ended", "released"]
 
 
+async def test_losses_stand_at_zero_before_the_first_one():
+    """A series that appears with its first loss has not risen: no alert would see that one."""
+    seen, stop = [], asyncio.Event()
+
+    async def work(lease: Lease, ending: asyncio.Event) -> None:
+        seen.append(metrics.REGISTRY.get_sample_value("ratchet_lease_losses_total", {"lease": "never_lost"}))
+        stop.set()
+
+    async with asyncio.timeout(5):
+        await Leader(ScriptedLeases(), "never_lost", "me", SECONDS).run(stop, work)
+    assert seen == [0]
+
+
 async def test_what_a_term_shows_ends_with_it():
     def shown(name: str) -> float | None:
         return metrics.REGISTRY.get_sample_value(name, {"lease": "work"})

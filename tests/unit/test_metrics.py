@@ -17,6 +17,7 @@ from consumer.ledger import LedgerEntry
 from consumer.partition_reports import show_lag
 from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, count_woken, source_label, tally
+from producers.ingress import access_log
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges, TotalCounter
@@ -72,11 +73,27 @@ def test_the_page_is_prometheus_text_with_closed_sets_at_zero() -> None:
         assert f'ratchet_consumer_batch_phase_seconds_count{{phase="{phase}"}}' in page
     for reason in Reason:
         assert f'ratchet_dead_letters_total{{reason="{reason}"}}' in page
-    assert page.count("\nratchet_relay_records_total{") == 6, "one of each of its outputs"
+    for name in ("records", "failures", "refused"):
+        assert page.count(f"\nratchet_relay_{name}_total{{") == 6, "one of each of its outputs"
     for outcome in ("taken", "rejected", "unknown", "held", "untrue"):
         assert f'ratchet_sms_total{{outcome="{outcome}"}}' in page
     for outcome in ("taken", "refused", "limited"):
         assert f'ratchet_console_sign_ins_total{{outcome="{outcome}"}}' in page
+
+
+def test_where_a_provider_s_events_can_be_made_durable_stands_at_zero_with_its_first_one() -> None:
+    """A series that appears with its first spooled event has not risen: no alert would see that one."""
+    line = access_log.AccessLine(method="POST")
+    line.provider, line.outcome, line.durability, line.events = "braintree", "accepted", "kafka", 2
+    access_log.count(line, 0.01)
+    shown = {
+        place: metrics.REGISTRY.get_sample_value(
+            "ratchet_ingress_events_total", {"provider": "braintree", "durability": place}
+        )
+        for place in ("kafka", "spool", "refetches")
+    }
+    assert None not in shown.values()
+    assert shown["kafka"]
 
 
 # --- kinds -------------------------------------------------------------------------------------------------------
