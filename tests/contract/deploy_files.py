@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -22,6 +23,18 @@ CLEAN_END_SECONDS = RoleSettings().drain_seconds_max + LEAVE_SECONDS_MAX
 
 def load_yaml(*parts: str) -> Any:
     return yaml.safe_load(DEPLOY.joinpath(*parts).read_text())
+
+
+@cache
+def chart_objects() -> list[dict[str, Any]]:
+    """Return what the chart makes: deploy/helm/rendered.yaml."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [one for one in yaml.load_all((DEPLOY / "helm" / "rendered.yaml").read_text(), loader) if one]
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the chart's objects of a kind by their names."""
+    return {one["metadata"]["name"]: one for one in chart_objects() if one["kind"] == kind}
 
 
 def is_setting(name: str) -> bool:

@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-import yaml
-from deploy_files import DEPLOY
+from deploy_files import DEPLOY, chart_objects
 
 sys.path.insert(0, str(DEPLOY))
 import api_server
@@ -16,10 +15,6 @@ import check
 import go_tools
 
 pytestmark = pytest.mark.unit
-
-OBJECTS: list[dict[str, Any]] = [
-    one for one in yaml.safe_load_all((DEPLOY / "helm" / "rendered.yaml").read_text()) if one
-]
 
 
 def test_the_api_server_is_built_of_one_version_the_newest_that_the_chart_is_held_against() -> None:
@@ -32,7 +27,7 @@ def test_the_api_server_is_built_of_one_version_the_newest_that_the_chart_is_hel
     assert [one for one in replaced if one != (one[0], one[0], of_kubernetes)] == []
 
 
-@pytest.mark.parametrize("document", OBJECTS, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+@pytest.mark.parametrize("document", chart_objects(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
 def test_every_document_is_posted_once_more_with_a_field_that_it_does_not_have(document: dict[str, Any]) -> None:
     text = str(document)
     wrong = api_server.misspelled(document)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
-from deploy_files import CLEAN_END_SECONDS, DEPLOY, ROOT, SETTING, is_setting, load_yaml
+from deploy_files import CLEAN_END_SECONDS, DEPLOY, ROOT, SETTING, is_setting, load_yaml, of_kind
 
 from ops.roles import ROLES
 from runtime.settings import KafkaSettings
@@ -24,13 +22,8 @@ pytestmark = pytest.mark.unit
 
 CHART = DEPLOY / "helm" / "ratchet"
 TEXT = (DEPLOY / "helm" / "rendered.yaml").read_text()
-OBJECTS: list[dict[str, Any]] = [one for one in yaml.safe_load_all(TEXT) if one]
 VALUES = load_yaml("helm", "ratchet", "values.yaml")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-
-
-def of_kind(kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in OBJECTS if one["kind"] == kind}
 
 
 DEPLOYMENTS = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from deploy_files import CLEAN_END_SECONDS, DEPLOY, SETTING, is_setting, load_yaml
+from deploy_files import CLEAN_END_SECONDS, DEPLOY, SETTING, image_environment, is_setting, load_yaml
 
 from ops.roles import ROLES
 from runtime.settings import load
@@ -92,6 +93,77 @@ def test_a_role_drains_before_it_is_killed() -> None:
         assert float(SERVICES[name]["stop_grace_period"].removesuffix("s")) > CLEAN_END_SECONDS
 
 
+ENDS = {"migrate", "kafka-rights", "ops"}
+"""Services that do one thing and end."""
+
+
+def test_what_ends_is_started_again_but_for_what_should_end() -> None:
+    assert {name for name, service in SERVICES.items() if service["restart"] == "no"} == ENDS
+    assert {service["restart"] for name, service in SERVICES.items() if name not in ENDS} == {"unless-stopped"}
+    for name in ("kafka", "postgres"):
+        assert SERVICES[name]["stop_grace_period"] == "60s", "killed, it reads its whole log again at its next start"
+
+
+def test_what_is_to_be_kept_lies_on_a_volume_with_a_name() -> None:
+    kept = {"kafka": "/var/lib/kafka/data", "postgres": "/var/lib/postgresql", "prometheus": "/prometheus",
+            "grafana": "/var/lib/grafana"}  # fmt: skip
+    assert set(COMPOSE["volumes"]) == set(kept)
+    for name, path in kept.items():
+        assert f"{name}:{path}" in SERVICES[name]["volumes"]
+    assert SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"] == kept["kafka"]
+    assert "command" not in SERVICES["postgres"], "nothing turns off what makes a commit durable"
+
+
+def test_each_service_is_in_the_networks_that_it_needs() -> None:
+    """What the outside asks, or what asks it, is in front; the watchers do not see the brokers but by Prometheus."""
+    outside = {"ingress": {"front", "back"}, "dispatcher": {"front", "back"}, "console": {"front", "back"},
+               "prometheus": {"back", "watch"}, "grafana": {"watch"}}  # fmt: skip
+    for name, service in SERVICES.items():
+        assert set(service["networks"]) == outside.get(name, {"back"}), name
+
+
+def test_ports_lead_to_where_a_role_listens() -> None:
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "ingress": ["${RATCHET_DOOR:-127.0.0.1:8080}:8080"],
+        "console": ["${RATCHET_CONSOLE_DOOR:-127.0.0.1:8081}:8081"],
+        "prometheus": ["127.0.0.1:9091:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+    assert image_environment()["RATCHET_INGRESS__BIND"] == "0.0.0.0:8080"
+    assert SERVICES["console"]["environment"]["RATCHET_CONSOLE__BIND"] == "0.0.0.0:8081"
+
+
+def test_all_speak_of_the_same_topics_and_of_the_same_group() -> None:
+    for name in ("RATCHET_KAFKA__TOPIC_PREFIX", "RATCHET_KAFKA__GROUP"):
+        found = {one: SERVICES[one]["environment"].get(name) for one in ({*OURS} - {"migrate"}) | {"kafka-rights"}}
+        assert None not in found.values(), found
+        assert len(set(found.values())) == 1, found
+    for name in set(OURS) - {"migrate"}:
+        assert {"RATCHET_KAFKA__PARTITIONS", "RATCHET_PUBLIC_URL"} <= set(SERVICES[name]["environment"])
+    rights = SERVICES["kafka-rights"]
+    assert rights["environment"]["SEAL_TOPIC"] == "${SEAL_TOPIC:-}", "whoever keeps seals in a topic may write there"
+    assert rights["command"] == ["/opt/kafka/bin/kafka-acls.sh", "kafka:9092", "/run/secrets/kafka-admin.properties"]
+
+
+def test_logs_fill_no_disk() -> None:
+    for name, service in SERVICES.items():
+        assert service["logging"] == {"driver": "json-file", "options": {"max-size": "20m", "max-file": "5"}}, name
+
+
+def test_a_health_check_asks_what_the_others_will_ask() -> None:
+    health = {
+        name: " ".join(service["healthcheck"]["test"])
+        for name, service in SERVICES.items()
+        if "test" in service.get("healthcheck", {})
+    }
+    assert "/dev/tcp/localhost/9092" in health["kafka"], "the listener of the clients"
+    assert "--host 127.0.0.1" in health["postgres"], "the server that runs the init scripts listens on its socket alone"
+    assert "grep -q -e PONG -e NOAUTH" in health["redis"], "redis-cli ends well whatever it is answered"
+    assert "/-/healthy" in health["prometheus"]
+    for name in set(OURS) - ENDS:
+        assert "healthcheck" not in SERVICES[name], "the image has one"
+
+
 def test_our_containers_may_do_nothing() -> None:
     for name in OURS:
         service = SERVICES[name]
@@ -131,8 +203,30 @@ def test_each_process_has_its_own_secrets_alone() -> None:
         assert SERVICES[name]["environment"]["RATCHET_CONFIG"] == f"/run/secrets/ratchet-{name}.toml"
 
 
+def test_each_broker_has_its_own_secrets_alone() -> None:
+    assert {name: service.get("secrets", []) for name, service in SERVICES.items() if name not in OURS} == {
+        "kafka": ["kafka-jaas.conf", "kafka-admin.properties"],
+        "kafka-rights": ["kafka-admin.properties"],
+        "postgres": ["postgres_password", "postgres_owner_password", "postgres_roles"],
+        "redis": ["redis.conf"],
+        "prometheus": [],
+        "grafana": ["grafana_password"],
+    }
+    assert not any("ANONYMOUS" in name or "DISABLE_LOGIN" in name for name in SERVICES["grafana"]["environment"])
+
+
+def test_one_broker_keeps_its_own_topics_and_makes_no_others_by_itself() -> None:
+    """Three copies of them would be made on one broker never: no group could commit an offset."""
+    kafka = SERVICES["kafka"]["environment"]
+    for name in ("OFFSETS_TOPIC_REPLICATION_FACTOR", "TRANSACTION_STATE_LOG_REPLICATION_FACTOR",
+                 "TRANSACTION_STATE_LOG_MIN_ISR"):  # fmt: skip
+        assert kafka[f"KAFKA_{name}"] == "1"
+    assert kafka["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
 def test_nobody_speaks_with_kafka_who_did_not_log_in() -> None:
     kafka = SERVICES["kafka"]["environment"]
+    assert kafka["KAFKA_AUTHORIZER_CLASS_NAME"] == "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
     protocols = dict(one.split(":") for one in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
     assert set(protocols.values()) == {"SASL_PLAINTEXT"}
     assert kafka["KAFKA_SUPER_USERS"] == "User:admin"
@@ -156,6 +250,25 @@ def test_the_script_makes_every_secret_and_keeps_what_is_there(secrets: Path) ->
     subprocess.run(["sh", "new-secrets.sh"], cwd=secrets.parent, check=True, capture_output=True)
     after = {path.name: path.read_bytes() for path in secrets.iterdir()}
     assert {name for name in after if after[name] != before[name]} == {"console_password"}
+
+
+def test_secrets_are_long_and_redis_is_closed_and_bounded(secrets: Path) -> None:
+    random = [path.read_text() for path in secrets.iterdir() if path.name.endswith(("_password", "_key", "_secret"))]
+    assert len(random) == 20
+    assert {len(one) for one in random} == {48}, "192 bits"
+    redis = (secrets / "redis.conf").read_text().splitlines()
+    assert redis == [
+        f"requirepass {(secrets / 'redis_password').read_text()}",
+        'save ""',
+        "maxmemory 128mb",
+        "maxmemory-policy allkeys-lru",
+    ]
+    owner = tomllib.loads((secrets / "ratchet-owner.toml").read_text())["postgres"]
+    assert owner["dsn"] == "postgresql://ratchet_app@postgres:5432/ratchet", "its name alone: what the grants are for"
+    assert owner["owner_dsn"].startswith("postgresql://ratchet_owner:")
+    ingress = tomllib.loads((secrets / "ratchet-ingress.toml").read_text())
+    assert ingress["providers"]["github"]["secrets"] == [(secrets / "webhook_secret").read_text()]
+    assert ingress["api_keys"] == {"shop": (secrets / "client_key").read_text()}
 
 
 def test_the_secrets_are_settings(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,39 @@ def test_only_tls_of_today_is_spoken(directives: list[Directive]) -> None:
     assert set_to(directives, "ssl_protocols") == "TLSv1.2 TLSv1.3"
 
 
+def passes(directives: list[Directive]) -> list[str]:
+    """Return where all locations lead, those that lead anywhere."""
+    return [to for one in directives if one.words[0] == "location" and (to := set_to(one.inside, "proxy_pass"))]
+
+
+def test_paths_are_handed_on_as_they_were_sent() -> None:
+    """Signatures cover them; an address that ends in a path would take its place."""
+    assert set(passes(INGRESS)) == {"http://ratchet_ingress"}
+    assert passes(CONSOLE) == ["http://127.0.0.1:8081"]
+    assert not any(one.words[0] in ("rewrite", "sub_filter") for one in (*INGRESS, *CONSOLE))
+
+
+@pytest.mark.parametrize("directives", [INGRESS, CONSOLE], ids=["ingress", "console"])
+def test_connections_are_used_again_and_bodies_are_read_before_one_is_taken(directives: list[Directive]) -> None:
+    assert set_to(directives, "proxy_http_version") == "1.1"
+    assert set_to(directives, "proxy_set_header", "Connection") == '""'
+    assert set_to(directives, "proxy_request_buffering") is None, "a slow sender would hold a place of the ingress"
+    assert set_to(directives, "proxy_cache") is None
+
+
+def test_the_ingress_keeps_connections_open_for_the_proxy() -> None:
+    (upstream,) = (one.inside for one in CONFIGURATION if one.words == ("upstream", "ratchet_ingress"))
+    assert set_to(upstream, "server") == "127.0.0.1:8080"
+    assert int(set_to(upstream, "keepalive") or 0) > 0
+
+
+@pytest.mark.parametrize(("directives", "name"), [(INGRESS, "pay.example.com"), (CONSOLE, "ops.example.com")])
+def test_each_name_shows_its_own_certificate_and_no_version(directives: list[Directive], name: str) -> None:
+    assert set_to(directives, "ssl_certificate") == f"/etc/nginx/tls/{name}.pem"
+    assert set_to(directives, "ssl_certificate_key") == f"/etc/nginx/tls/{name}.key"
+    assert set_to(directives, "server_tokens") == "off"
+
+
 def test_a_webhook_is_sent_to_the_ingress_once() -> None:
     assert set_to(INGRESS, "proxy_next_upstream") == "off"
 
@@ -136,10 +169,12 @@ def test_its_bounds_refuse_nothing_that_the_ingress_takes() -> None:
     assert int(count) * size(each) >= bounds.header_bytes_max
     assert size(each) >= bounds.header_bytes_max
     assert set_to(INGRESS, "limit_conn") == f"ratchet_connections {bounds.connections_per_address_max}"
+    assert size(set_to(CONSOLE, "client_max_body_size")) >= 64 * KIB, "a form of the console's"
     seconds = {name: float((set_to(INGRESS, name) or "").removesuffix("s")) for name in TIMES}
+    assert 5 <= seconds["client_header_timeout"] <= 60, "who sends no head holds no place for long"
     assert seconds["client_body_timeout"] >= bounds.receipt_deadline_seconds
     slowest = bounds.in_flight_wait_seconds + bounds.publish_timeout_seconds + bounds.spool_timeout_seconds
     assert seconds["proxy_read_timeout"] > bounds.receipt_deadline_seconds + slowest
 
 
-TIMES: Final = ("client_body_timeout", "proxy_read_timeout")
+TIMES: Final = ("client_header_timeout", "client_body_timeout", "proxy_read_timeout")
