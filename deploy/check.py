@@ -5,8 +5,8 @@ helm renders the chart and kubeconform checks what comes out against the schemas
 operator; a real kube-apiserver takes it, and helm installs it there; promtool parses and tests the rules and the
 dashboard's queries; compose-go loads compose.yaml as `docker compose` does; nginx reads its reference configuration,
 where it is installed; uv builds what the image will hold. The tools are built from the Go module proxy into
-.ratchet/tools (minutes, once). `--write` writes deploy/helm/rendered.yaml anew, which the tests of `make test` look
-into. A word narrows it to the checks with that word in their names.
+.ratchet/tools (minutes, once). `--write` writes deploy/helm/rendered.yaml and deploy/prometheus/rules.sha256 anew,
+which the tests of `make test` look into. A word narrows it to the checks with that word in their names.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 CHART: Final = DEPLOY / "helm" / "ratchet"
 RENDERED: Final = DEPLOY / "helm" / "rendered.yaml"
+PROMETHEUS: Final = DEPLOY / "prometheus"
+RULES_HELD: Final = PROMETHEUS / "rules.sha256"
+"""A digest of the rules and of their tests, as promtool passed them last: `make test` has no promtool."""
 KEDA: Final = "github.com/kedacore/keda/v2@v2.21.0"
 OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 CRDS: Final = (
@@ -61,8 +64,10 @@ SECURED: Final = (
 """A Kafka that wants a login and a client's certificate."""
 SHOWN: Final = (
     f"image.digest=sha256:{'0123456789abcdef' * 4}", "service.type=LoadBalancer",
-    "settings.RATCHET_PUBLIC_URL=https://pay.example.com", "settings.RATCHET_KAFKA__REPLICATION_FACTOR=2",
-    "monitoring.labels.release=prometheus",
+    "settings.RATCHET_PUBLIC_URL=https://pay.example.com", "settings.RATCHET_CONSOLE__BIND=[::]:8081",
+    "monitoring.labels.release=prometheus", "settings.RATCHET_CONSOLE__SSO__ISSUER=https://id.example.com",
+    "networkPolicy.doorFrom[0].ipBlock.cidr=10.0.0.0/8",
+    "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring",
 )  # fmt: skip
 """What is chosen in rendered.yaml beside that: `make test` sees which objects take it and which do not."""
 MSK: Final = (
@@ -260,11 +265,21 @@ def _closed(schema: Any) -> Any:
     return closed
 
 
-def check_prometheus() -> None:
-    """Parse and test the rules, and parse every query of the dashboard."""
-    folder = DEPLOY / "prometheus"
-    run(tool("promtool"), "check", "config", "prometheus.yml", cwd=folder)
-    run(tool("promtool"), "test", "rules", "rules.test.yaml", cwd=folder)
+def rules_digest() -> str:
+    """Return a digest of the rules and of their tests."""
+    return hashlib.sha256(
+        b"\0".join((PROMETHEUS / name).read_bytes() for name in ("rules.yaml", "rules.test.yaml"))
+    ).hexdigest()
+
+
+def check_prometheus(*, write: bool) -> None:
+    """Parse and test the rules, and parse every query of the dashboard; note which rules passed, or compare."""
+    run(tool("promtool"), "check", "config", "prometheus.yml", cwd=PROMETHEUS)
+    run(tool("promtool"), "test", "rules", "rules.test.yaml", cwd=PROMETHEUS)
+    if write:
+        RULES_HELD.write_text(f"{rules_digest()}\n")
+    elif RULES_HELD.read_text().strip() != rules_digest():
+        raise CheckError("rules.yaml or rules.test.yaml changed: run `make deploy-check ARGS='prometheus --write'`")
     with tempfile.TemporaryDirectory() as other:
         path = Path(other) / "dashboard.yaml"
         rules = [{"record": f"query_{number}", "expr": expr} for number, expr in enumerate(dashboard_queries())]
@@ -344,10 +359,10 @@ def main(words: Sequence[str]) -> int:
     if find_go() is None:
         say("skipped: there is no Go to build helm, kubeconform, promtool and compose-go with")
         return 0
-    parts = [word for word in words if not word.startswith("--")]
+    parts, write = [word for word in words if not word.startswith("--")], "--write" in words
     known: dict[str, Callable[[], None]] = {
         "chart": check_chart, "refusals": check_refusals, "msk": check_msk,
-        "rendered": lambda: check_rendered(write="--write" in words), "prometheus": check_prometheus,
+        "rendered": lambda: check_rendered(write=write), "prometheus": lambda: check_prometheus(write=write),
         "compose": check_compose, "digests": check_digests, "proxy": check_proxy, "image": check_image,
         "apiserver": check_apiserver,
     }  # fmt: skip

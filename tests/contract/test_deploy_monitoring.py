@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,6 +16,9 @@ from ops.cli import app
 from ops.roles import ROLES
 from runtime import metrics
 from schemas.dead_letter import Reason
+
+sys.path.insert(0, str(DEPLOY))
+import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +124,30 @@ def test_an_alert_sees_the_first_rise_of_what_it_counts() -> None:
     counted = {name for one in ALERTS for name in re.findall(r"increase\((ratchet_\w+)", one["expr"])}
     assert "ratchet_relay_refused_total" in counted
     assert {name for name in counted if KNOWN[name].labels} == set(OPENED)
+
+
+def test_promtool_has_passed_the_rules_as_they_are() -> None:
+    assert check.RULES_HELD.read_text().strip() == check.rules_digest(), (
+        "run `make deploy-check ARGS='prometheus --write'`: promtool runs rules.test.yaml"
+    )
+
+
+def test_rules_test_yaml_holds_every_alert_to_its_time_and_says_how_severe_it_is() -> None:
+    """Each begins to fire in the last of its tests, and none is pending just short of its threshold."""
+    tests = {one["name"]: one for one in load_yaml("prometheus", "rules.test.yaml")["tests"]}
+    begun = [
+        sample["labels"]
+        for one in tests["just past its threshold each alert fires, after its time"]["promql_expr_test"]
+        for sample in one["exp_samples"]
+    ]
+    assert sorted(begun) == sorted(
+        f'{{alertname="{one["alert"]}",severity="{one["labels"]["severity"]}"}}' for one in ALERTS
+    )
+    short = tests["just short of every threshold nothing is pending"]
+    (expected,) = short["promql_expr_test"]
+    assert expected["exp_samples"] == []
+    shown = {re.split(r"[{ ]", one["series"])[0] for one in short["input_series"]}
+    assert {name for one in ALERTS for name in METRIC.findall(one["expr"])} <= shown, "what is not there fires nothing"
 
 
 def test_every_metric_is_looked_at_somewhere() -> None:
