@@ -112,6 +112,7 @@ def test_what_is_to_be_kept_lies_on_a_volume_with_a_name() -> None:
         assert f"{name}:{path}" in SERVICES[name]["volumes"]
     assert SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"] == kept["kafka"]
     assert "command" not in SERVICES["postgres"], "nothing turns off what makes a commit durable"
+    assert SERVICES["postgres"]["shm_size"] == "256m", "workers of a statement share memory there; 64m are too little"
 
 
 def test_each_service_is_in_the_networks_that_it_needs() -> None:
@@ -171,6 +172,7 @@ def test_our_containers_may_do_nothing() -> None:
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert [one.partition(":")[0] for one in service["tmpfs"]] == ["/tmp"]
+        assert "mode=1777" in service["tmpfs"][0], "the home is made there by nobody's root"
         assert "uid=" not in service["tmpfs"][0], "podman knows no owner of a tmpfs"
         assert service["environment"]["RATCHET_HOME"].startswith("/tmp/")
 

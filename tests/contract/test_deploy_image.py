@@ -16,6 +16,7 @@ import pytest
 from deploy_files import DEPLOY, ROOT, dockerfile, image_environment, is_setting, load_yaml
 
 from runtime.health import split_address
+from runtime.settings import RoleSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,8 @@ def test_uv_is_the_makefiles_by_its_digests_and_keeps_to_the_lock() -> None:
     syncs = [words for words in LINES if words[:3] == ["RUN", "uv", "sync"]]
     (words,) = syncs
     assert {"--frozen", "--no-default-groups"} <= set(words)
+    extras = {words[place + 1] for place, word in enumerate(words) if word == "--extra"}
+    assert extras == {"otel", "aws", "sso"}, "what a setting of a role needs; the archive's 55 MB are for a command"
     assert "embedded" not in words
     assert "--all-extras" not in words
 
@@ -124,8 +127,29 @@ def test_the_probe_is_healthy_where_it_answers_200(answer: str | None, *, health
         assert b"".join(asked) == b"GET /livez HTTP/1.0\r\n\r\n"
 
 
+def test_its_probe_is_asked_in_time() -> None:
+    options = dict(word.removeprefix("--").split("=") for word in instruction("HEALTHCHECK") if word.startswith("--"))
+    own = RoleSettings()
+    assert float(options["timeout"].removesuffix("s")) > own.probe_timeout_seconds
+    assert float(options["start-period"].removesuffix("s")) > own.start_seconds_max
+    assert int(options["retries"]) >= 3
+
+
+def test_it_starts_compiled_and_writes_nothing_beside_its_home() -> None:
+    environment = dict(word.split("=", 1) for words in LINES if words[0] == "ENV" for word in words[1:])
+    assert environment["UV_COMPILE_BYTECODE"] == "1", "else each start compiles all that it imports"
+    assert environment["UV_PYTHON_DOWNLOADS"] == "never", "the interpreter is the image's"
+    assert environment["PYTHONUNBUFFERED"] == "1", "the last lines before an end are written"
+    (home,) = [words for words in LINES if "install" in words and "/var/lib/ratchet" in words]
+    assert " ".join(home).endswith("install -d -o 10001 -g 10001 -m 0700 /var/lib/ratchet")
+
+
 def test_its_settings_are_settings() -> None:
-    assert image_environment()
+    assert image_environment() == {
+        "RATCHET_HOME": "/var/lib/ratchet",
+        "RATCHET_INGRESS__BIND": "0.0.0.0:8080",
+        "RATCHET_ROLE__PROBE_BIND": "0.0.0.0:9090",
+    }, "the console is opened by whoever wants it"
     for name in image_environment():
         assert is_setting(name), name
 

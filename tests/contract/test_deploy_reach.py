@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
@@ -36,7 +38,8 @@ def test_a_service_leads_to_its_role_alone(role: str) -> None:
     assert spec["selector"] == of_role(role), "another role's pods would get its requests"
     assert spec["ports"] == [{"name": "http", "port": VALUES["service"]["port"], "targetPort": "http"}]
     settings = of_kind("ConfigMap")["ratchet"]["data"]
-    assert settings[f"RATCHET_{role.upper()}__BIND"] == f"0.0.0.0:{PORTS[f'ratchet-{role}']['http']}"
+    host, _, port = settings[f"RATCHET_{role.upper()}__BIND"].rpartition(":")
+    assert (host, int(port)) == ("0.0.0.0" if role == "ingress" else "[::]", PORTS[f"ratchet-{role}"]["http"])
 
 
 def test_the_console_is_open_to_nobody_outside() -> None:
@@ -58,7 +61,8 @@ def test_every_pod_is_asked_for_metrics_and_asks_the_brokers_and_no_more() -> No
     spec = POLICIES["ratchet"]["spec"]
     assert spec["podSelector"] == {"matchLabels": OURS}
     assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert spec["ingress"] == [{"ports": tcp(VALUES["probePort"])}]
+    monitoring = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
+    assert spec["ingress"] == [{"ports": tcp(VALUES["probePort"]), "from": [monitoring]}], "whom metricsFrom names"
     dns, brokers = spec["egress"]
     assert dns == {"ports": [{"protocol": "UDP", "port": 53}, *tcp(53)]}
     chosen = VALUES["networkPolicy"]
@@ -74,17 +78,19 @@ def test_only_the_ingress_is_asked_from_outside() -> None:
     assert spec == {
         "podSelector": {"matchLabels": of_role("ingress")},
         "policyTypes": ["Ingress"],
-        "ingress": [{"ports": tcp(PORTS["ratchet-ingress"]["http"])}],
+        "ingress": [{"ports": tcp(PORTS["ratchet-ingress"]["http"]), "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
     }
 
 
 def test_only_who_asks_providers_reaches_the_internet_and_by_tls_alone() -> None:
+    """The console too, for its people sign in at an issuer."""
+    assert of_kind("ConfigMap")["ratchet"]["data"]["RATCHET_CONSOLE__SSO__ISSUER"]
     spec = POLICIES["ratchet-outside"]["spec"]
     assert spec == {
         "podSelector": {
             "matchLabels": OURS,
             "matchExpressions": [
-                {"key": "app.kubernetes.io/component", "operator": "In", "values": ["ingress", "dispatcher"]}
+                {"key": "app.kubernetes.io/component", "operator": "In", "values": ["ingress", "dispatcher", "console"]}
             ],
         },
         "policyTypes": ["Egress"],
@@ -127,15 +133,21 @@ def test_no_secret_stands_in_the_config_map() -> None:
     assert is_secret("RATCHET_API_KEYS")
     for name in of_kind("ConfigMap")["ratchet"]["data"]:
         assert not is_secret(name), name
-    assert "://" not in (DEPLOY / "helm" / "rendered.yaml").read_text().replace("https://pay.example.com", "")
+    text = (DEPLOY / "helm" / "rendered.yaml").read_text()
+    assert set(re.findall(r"\S+://\S+", text)) == {"https://pay.example.com", "https://id.example.com"}
 
 
 def test_settings_that_are_given_win_over_those_that_the_chart_knows() -> None:
     """What is kept was made with them."""
     settings = of_kind("ConfigMap")["ratchet"]["data"]
     assert settings["RATCHET_PUBLIC_URL"] == "https://pay.example.com"
-    assert settings["RATCHET_KAFKA__REPLICATION_FACTOR"] == "2", "given beside kafka.replicationFactor"
+    assert settings["RATCHET_CONSOLE__BIND"] == "[::]:8081"
+    assert settings["RATCHET_KAFKA__REPLICATION_FACTOR"] == str(VALUES["kafka"]["replicationFactor"])
     assert settings["RATCHET_KAFKA__PARTITIONS"] == str(VALUES["kafka"]["partitions"])
+    names = {
+        name: Path(settings[f"RATCHET_KAFKA__{name}"]).name for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
+    }
+    assert names == {"CA_FILE": "ca.crt", "CERTIFICATE_FILE": "tls.crt", "KEY_FILE": "tls.key"}
 
 
 def test_the_image_is_named_by_the_digest_that_was_looked_at() -> None:

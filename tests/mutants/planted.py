@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
 FIELDS = ("Harm", "Breaks", "Tests")
-AREAS = ("consumer", "relay", "ingress", "intents", "audit", "lease", "dispatcher", "provider", "runtime")
+AREAS = ("consumer", "relay", "ingress", "intents", "audit", "lease", "dispatcher", "provider", "runtime", "deploy")
 """What a patch's name begins with."""
 
 _HUNK = re.compile(r"@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
