@@ -4,13 +4,12 @@ Names follow Prometheus: base units, `_total` for counters, `_seconds` for times
 can't make series: a provider is one that the settings may name, a reason is a slug of a catalogue. Every role answers
 `/metrics` with all of it; what a role does not do stays at zero or is absent.
 
-The hot path pays a batch, never an event: counters are raised by a batch's counts. `python -m runtime.metrics` writes
-the catalogue as a table (deploy/METRICS.md).
+The hot path pays a batch, never an event: counters are raised by a batch's counts. `python -m runtime.metrics_table`
+writes the catalogue as a table (deploy/METRICS.md).
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import metadata
 from typing import Final, Literal
 
@@ -387,16 +386,3 @@ _open_series()
 def page() -> bytes:
     """Return all metrics in Prometheus's text format."""
     return generate_latest(REGISTRY)
-
-
-def table() -> str:
-    """Return the catalogue as a Markdown table, in order of names."""
-    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
-    for entry in sorted(CATALOGUE, key=lambda entry: entry.name):
-        labels = ", ".join(f"`{label}`" for label in entry.labels)
-        lines.append(f"| `{entry.name}` | {entry.kind} | {labels} | {entry.meaning} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":  # pragma: no cover - writes deploy/METRICS.md
-    sys.stdout.write(table())

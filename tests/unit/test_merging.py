@@ -83,7 +83,7 @@ def test_the_provider_s_reference_is_that_of_the_attempt_with_the_money(
 
 
 def test_what_is_merged_has_a_row_of_its_own_that_moves_nothing_and_sends_nothing() -> None:
-    """From where the survivor stood it looked as if it had moved, and its customer was told of that once more."""
+    """From where the survivor stood it looked as if it had moved, and its customer got a message of that once more."""
     taken = {(FactKind.CAPTURE, "c"): ChildState("succeeded", 5)}
     merged, plan = other(1, facts=taken, projection=project(taken), phone="+4915112345678"), Plan()
     entries = Entries(plan, dt.datetime(2026, 11, 28, tzinfo=dt.UTC), 1)
