@@ -164,7 +164,7 @@ class TestQuery:
         assert refused.json()["message"].endswith("There are: none")
         assert (refused.status_code, listed.calls, discard.calls) == (422, [], [])
 
-    async def test_who_may_not_ask_reads_no_name(self, playing: Playing) -> None:
+    async def test_who_may_not_ask_learns_no_name(self, playing: Playing) -> None:
         playing.rows.tokens[TOKEN] = Person("eve", PersonRole.VIEWER, 2)
         async with playing.browser(authorization=f"Bearer {TOKEN}") as client:
             assert (await client.get("/admin/v1/tokens?x=1")).status_code == 403
