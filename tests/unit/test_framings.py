@@ -108,7 +108,7 @@ def test_a_word_whose_length_no_base64_has_is_no_base64() -> None:
     "members", [{"payload"}, {"schema"}, {"op"}, {"op", "source"}, {"op", "after"}, {"specversion"}, {"data"}, set()]
 )
 def test_a_member_that_an_envelope_has_too_makes_no_envelope(members: set[str]) -> None:
-    """Who is asked to change a converter that there is none of looks in the wrong place."""
+    """Whoever looks for a converter that there is none of looks in the wrong place."""
     assert framing_of(json.dumps({name: {} for name in members}).encode()) is None
 
 

@@ -36,6 +36,6 @@ def test_a_name_and_a_time_always_give_the_same_id_of_version_7(name: str) -> No
 
 
 def test_the_id_of_a_name_is_the_same_in_every_process() -> None:
-    """A payment that is opened again after a restore has the id that customers and services know from before it."""
+    """A payment that is opened again after a restore has the id that customers and services know it by."""
     made = uuid.UUID(bytes=derived_id_bytes(RFC_MS, "stripe/acme/pi_1"))
     assert made == uuid.UUID("017f22e2-79b0-759d-9c11-0375af513944")

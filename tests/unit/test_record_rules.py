@@ -144,7 +144,7 @@ def test_an_event_of_a_list_is_known_as_its_webhook_is(event: tuple[str | None, 
     assert (found.kind.encode() or b"unknown") == headers["ce_type"]
 
 
-def test_events_of_a_list_that_have_no_id_are_known_apart_by_their_bodies() -> None:
+def test_events_of_a_list_that_have_no_id_are_known_by_their_bodies() -> None:
     one, other = (recalled("s", "events", None, "k", "pi_1", body, 0.0).event_id for body in (b"1", b"2"))
     assert (one, other) == (digest(b"1"), digest(b"2"))
 

@@ -136,11 +136,24 @@ def test_an_intent_defaults_to_a_manual_capture() -> None:
     assert (intent.capture, intent.account, intent.reference, intent.metadata) == ("manual", "", None, {})
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\u202e", "a\x7f"])
-@pytest.mark.parametrize("name", ["reference", "provider_ref", "account"])
+SHOW_NOTHING = "\xad\u061c\u200b\u200f\u2028\u2029\u2060\u2066\u206f\ufeff\ufff9"
+"""Each makes two names of one look: the payment under one is not found by the other."""
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\nb", "\u202e", "a\x7f", "a\x9f", *SHOW_NOTHING])
+@pytest.mark.parametrize("name", ["reference", "provider_ref", "account", "merchant_account"])
 def test_a_name_that_cannot_be_stored_or_read_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValidationError, match="can't be stored"):
         Intent.model_validate({**INTENT, name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "length"), [("reference", 255), ("provider_ref", 255), ("merchant_account", 255), ("account", 64)]
+)
+def test_a_name_has_a_length_that_its_columns_hold(name: str, length: int) -> None:
+    assert getattr(Intent.model_validate({**INTENT, name: "x" * length}), name) == "x" * length
+    with pytest.raises(ValidationError, match=f"at most {length} characters"):
+        Intent.model_validate({**INTENT, name: "x" * (length + 1)})
 
 
 def test_names_may_be_absent() -> None:

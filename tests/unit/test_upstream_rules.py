@@ -95,6 +95,7 @@ def test_every_type_adds_just_this(kind: str) -> None:
     assert meaning.facts == says.facts
     assert meaning.opens is says.opens
     assert meaning.waits
+    assert meaning.livemode is True, "a service has to say that money is test money"
     assert (meaning.amount, meaning.currency) == ((1000, "EUR") if says.sums else (None, None))
     assert meaning.refs == (Ref(RefKind.PAYMENT, "b-1"), Ref(RefKind.REFERENCE, "ORD-1"))
 
@@ -108,6 +109,18 @@ def test_a_try_without_a_name_is_the_payments_only_one() -> None:
     silent = event(reported("payment.failed", amount=None, currency=None)).meaning
     assert silent.facts == (Fact(FactKind.ATTEMPT, "c-1", "failed", None, "b-1"),)
     assert (silent.amount, silent.currency) == (None, None)
+
+
+@pytest.mark.parametrize("missing", ["amount", "currency"])
+def test_a_sum_of_no_currency_and_a_currency_of_no_sum_are_refused(missing: str) -> None:
+    assert "amount and currency belong together" in refused(reported("payment.failed", **{missing: None}))
+
+
+def test_the_reason_of_a_refusal_is_one_line_that_fits() -> None:
+    """It is what a provider answered: refused for its length or its breaks, the money it asked for was never free."""
+    given = event(answer("command.refused", reason="no\r\n\tfunds \u200b" + "x" * 300)).meaning.answer
+    assert given is not None
+    assert given.reason == "no funds " + "x" * 246
 
 
 @pytest.mark.parametrize("live", [True, False])
