@@ -41,6 +41,23 @@ def test_the_default_names_are_those_that_readers_know() -> None:
     assert KafkaSettings().topics is DEFAULT
 
 
+DAYS_30, DAYS_90, DAY = "2592000000", "7776000000", "86400000"
+MIB_2, MIB_4 = "2097152", "4194304"
+
+
+@pytest.mark.parametrize("kind", ["webhooks", "intents", "events", "changes", "commands", "dlq"])
+def test_a_topic_keeps_its_records_for_so_long_and_takes_them_as_they_are_compressed(kind: str) -> None:
+    size, kept = (MIB_4, DAYS_90) if kind == "dlq" else (MIB_2, DAYS_30)
+    common = {"max.message.bytes": size, "compression.type": "producer"}
+    assert getattr(DEFAULT, kind).settings() == common | {"cleanup.policy": "delete", "retention.ms": kept}
+
+
+def test_the_newest_states_are_kept_and_a_segment_is_closed_each_day() -> None:
+    """An open segment is never compacted: who begins to read would read each change since it was opened."""
+    common = {"max.message.bytes": MIB_2, "compression.type": "producer"}
+    assert DEFAULT.state.settings() == common | {"cleanup.policy": "compact", "segment.ms": DAY}
+
+
 def test_a_prefix_changes_names_and_nothing_else() -> None:
     assert [topic.name for topic in ACME.all] == [topic.name.replace("payments.", "acme.") for topic in DEFAULT.all]
     assert [topic.settings() for topic in ACME.all] == [topic.settings() for topic in DEFAULT.all]
