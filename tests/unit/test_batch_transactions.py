@@ -8,7 +8,7 @@ import json
 import uuid
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import pytest
@@ -21,7 +21,7 @@ from consumer.decode import ANY
 from consumer.ledger_reader import GrewError, Needs, needs_of
 from consumer.locking_reader import LockingReader
 from consumer.plan import Known, OrphanLetter, OwedMessage, Plan
-from consumer.reads import read_bodies, read_reported
+from consumer.reads import read_bodies, read_reported, read_under
 from consumer.resolve import keys_of
 from consumer.transaction import BEGINNINGS_MAX, BatchWriter
 from consumer.verdict import Dead
@@ -552,3 +552,28 @@ async def test_a_group_grew_where_a_payment_that_is_held_is_in_it(
         known.payments[one] = ANYTHING
     paper: Any = Paper(find_reported=telling(*tells, payment_id=one))
     assert await read_reported(paper, known, []) is grew
+
+
+async def test_who_stands_under_an_order_stands_there_in_its_own_account_and_mode() -> None:
+    """Test money under the key of real money, or another account's, would be joined to the order's payment."""
+    one, other, third = (uuid.UUID(int=number) for number in (1, 2, 3))
+    scope = {"provider": "paypal", "ref": "O-1"}
+    rows = [
+        {**scope, "account": "acme", "livemode": False, "payment_id": one},
+        {**scope, "account": "acme", "livemode": False, "payment_id": other},
+        {**scope, "account": "", "livemode": True, "payment_id": third},
+    ]
+    known, paper = Known(), Paper(find_under=rows)
+    await read_under(cast("Any", paper), known, [("paypal", "acme", "", False, "shared", "O-1")])
+    assert known.under == {
+        ("paypal", "acme", "", False, "shared", "O-1"): [one, other],
+        ("paypal", "", "", True, "shared", "O-1"): [third],
+    }
+
+
+async def test_a_body_that_was_taken_already_stays_known_beside_those_that_are_looked_up() -> None:
+    known = Known(bodies={("mpesa", b"1")})
+    unsigned = replace(understood(standard("payment.captured")), source="mpesa", digest=b"2")
+    paper = Paper(find_bodies=[{"source": "mpesa", "digest": b"2"}])
+    await read_bodies(cast("Any", paper), known, [unsigned])
+    assert known.bodies == {("mpesa", b"1"), ("mpesa", b"2")}
