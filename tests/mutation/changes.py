@@ -18,6 +18,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_echoes.py"),
     "providers/core/payments.py": ("tests/unit/test_payment_facts.py", "tests/unit/test_providers_core.py"),
     "consumer/fold.py": ("tests/unit/test_fold_rules.py", "tests/unit/test_fold.py"),
+    "consumer/plain.py": ("tests/unit/test_plain_rules.py",),
     "consumer/children.py": (
         *("tests/unit/test_children_rules.py", "tests/unit/test_fold_rules.py", "tests/unit/test_fold.py"),
     ),
