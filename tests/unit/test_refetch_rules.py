@@ -20,7 +20,7 @@ from schemas.facts import REF_LENGTH_MAX, FactKind, Meaning
 pytestmark = pytest.mark.unit
 
 NOW = 1_790_000_300.0
-CREDENTIALS = Credentials("http://api", "key", "hidden", "m/1", token="granted")
+CREDENTIALS = Credentials("http://api", "key", "hidden", "m/1", pass_key="pass", token="granted")
 
 
 def asked_at(provider: str, seconds: float, meaning: Meaning) -> Meaning:
@@ -263,3 +263,61 @@ def test_an_item_s_own_bytes_are_not_those_of_a_like_one_inside_its_neighbour() 
 
 def test_a_name_that_is_broken_hides_no_list() -> None:
     assert raw_member(b'{"na\xffme":1,"data":[{"a":1}]}', "data") == [b'{"a":1}']
+
+
+NEEDS = {
+    "braintree": {"secret", "merchant"},
+    "mpesa": {"secret", "merchant"},
+    "paypal": {"secret"},
+    "razorpay": {"secret"},
+    "shopify": {"base_url"},
+}
+"""What an API is asked with beside its key; what is missing is shown at the start, and not by each answer."""
+
+
+def test_what_an_api_needs_is_known_before_it_is_asked() -> None:
+    for name in providers.names():
+        found = providers.find(name)
+        assert found is not None
+        if found.refetch is not None:
+            assert set(found.refetch.needs) == NEEDS.get(name, set()), name
+    query = refetch_of("mpesa").query
+    assert query is not None
+    assert set(query.needs) == {"initiator", "initiator_credential", "answers_url"}
+
+
+GENUINE = {
+    "checkout": ("pay_mbabizu24mvu3mela5njyhpit4", "dispute:dsp_bc94ebda8d275i461229"),
+    "flutterwave": ("285959875",),
+    "gocardless": ("PM000AJKSY6Y6Q",),
+    "mollie": ("tr_5B8cwPMGnU6qLbRvo7qEZo", "ord_kEn1PlbGa"),
+    "mpesa": ("ws_CO_21092026141820304796440427",),
+    "paypal": ("5O190127TN364715T", "capture:3C679366HH908993F", "charge:0VF52814937998046", "refund:1JU08902781691411",
+               "dispute:PP-000-042-663-135", "PAY-1B56960729604235TKQQIYVY", "PAYID-LWF2ZZQ1VT24434XH4474314"),
+    "paystack": ("T685312322670591", "dispute:2867"),
+    "razorpay": ("pay_HuPfEJOHDwELTn", "order_uXQwcqK7TPCjPe", "refund:rfnd_gXC6A0oXXv4En5",
+                 "dispute:disp_jb1kAE5ESiBcSc"),
+    "square": ("hYy9pRFVxpDsO1FB05SunFWUe9JZY",),
+    "standard_webhooks": ("pay_2IjeQm4hqU6RA4Z4kwDee",),
+    "stripe": ("pi_3MtwBwLkdIwHu7ix28a3tqPa", "ch_3MmlLrLkdIwHu7ix0snN0B15", "refund:re_1Nispe2eZvKYlo2Cd31jOCgZ",
+               "session:cs_test_a11YYufWQzNY63zpQ6QSNRQhkUpVph4WRmzW0zWJO2znZKdVujZ0N0S22u"),
+}  # fmt: skip
+"""Ids as the providers' documents show them: those of other tests are shorter."""
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_an_id_as_its_provider_makes_it_is_asked_about(name: str) -> None:
+    for ref in GENUINE[name]:
+        assert refetch_of(name).request(ref, CREDENTIALS, NOW), ref
+
+
+def test_an_id_that_is_not_dodo_s_is_not_asked_about_at_dodo() -> None:
+    assert refetch_of("standard_webhooks").request("order_1", CREDENTIALS, NOW) is None
+
+
+def test_no_api_is_one_for_trying_where_nothing_is_configured() -> None:
+    for name in providers.names():
+        found = providers.find(name)
+        assert found is not None
+        bases = [one.base_url for one in (found.refetch, found.recall) if one is not None]
+        assert not [base for base in bases if "sandbox" in base or "test" in base], name
