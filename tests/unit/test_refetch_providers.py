@@ -354,7 +354,8 @@ def test_mpesa_answers_are_kept_apart():
     assert read(500, {"errorCode": "500.001.1001", "errorMessage": "being processed"}) is Later.NOT_NOW
     assert read(500, {"errorCode": "500.001.1001", "errorMessage": "Wrong credentials"}) is Denied.DENIED
     assert read(200, stk_answer(PUSH, "4999")) is Later.NOT_NOW
-    for code in ({}, {"ResultCode": None}, {"ResultCode": "none yet"}):
+    codes: list[dict[str, Any]] = [{}, {"ResultCode": None}, {"ResultCode": "none yet"}]
+    for code in codes:
         assert read(200, {"CheckoutRequestID": PUSH, "ResponseCode": "0", **code}) is None, "no outcome is no end"
     assert read(404, {"errorCode": "404.001.03", "errorMessage": "Invalid Access Token"}) is Denied.DENIED
     assert read(500, {"errorCode": "500.003.02"}) is None
