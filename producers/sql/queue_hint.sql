@@ -7,7 +7,7 @@ with asked as (
         exists (
             select from payment_refs
             where ref = $3 and provider = $1 and account = $2 and payment_id is not null
-                and kind not in ('reference', 'shared')
+                and kind <> 'reference'
         )
         or exists (
             select from intent_claims

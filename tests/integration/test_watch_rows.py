@@ -262,6 +262,14 @@ async def test_a_debit_is_asked_about_after_its_first_days_and_then_at_intervals
         assert [shown(row) for row in await owner.fetch("select * from refetches")] == [QUEUED] * due
 
 
+async def test_a_debit_of_the_same_id_elsewhere_does_not_count_as_asked(owner: asyncpg.Connection[Any]) -> None:
+    for changed in ({}, {"account": "other"}, {"provider": "mollie"}):
+        await debit(owner, **changed)
+    assert await debits(owner) == 1
+    rows = await owner.fetch("select provider, account from debits where asked_at is not null")
+    assert [tuple(row) for row in rows] == [("stripe", "Acme")]
+
+
 async def test_debits_of_which_the_time_is_over_are_forgotten(owner: asyncpg.Connection[Any]) -> None:
     over = {"until": NOW - HOUR}
     await debit(owner, **over)

@@ -13,7 +13,7 @@ with due as (
             where named.ref = refetches.about
                 and named.provider = refetches.provider
                 and named.account = refetches.account
-                and named.kind not in ('reference', 'shared')
+                and named.kind <> 'reference'
                 and payments.captured > 0
         ) as has_money
     ) as owner
