@@ -335,6 +335,9 @@ async def test_a_partition_is_taken_up_with_all_that_is_noted_of_it(
     for end in (149, 150, 150):
         await run(pool, "note_end", *PLACE, end, theirs)
     assert await pool.fetchval("select count(*) from consumer_ends where owner = $1", theirs) == 12
+    await run(pool, "write_mark", *PLACE, theirs, 90, 0, None)
+    (row,) = await run(pool, "read_mark", *PLACE)
+    assert tuple(row) == (theirs, 90, 0, None, None), "where the group went back, it begins there"
 
 
 async def test_who_takes_a_partition_up_waits_for_who_is_about_to(
