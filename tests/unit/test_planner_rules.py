@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from events import record, standard
 from memory_tables import payment, stands_under
@@ -507,3 +509,11 @@ def test_another_command_under_one_id_is_a_letter_of_its_own_words() -> None:
     plan = planned(command(1, 6), command(1, 5), known=known)
     assert [letter.message for letter in plan.letters] == [OTHER_COMMAND]
     assert len(plan.commands) == 1
+
+
+def test_a_letter_has_the_digest_by_which_rows_that_stand_are_found() -> None:
+    """Rows and truncated letters have it from earlier versions: another order of its parts would find none of them."""
+    keyed = msgspec.structs.replace(record(ASKS, "evt_1", "paid", b""), key=b"k", value=b"v1")
+    bare = msgspec.structs.replace(keyed, key=None, value=b"")
+    for one, parts in ((keyed, b"1:k2:v1"), (bare, b"-0:")):
+        assert Letter(one, Reason.UNDECODABLE, "broken").digest == hashlib.sha256(parts).digest()
