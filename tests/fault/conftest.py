@@ -13,6 +13,7 @@ import psutil
 import pytest
 from consumer_harness import until
 from consumer_processes import ConsumerProcesses, consumer_processes, new_database
+from freezing import freeze
 
 from runtime.settings import load
 from runtime.stack import Endpoints, Stack, read_state
@@ -43,7 +44,7 @@ class Brokers:
         server = self.server(name)
         frozen = [server, *server.children(recursive=True)]
         for process in frozen:
-            process.send_signal(signal.SIGSTOP)
+            freeze(process)
         return frozen
 
     def thaw(self, frozen: list[psutil.Process]) -> None:

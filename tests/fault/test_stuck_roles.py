@@ -10,9 +10,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from consumer_harness import until, webhook
 from consumer_processes import ConsumerProcesses, consumer_processes
+from freezing import freeze
 
 from ops.status import ask_livez
 from runtime.lifecycle import read_run_file
@@ -74,7 +76,7 @@ async def test_a_frozen_process_and_a_blocked_loop_do_not_answer(tmp_path: Path)
     with role(tmp_path) as process:
         probe = await address_of(tmp_path, "relay")
         assert await ask_livez(probe, 10.0) is None
-        process.send_signal(signal.SIGSTOP)
+        freeze(psutil.Process(process.pid))
         assert await ask_livez(probe, PROBE_SECONDS) is not None
         process.send_signal(signal.SIGCONT)
 

@@ -12,6 +12,7 @@ import aiohttp
 import asyncpg
 import pytest
 import running_ingress as running
+from freezing import freeze
 from waiting import until
 
 from runtime.health import readyz
@@ -82,7 +83,7 @@ async def test_kafka_that_hangs_is_left_alone_and_used_again_when_it_answers(sta
         first_id, first = running.event()
         assert (await ingress.post(first))[0] == 202
         await tail.find(first_id)
-        broker.suspend()
+        freeze(broker)
         try:
             second_id, second = running.event()
             assert (await ingress.post(second))[0] == 202

@@ -11,6 +11,7 @@ import running_ingress as running
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError
+from freezing import freeze
 
 from runtime import kafka
 from runtime.settings import KafkaSettings
@@ -100,7 +101,7 @@ async def test_a_producer_of_a_broker_that_hangs_is_given_up_in_time(stack: Any)
     producer = await kafka.open_producer(settings, topics.RECORD_BYTES_MAX)
     await producer.partitions_for(topics.WEBHOOKS.name)
     broker = running.server_process(stack.kafka)
-    broker.suspend()
+    freeze(broker)
     try:
         sent = await producer.send(topics.WEBHOOKS.name, b"in flight", b"a", partition=0)
         await asyncio.sleep(0.05)

@@ -21,6 +21,7 @@ import pytest
 import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from freezing import freeze
 from waiting import until
 
 from runtime.settings import StackSettings
@@ -207,7 +208,7 @@ async def test_a_killed_reaper_takes_its_broker_along_and_both_come_back(home: P
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_hanging_broker_is_unresponsive_within_seconds(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
-    os.kill(server.pid, signal.SIGSTOP)
+    freeze(psutil.Process(server.pid))
     try:
         started = time.monotonic()
         status = await read_status(home)
