@@ -1,4 +1,4 @@
-"""What a redrive counts as its failures, and since when it counts as begun."""
+"""Whose turn it is, what a redrive counts as its failures, and since when it counts as begun."""
 
 from __future__ import annotations
 
@@ -58,5 +58,28 @@ async def test_a_redrive_that_goes_on_keeps_when_it_began(database: Database) ->
             assert row is not None
             assert (row["status"], row["started_at"] is not None) == ("running", True)
             assert before in {None, row["started_at"]}
+    finally:
+        await owner.close()
+
+
+async def test_the_redrive_under_way_comes_before_an_older_one_that_was_resumed(database: Database) -> None:
+    """Of those that wait the oldest is next, and one that has ended never."""
+    owner = await asyncpg.connect(database.owner_dsn)
+    become = "update redrives set status = $2 where id = $1"
+
+    async def read() -> int | None:
+        found: int | None = await owner.fetchval(statement("producers", "read_redrive"))
+        return found
+
+    try:
+        await owner.execute("update redrives set status = 'done', ended_at = now()")
+        assert await read() is None
+        resumed, under_way, waits = [await owner.fetchval(REDRIVE) for _ in range(3)]
+        assert await read() == resumed
+        await owner.execute(become, under_way, "running")
+        assert await read() == under_way
+        for ended, then in ((under_way, resumed), (resumed, waits), (waits, None)):
+            await owner.execute("update redrives set status = 'stopped', ended_at = now() where id = $1", ended)
+            assert await read() == then
     finally:
         await owner.close()
