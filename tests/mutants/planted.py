@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
 FIELDS = ("Harm", "Breaks", "Tests")
-AREAS = ("consumer", "relay", "ingress", "intents", "audit", "lease", "dispatcher", "provider", "runtime", "deploy")
+AREAS = (
+    *("consumer", "relay", "ingress", "intents", "audit", "lease", "dispatcher", "provider", "runtime", "deploy"),
+    "client",
+)
 """What a patch's name begins with."""
 
 _HUNK = re.compile(r"@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")

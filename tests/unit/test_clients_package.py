@@ -16,7 +16,7 @@ from ratchet_client import command, event
 from ratchet_client.react import Reactor, Retry
 from ratchet_client.read import change_of, decoded
 from ratchet_client.running import Payment, Run
-from ratchet_client.types import Capture, CaptureRecord, MoneyMoved, Status
+from ratchet_client.types import Capture, CaptureEnum, CaptureRecord, CreateRecord, Intent, MoneyMoved, Status
 from schemas.events import EVENTS
 from schemas.intents import COMMAND_BODIES, Command, IntentRecord
 
@@ -56,6 +56,28 @@ def test_records_are_as_the_consumer_takes_them() -> None:
     assert (record.topic, record.headers) == ("intents", {"ce_id": "c-1"})
     known = IntentRecord.model_validate(record.value)
     assert COMMAND_BODIES[Command.CAPTURE].model_validate(known.body).model_dump(exclude_unset=True) == {"amount": 5}
+
+
+def test_what_is_false_or_zero_is_published_and_only_none_is_left_out() -> None:
+    """A test payment whose `livemode: false` is left out is one of the endpoint's own mode, which may be live."""
+    moved = MoneyMoved(payment_id="b-1", id="c", amount=0, currency="EUR", livemode=False)
+    written = {"payment_id": "b-1", "id": "c", "amount": 0, "currency": "EUR", "livemode": False}
+    assert event("payment.captured", moved, source="b", event_id="e").value == written
+    basket: dict[str, Any] = {
+        "gift": False,
+        "items": 0,
+        "note": None,
+        "seen": [],
+        "text": "",
+        "mode": CaptureEnum.MANUAL,
+    }
+    intent = Intent(
+        amount=5, currency="EUR", provider="stripe", capture=CaptureEnum.MANUAL, livemode=False, metadata=basket
+    )
+    asked = CreateRecord(body=intent, client="shop", command="create", id=CHANGE["payment_id"])
+    body = {"amount": 5, "currency": "EUR", "provider": "stripe", "capture": "manual", "livemode": False}
+    made = command(asked, command_id="c-1").value["body"]
+    assert json.loads(json.dumps(made)) == body | {"metadata": basket | {"mode": "manual"}}
 
 
 def test_a_field_and_a_value_that_are_new_are_read() -> None:

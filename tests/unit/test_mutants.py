@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 FAULTS = planted.load()
-SHIPPED = {"schemas", "providers", "runtime", "producers", "consumer", "ops", "migrations", "deploy"}
+SHIPPED = {"schemas", "providers", "runtime", "producers", "consumer", "ops", "migrations", "deploy", "clients"}
 TEXT = """\
 Harm: Money is counted
     twice.
