@@ -170,6 +170,27 @@ async def test_what_is_open_is_left_to_whoever_gets_its_partition(carrying: Any)
     assert run._tasks([PLACE]) == []
 
 
+async def test_a_partition_goes_once_what_was_begun_has_ended(carrying: Any) -> None:
+    """Else whoever gets it begins the command again while this one is still at the provider."""
+    happened: list[str] = []
+    begun = asyncio.Event()
+
+    async def carry_out(_: CommandRecord) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _turn in range(5):
+                await asyncio.sleep(0)
+            happened.append("ended")
+
+    run = carrying(carry_out)
+    run._begin(PLACE, record(4, "open"))
+    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(run.on_partitions_revoked([PLACE]), 10)
+    assert (happened, run._consumer.committed) == (["ended"], {PLACE: 4})
+
+
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b'{"id": "x"}'])
 def test_what_is_no_command_names_its_place(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r"payments\.commands, partition 2, offset 7: no command"):

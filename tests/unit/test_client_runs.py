@@ -151,6 +151,28 @@ async def test_a_third_of_one_key_waits_for_the_second_though_the_first_has_ende
     assert run._last == {}, "a key is forgotten with its last record"
 
 
+async def test_a_run_leaves_its_group_once_what_was_begun_has_ended() -> None:
+    """Else another member begins the same record while this one is still at it."""
+    topic = Topic({PLACE: [record(0, "a")]})
+    at_the_end: list[bool] = []
+
+    class Lasting(Held):
+        async def deal(self, record: Any) -> None:
+            try:
+                await super().deal(record)
+            finally:
+                await turns()
+                at_the_end.append(topic.stopped)
+
+    run = Lasting(topic)
+    reading = asyncio.create_task(run.read())
+    await begun(run, 1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert (at_the_end, topic.stopped) == ([False], True)
+
+
 async def test_what_comes_after_one_that_failed_is_left_for_when_that_one_comes_again() -> None:
     """Handled before it, it would have the earlier one taken for old when that comes again, and dropped."""
     topic = Topic({PLACE: [record(4, "a"), record(5, "b"), record(6, "a"), record(7, "a")]})
