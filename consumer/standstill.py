@@ -16,16 +16,15 @@ import structlog
 from consumer.partition_reports import show_lag
 from runtime import metrics
 from runtime.kafka_ends import STABLE, partitions_in
+from runtime.kafka_topic_ids import IdsSeen
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Callable, Mapping
 
     from aiokafka import TopicPartition
 
     from consumer.loop import ConsumerLoop
     from runtime.kafka_ends import Ends, EndsReader
-    from runtime.kafka_topic_ids import TopicFound
     from schemas.topics import Topics
 
 log = structlog.get_logger()
@@ -67,7 +66,7 @@ class PartitionWatch:
         self._loop = loop
         self._topics = topics
         self._clock = clock
-        self._ids: dict[str, uuid.UUID] = {}
+        self._ids = IdsSeen()
         self._unassigned_looks = 0
         self._found: dict[TopicPartition, Standstill] = {}
 
@@ -86,7 +85,8 @@ class PartitionWatch:
     async def look(self, reader: EndsReader) -> None:
         """Compare what Kafka has with what is read; raises the client's errors."""
         found = await reader.topics(self._topics.consumed_names)
-        self._notice_new_topics(found)
+        for made_anew in self._ids.note(found):
+            self._loop.read_anew(made_anew)
         places = frozenset(partitions_in(found))
         ends = await reader.ends(places)
         self._loop.note_ends(ends)
@@ -97,15 +97,6 @@ class PartitionWatch:
             read |= {place: max(committed.get(place, 0), ends[place].begin) for place in nobodys}
         show_lag({place: ends[place].high - offset for place, offset in read.items()})
         self._note(ends, read, nobodys)
-
-    def _notice_new_topics(self, topics: Mapping[str, TopicFound]) -> None:
-        for name, found in topics.items():
-            if found.topic_id is None:
-                continue
-            known = self._ids.setdefault(name, found.topic_id)
-            if known != found.topic_id:
-                self._ids[name] = found.topic_id
-                self._loop.read_anew(name)
 
     async def _nobodys(self, reader: EndsReader, places: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
         """Return the partitions that no member of the group has; at the second look in a row join the group anew."""

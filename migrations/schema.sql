@@ -545,11 +545,14 @@ CREATE TABLE public.dlq_positions (
     partition integer NOT NULL,
     next_offset bigint NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    topic_id uuid,
     CONSTRAINT dlq_positions_next_offset_check CHECK ((next_offset >= 0)),
     CONSTRAINT dlq_positions_partition_check CHECK ((partition >= 0))
 );
 
 COMMENT ON TABLE public.dlq_positions IS 'How far payments.dlq was looked through for letters that other tools put there.';
+
+COMMENT ON COLUMN public.dlq_positions.topic_id IS 'Kafka''s id of the topic that was looked through; null where brokers gave none: then the first one that is found counts';
 
 CREATE TABLE public.epochs (
     epoch bigint NOT NULL,

@@ -101,6 +101,8 @@ async def take_in_foreign(connection: Connection, settings: Settings) -> None:
     except RatchetError as error:
         say(f"ratchet: {name} was not looked through for letters of other tools: {error}")
         return
+    if found.made_anew:
+        say(f"ratchet: {name} was deleted and made anew since the last look; it is read from its beginning")
     if found.added:
         say(f"ratchet: took in {found.added} letters that other tools put into {name}")
     if found.unknown_ours:

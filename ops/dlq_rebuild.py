@@ -12,21 +12,25 @@ import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aiokafka import TopicPartition
 
 from consumer import rows
 from consumer.plan import Letter
 from ops.dlq_families import read_back
 from ops.topic_reader import reading
-from runtime.kafka import partitions_of, unavailable_after
+from runtime.kafka import unavailable_after
 from runtime.kafka_security import client_arguments
+from runtime.kafka_topic_ids import TopicFound, topics_of
 from runtime.sql import statement
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import uuid
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import AIOKafkaConsumer
 
     from ops.dlq_families import TopicLetter
     from runtime.postgres import Connection
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from schemas.record import Record
 
 PUBLISHED_XID: Final = 1
+NOWHERE: Final = TopicFound(None, frozenset())
 POLL_MILLISECONDS: Final = 200
 YEAR_10000_MS: Final = 253_402_300_800_000
 
@@ -42,7 +47,8 @@ YEAR_10000_MS: Final = 253_402_300_800_000
 class TakenIn:
     """What was found: records read, letters taken in (by whom they were put there), letters of ours left for a rebuild.
 
-    `complete` is True where everything up to the end, as it was at the beginning, was read.
+    `complete` is True where everything up to the end, as it was at the beginning, was read; `made_anew` where the topic
+    is another one than at the last look, so that it was read from its beginning.
     """
 
     read: int = 0
@@ -50,6 +56,18 @@ class TakenIn:
     added_foreign: int = 0
     unknown_ours: int = 0
     complete: bool = True
+    made_anew: bool = False
+
+
+class Position(NamedTuple):
+    """How far a partition was read, of which topic; its id is None where brokers gave none."""
+
+    next_offset: int
+    topic_id: uuid.UUID | None
+
+    def is_of(self, topic: TopicFound) -> bool:
+        """Tell whether the position is one in this topic, as far as is known."""
+        return self.topic_id is None or topic.topic_id is None or self.topic_id == topic.topic_id
 
 
 async def rebuild(connection: Connection, settings: Settings) -> TakenIn:
@@ -73,7 +91,8 @@ async def take_in(connection: Connection, settings: Settings) -> TakenIn:
     Raises UnavailableError when Kafka does not answer.
     """
     positions = {
-        row["partition"]: row["next_offset"] for row in await connection.fetch(statement("ops", "read_positions"))
+        row["partition"]: Position(row["next_offset"], row["topic_id"])
+        for row in await connection.fetch(statement("ops", "read_positions"))
     }
     seconds, name = settings.redrive.take_in_seconds, settings.kafka.topics.dlq.name
     async with unavailable_after(seconds + settings.ops.lookup_timeout_seconds, f"looking through {name}"):
@@ -81,15 +100,25 @@ async def take_in(connection: Connection, settings: Settings) -> TakenIn:
 
 
 async def _read(
-    connection: Connection, settings: Settings, positions: dict[int, int], *, ours_too: bool, seconds: float | None
+    connection: Connection,
+    settings: Settings,
+    positions: Mapping[int, Position],
+    *,
+    ours_too: bool,
+    seconds: float | None,
 ) -> TakenIn:
     """Read from these positions to the end, part by part; each part's letters and positions are written together."""
-    found = TakenIn()
     patience = settings.redrive.rebuild_wait_seconds if seconds is None else seconds
     from consumer.fetched import record_of
 
     async with reading(settings, settings.kafka.topics.dlq.name) as consumer:
-        ends = await _assign(consumer, settings, positions)
+        # The id first: where the topic is made anew from here on, offsets count as the old one's, and are read again.
+        topic = await _topic(settings)
+        others = {number for number, position in positions.items() if not position.is_of(topic)}
+        found = TakenIn(made_anew=bool(others & topic.partitions))
+        known = {number: position.next_offset for number, position in positions.items() if number not in others}
+        ends = await _assign(consumer, settings.kafka.topics.dlq.name, topic, known)
+        await _note(connection, topic, await _reached(consumer, ends))  # also the id alone may be new
         until = time.monotonic() + patience
         while await _behind(consumer, ends):
             if time.monotonic() > until:
@@ -99,13 +128,15 @@ async def _read(
             records = [record_of(message) for part in parts.values() for message in part]
             if records and seconds is None:
                 until = time.monotonic() + patience
-            reached = {place.partition: await consumer.position(place) for place in ends}
-            await _take(connection, records, reached, found, ours_too=ours_too)
+            reached = await _reached(consumer, ends)
+            async with connection.transaction():
+                await _take(connection, records, found, ours_too=ours_too)
+                await _note(connection, topic, reached)
     return found
 
 
-async def _partitions(settings: Settings) -> list[TopicPartition]:
-    """Return the topic's partitions; none where it is not there yet."""
+async def _topic(settings: Settings) -> TopicFound:
+    """Return the topic, without id and partitions where it is not there yet."""
     from aiokafka.admin import AIOKafkaAdminClient
 
     admin = AIOKafkaAdminClient(
@@ -114,17 +145,18 @@ async def _partitions(settings: Settings) -> list[TopicPartition]:
     )
     try:
         await admin.start()
-        return await partitions_of(admin, [settings.kafka.topics.dlq.name])
+        name = settings.kafka.topics.dlq.name
+        return (await topics_of(admin, [name])).get(name, NOWHERE)
     finally:
         with contextlib.suppress(Exception):
             await admin.close()
 
 
 async def _assign(
-    consumer: AIOKafkaConsumer, settings: Settings, positions: dict[int, int]
+    consumer: AIOKafkaConsumer, name: str, topic: TopicFound, positions: Mapping[int, int]
 ) -> dict[TopicPartition, int]:
-    """Assign all partitions and seek; return their ends. A topic that is not there, or was made anew, is no error."""
-    places = await _partitions(settings)
+    """Assign all partitions and seek; return their ends. A topic that is not there, or was cut, is no error."""
+    places = [TopicPartition(name, number) for number in sorted(topic.partitions)]
     if not places:
         return {}
     consumer.assign(places)
@@ -140,20 +172,26 @@ async def _behind(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -
     return any([await consumer.position(place) < end for place, end in ends.items()])
 
 
-async def _take(
-    connection: Connection, records: Sequence[Record], reached: dict[int, int], found: TakenIn, *, ours_too: bool
-) -> None:
-    """Write what is new of these, and how far the topic was read."""
+async def _take(connection: Connection, records: Sequence[Record], found: TakenIn, *, ours_too: bool) -> None:
+    """Write what is new of these."""
     letters = [read_back(record) for record in records]
     found.read += len(letters)
-    async with connection.transaction():
-        unknown = await _unknown(connection, letters)
-        wanted = [one for one in unknown if ours_too or not one.ours]
-        await connection.executemany(statement("ops", "take_in_letter"), [_arguments(one) for one in wanted])
-        await connection.execute(statement("ops", "note_positions"), list(reached), list(reached.values()))
+    unknown = await _unknown(connection, letters)
+    wanted = [one for one in unknown if ours_too or not one.ours]
+    await connection.executemany(statement("ops", "take_in_letter"), [_arguments(one) for one in wanted])
     found.added += len(wanted)
     found.added_foreign += sum(not one.ours for one in wanted)
     found.unknown_ours += len(unknown) - len(wanted)
+
+
+async def _reached(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> dict[int, int]:
+    """Return where reading is, by partition."""
+    return {place.partition: await consumer.position(place) for place in places}
+
+
+async def _note(connection: Connection, topic: TopicFound, reached: dict[int, int]) -> None:
+    """Write how far the topic was read."""
+    await connection.execute(statement("ops", "note_positions"), list(reached), list(reached.values()), topic.topic_id)
 
 
 async def _unknown(connection: Connection, letters: Sequence[TopicLetter]) -> list[TopicLetter]:

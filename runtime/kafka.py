@@ -7,7 +7,7 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     BrokerResponseError,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 TOPIC_EXISTS: Final = 36
 """Kafka's error code TOPIC_ALREADY_EXISTS."""
-NOT_THERE_YET: Final = (3, 5)
-"""Kafka's error codes UNKNOWN_TOPIC_OR_PARTITION and LEADER_NOT_AVAILABLE."""
 AUTHORIZATION_ERRORS: Final = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -148,20 +146,6 @@ async def ensure_topics(settings: KafkaSettings, wanted: Iterable[Topic] | None 
         answer = await client.create_topics([_new_topic(topic, settings) for topic in missing])
         for name, code, *_ in answer.topic_errors:
             _need_created(name, code)
-
-
-async def partitions_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> list[TopicPartition]:
-    """Return the partitions of these topics, sorted; a topic that is not there yet has none.
-
-    Raises the client's own error where a topic may not be looked at.
-    """
-    found: list[TopicPartition] = []
-    for topic in await admin.describe_topics(list(names)):
-        code = topic["error_code"]
-        if code and code not in NOT_THERE_YET:
-            raise for_code(code)(topic["topic"])
-        found += [TopicPartition(topic["topic"], partition["partition"]) for partition in topic["partitions"]]
-    return sorted(found)
 
 
 def _new_topic(topic: Topic, settings: KafkaSettings) -> NewTopic:

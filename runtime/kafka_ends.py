@@ -13,15 +13,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError, for_code
 
-from runtime.kafka import NOT_THERE_YET
 from runtime.kafka_records import tolerate_odd_headers
 from runtime.kafka_security import client_arguments
-from runtime.kafka_topic_ids import TopicFound, TopicIdsRequest, found_by_id
+from runtime.kafka_topic_ids import IdsSeen, topics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
+    from runtime.kafka_topic_ids import TopicFound
     from runtime.settings import KafkaSettings
 
 STABLE: Final = "Stable"
@@ -65,6 +65,7 @@ class EndsReader:
             **reached, enable_auto_commit=False, auto_offset_reset="none", max_partition_fetch_bytes=FIRST_RECORD_BYTES
         )
         self._committed = AIOKafkaConsumer(**reached, enable_auto_commit=False, isolation_level="read_committed")
+        self._ids = IdsSeen()
         self._began: dict[TopicPartition, tuple[int, float | None]] = {}
         self._stack = AsyncExitStack()
 
@@ -91,18 +92,10 @@ class EndsReader:
 
     async def topics(self, names: Collection[str]) -> dict[str, TopicFound]:
         """Return those of these topics that exist; raise the client's error where one may not be looked at."""
-        try:
-            answer = await self._admin._send_request(TopicIdsRequest(names))  # noqa: SLF001 - there is no public way
-        except NotImplementedError:
-            found = await self._admin.describe_topics(list(names))
-            _need_allowed(found)
-            return {
-                one["topic"]: TopicFound(None, frozenset(number["partition"] for number in one["partitions"]))
-                for one in found
-                if not one["error_code"]
-            }
-        _need_allowed(answer.to_object()["topics"])
-        return found_by_id(answer)
+        found = await topics_of(self._admin, names)
+        for anew in self._ids.note(found):
+            self._began = {place: began for place, began in self._began.items() if place.topic != anew}
+        return found
 
     async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Ends]:
         """Return where these partitions, which exist, begin and end."""
@@ -155,10 +148,3 @@ class EndsReader:
 def partitions_in(found: Mapping[str, TopicFound]) -> list[TopicPartition]:
     """Return the partitions of these topics, sorted."""
     return sorted(TopicPartition(name, number) for name, topic in found.items() for number in topic.partitions)
-
-
-def _need_allowed(topics: Iterable[Mapping[str, Any]]) -> None:
-    """Raise the client's error for a topic that may not be looked at."""
-    for topic in topics:
-        if topic["error_code"] and topic["error_code"] not in NOT_THERE_YET:
-            raise for_code(topic["error_code"])(topic["topic"])

@@ -1,5 +1,8 @@
 """Which topics there are, by their ids: one that was deleted and made anew has another.
 
+Offsets say nothing of it: a new topic that is as long as the old one looks like the old one, read on. So whoever keeps
+an offset beyond one look keeps the topic's id beside it.
+
 The client asks for metadata in an older form that has no ids. Source of the form: Kafka's MetadataRequest.json and
 MetadataResponse.json, version 12 (KIP-516); brokers before 2.8 don't speak it, and topics have no ids there.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aiokafka.errors import for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -21,11 +25,15 @@ from aiokafka.protocol.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from io import BytesIO
+
+    from aiokafka.admin import AIOKafkaAdminClient
 
 ID_BYTES: Final = 16
 NO_ID: Final = bytes(ID_BYTES)
+NOT_THERE_YET: Final = (3, 5)
+"""Kafka's error codes UNKNOWN_TOPIC_OR_PARTITION and LEADER_NOT_AVAILABLE."""
 
 
 class TopicFound(NamedTuple):
@@ -133,3 +141,44 @@ def found_by_id(answer: Any) -> dict[str, TopicFound]:
         for topic in answer.to_object()["topics"]
         if not topic["error_code"]
     }
+
+
+async def topics_of(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, TopicFound]:
+    """Return those of these topics that exist; raise the client's error where one may not be looked at."""
+    try:
+        answer = await admin._send_request(TopicIdsRequest(names))  # noqa: SLF001 - there is no public way
+    except NotImplementedError:
+        found = await admin.describe_topics(list(names))
+        _need_allowed(found)
+        return {
+            one["topic"]: TopicFound(None, frozenset(number["partition"] for number in one["partitions"]))
+            for one in found
+            if not one["error_code"]
+        }
+    _need_allowed(answer.to_object()["topics"])
+    return found_by_id(answer)
+
+
+def _need_allowed(topics: Iterable[Mapping[str, Any]]) -> None:
+    """Raise the client's error for a topic that may not be looked at."""
+    for topic in topics:
+        if topic["error_code"] and topic["error_code"] not in NOT_THERE_YET:
+            raise for_code(topic["error_code"])(topic["topic"])
+
+
+class IdsSeen:
+    """Which id each topic had when it was last looked at."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, uuid.UUID] = {}
+
+    def note(self, topics: Mapping[str, TopicFound]) -> list[str]:
+        """Remember these; return the names of those that had another id before. Without ids nothing is known."""
+        anew = []
+        for name, found in topics.items():
+            if found.topic_id is None:
+                continue
+            if self._ids.setdefault(name, found.topic_id) != found.topic_id:
+                self._ids[name] = found.topic_id
+                anew.append(name)
+        return anew

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.kafka_records import tolerate_odd_headers
 from runtime.kafka_security import client_arguments
+from runtime.kafka_topic_ids import IdsSeen
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class BacklogReader:
         self._seconds = settings.console.look_timeout_seconds
         self._admin: AIOKafkaAdminClient | None = None
         self._consumer: AIOKafkaConsumer | None = None
+        self._ids = IdsSeen()
         self._ends: dict[TopicPartition, EndsSeen] = {}
         self._read: dict[TopicPartition, tuple[int, float]] = {}
 
@@ -107,11 +109,15 @@ class BacklogReader:
         return self._admin, self._consumer
 
     async def _look(self) -> Backlog:
-        from runtime.kafka import partitions_of
+        from runtime.kafka_ends import partitions_in
+        from runtime.kafka_topic_ids import topics_of
 
         admin, consumer = await self._clients()
         topics = self._kafka.topics
-        partitions = await partitions_of(admin, topics.consumed_names)
+        found = await topics_of(admin, topics.consumed_names)
+        for anew in self._ids.note(found):
+            self._forget(anew)
+        partitions = partitions_in(found)
         committed = await admin.list_consumer_group_offsets(topics.group)
         begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         now, waiting = time.time(), {}
@@ -123,6 +129,12 @@ class BacklogReader:
         lag = {name: sum(behind[one] for one in partitions if one.topic == name) for name in topics.consumed_names}
         came = [await self._came(consumer, place, waiting[place]) for place, count in behind.items() if count]
         return Backlog(lag, min(came, default=None))
+
+    def _forget(self, topic: str) -> None:
+        """Forget what was seen of a topic that is another one by now."""
+        for seen in (self._ends, self._read):
+            for place in [place for place in seen if place.topic == topic]:
+                del seen[place]
 
     async def _came(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> float:
         """Return when the record came in; one that was there before us is read once, for its own time."""

@@ -1,2 +1,2 @@
--- How far payments.dlq was looked through.
-select partition, next_offset from dlq_positions
+-- How far payments.dlq was looked through, and which topic that was.
+select partition, next_offset, topic_id from dlq_positions

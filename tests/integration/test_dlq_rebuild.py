@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 from consumer_harness import Event, digest, until, webhook
+from consumer_processes import administration
 from redriving import RedriveHarness, empty_dlq, redrive_harness
 from relay_rows import LEDGER, add_letter, ledger_row, reading, relaying
 from typer.testing import CliRunner
@@ -21,10 +23,11 @@ from ops.dlq_rebuild import rebuild, take_in
 from ops.redrives import LetterFilter, RedriveStatus
 from producers.relay import outbox_depth
 from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
 from schemas.topics import DLQ, WEBHOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from conftest import Database
@@ -197,6 +200,58 @@ async def test_topic_made_anew_is_read_from_its_beginning(table: RedriveHarness)
     found = await take_in(table.connection, table.settings)
     assert (found.added, found.complete) == (1, True)
     assert (await redrives.list_letters(table.connection, LetterFilter(), 10)).total == 2
+
+
+@pytest.mark.parametrize("known", ["its id", "no id"])
+async def test_topic_made_anew_and_as_long_as_the_old_one_is_read_from_its_beginning(
+    stack: Endpoints, table: RedriveHarness, unique: Callable[[str], str], known: str
+):
+    """By its offsets it looks like the old one, read on; what a table of before says counts as of the first found."""
+    names = {"topic_prefix": f"{unique('anew')}.", "partitions": 1, "replication_factor": 1}
+    kafka = KafkaSettings(bootstrap=stack.kafka, **names)
+    settings, name = table.settings.model_copy(update={"kafka": kafka}), kafka.topics.dlq.name
+    await ensure_topics(kafka, [kafka.topics.dlq])
+    await put_into(stack, name, "old", 2)
+    assert (await take_in(table.connection, settings)).added == 2
+    if known == "no id":
+        await table.connection.execute("update dlq_positions set topic_id = null")
+        assert (await take_in(table.connection, settings)).read == 0
+    await put_into(stack, name, "later", 1)
+    if known == "its id":
+        found = await take_in(table.connection, settings)
+        assert (found.read, found.added, found.made_anew) == (1, 1, False), "one topic is read on"
+    await make_anew(stack, kafka)
+    await put_into(stack, name, "new", 4)
+    found = await take_in(table.connection, settings)
+    assert (found.read, found.added, found.made_anew) == (4, 4, True)
+    assert (await take_in(table.connection, settings)).read == 0
+    listed = await redrives.list_letters(table.connection, LetterFilter(), 10)
+    assert listed.total == 2 + 4 + (known == "its id"), "what nobody looked at went with the old topic"
+
+
+async def put_into(stack: Endpoints, topic: str, named: str, count: int) -> None:
+    """Put so many letters of other tools into the only partition of a topic."""
+    async with AIOKafkaProducer(bootstrap_servers=stack.kafka) as producer:
+        for number in range(count):
+            event = webhook("payment.created", f"{named}-{number}")
+            headers = [*event.headers, *spring(number)]
+            await producer.send_and_wait(topic, event.value, key=event.key, headers=headers)
+
+
+async def make_anew(stack: Endpoints, kafka: KafkaSettings) -> None:
+    """Delete the DLQ topic and make it again."""
+    async with administration(stack.kafka) as client:
+
+        async def gone() -> bool:
+            await client.delete_topics([kafka.topics.dlq.name])
+            return kafka.topics.dlq.name not in await client.list_topics()
+
+        async def there() -> bool:
+            await ensure_topics(kafka, [kafka.topics.dlq])
+            return kafka.topics.dlq.name in await client.list_topics()
+
+        await until(gone, "the topic is deleted")
+        await until(there, "it is there again")
 
 
 async def test_command_line_refuses_and_goes_on(table: RedriveHarness, tmp_path: Path):

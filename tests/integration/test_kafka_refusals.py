@@ -20,7 +20,7 @@ from secure_kafka import GROUP, PASSWORD, TOPIC, USER, SecureKafka, secure_kafka
 from consumer.role import make_consumer, serve
 from ops import doctor, lag
 from ops.console.backlog import BacklogReader
-from ops.dlq_rebuild import _partitions
+from ops.dlq_rebuild import _topic
 from ops.topic_reader import reading
 from producers.ingress.publishing.publisher import Durability, Publisher
 from producers.ingress.publishing.records import Outgoing
@@ -165,7 +165,7 @@ async def test_what_operators_look_with_gets_through(broker: SecureKafka) -> Non
         assert set((await reader.read()).lag) == {topic.name for topic in topics.CONSUMED}
     finally:
         await reader.close()
-    assert await _partitions(settings)
+    assert (await _topic(settings)).partitions
     async with reading(settings, topics.DLQ.name) as consumer:
         assert topics.DLQ.name in await consumer.topics()
 
@@ -214,7 +214,7 @@ async def test_operators_are_reported_which_right_is_missing(broker: SecureKafka
     async with broker.denied(TOPIC, topics.DLQ.name):
         with pytest.raises(AccessRefusedError, match=rf"reading {topics.DLQ.name} is not allowed"):
             async with reading(settings, topics.DLQ.name):
-                await _partitions(settings)
+                await _topic(settings)
 
 
 async def test_another_security_protocol_is_an_outage_with_a_hint(broker: SecureKafka) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -199,11 +200,11 @@ async def test_how_far_the_topic_was_read_is_written_in_one_order(database: Data
         lying(database.owner_dsn) as holder,
         lying(database.owner_dsn) as observer,
     ):
-        await asker.execute(sql, [0, 1], [5, 5])
+        await asker.execute(sql, [0, 1], [5, 5], None)
         await asker.execute("update dlq_positions set updated_at = $1", MOMENT)
         async with holder.transaction():
             await holder.execute(locked, 1)
-            begun = asyncio.create_task(asker.execute(sql, [1, 0], [8, 7]))
+            begun = asyncio.create_task(asker.execute(sql, [1, 0], [8, 7], None))
             await until_waiting(observer)
             with pytest.raises(asyncpg.LockNotAvailableError):
                 await observer.execute(locked, 0)
@@ -212,6 +213,14 @@ async def test_how_far_the_topic_was_read_is_written_in_one_order(database: Data
             "select partition, next_offset, updated_at > $1 from dlq_positions order by 1", MOMENT
         )
     assert sorted(map(tuple, found)) == [(0, 7, True), (1, 8, True)]
+
+
+async def test_which_topic_was_read_stays_known_where_brokers_tell_no_ids(heap: asyncpg.Connection[Any]) -> None:
+    first, second, noted = uuid.UUID(int=1), uuid.UUID(int=2), []
+    for topic_id in (None, first, None, second):
+        await heap.execute(statement("ops", "note_positions"), [0, 1], [5, 6], topic_id)
+        noted.append({tuple(row) for row in await heap.fetch(statement("ops", "read_positions"))})
+    assert noted == [{(0, 5, one), (1, 6, one)} for one in (None, first, first, second)]
 
 
 async def test_a_letter_that_is_there_is_not_taken_in_again(heap: asyncpg.Connection[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from aiokafka import TopicPartition
 
 from ops.console import backlog
 from ops.console.backlog import BacklogReader, EndsSeen
+from runtime.kafka_topic_ids import TopicFound
 from runtime.settings import Settings
 from schemas.errors import UnavailableError
 
@@ -24,6 +26,7 @@ class Kafka:
 
     def __init__(self) -> None:
         self.begin, self.end, self.committed = 0, 0, -1
+        self.topic_id: uuid.UUID | None = uuid.UUID(int=1)
         self.read: list[int] = []
         self.closed = 0
 
@@ -57,10 +60,10 @@ def kafka() -> Kafka:
 
 @pytest.fixture
 def reader(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> BacklogReader:
-    async def partitions_of(*_: Any) -> list[TopicPartition]:
-        return [PLACE]
+    async def topics_of(*_: Any) -> dict[str, TopicFound]:
+        return {PLACE.topic: TopicFound(kafka.topic_id, frozenset({PLACE.partition}))}
 
-    monkeypatch.setattr("runtime.kafka.partitions_of", partitions_of)
+    monkeypatch.setattr("runtime.kafka_topic_ids.topics_of", topics_of)
     found = BacklogReader(Settings(kafka={"bootstrap": "127.0.0.1:9"}))
     found._admin = found._consumer = cast("Any", kafka)
     return found
@@ -101,6 +104,24 @@ async def test_since_when_the_oldest_waits(
     kafka.committed = 12
     assert (await reader.read()).since is None
     assert kafka.read == [3, 5]
+
+
+async def test_of_a_topic_made_anew_nothing_is_known_of_before(
+    kafka: Kafka, reader: BacklogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be longer than the old one at the first look: its records did not come when the old one's did."""
+    now = [50_000.0]
+    monkeypatch.setattr(backlog.time, "time", lambda: now[0])
+    kafka.end, kafka.committed = 10, 3
+    assert (await reader.read()).since == 3.0
+    now[0], kafka.end, kafka.committed = 50_010.0, 12, 10
+    assert (await reader.read()).since == 50_010.0
+    now[0], kafka.end = 50_020.0, 20
+    kafka.topic_id = uuid.UUID(int=2)
+    assert (await reader.read()).since == 10.0, "its own time counts"
+    kafka.topic_id = uuid.UUID(int=3)
+    assert (await reader.read()).since == 10.0
+    assert kafka.read == [3, 10, 10], "what stands there now was read"
 
 
 def test_an_end_that_lies_before_the_last_one_is_another_topic_s() -> None:

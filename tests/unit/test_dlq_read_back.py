@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import json
 import time
+import uuid
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from ops.cli import app
 from ops.dlq_rebuild import PUBLISHED_XID, YEAR_10000_MS, TakenIn, rebuild, take_in
 from producers.relay.records import letter_of
 from runtime import kafka_records
+from runtime.kafka_topic_ids import NO_ID, TopicFound, _Answer
 from runtime.settings import KafkaSettings, Settings
 from runtime.sql import statement
 from schemas.dead_letter import DIGEST_HEADER, TRUNCATED_HEADER
@@ -39,6 +41,7 @@ SETTINGS = Settings()
 BOUNDS = SETTINGS.redrive
 WHEN = 1_790_000_000_000
 POLLS_MAX = 100
+THIS, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -76,6 +79,7 @@ class Topic:
         self.ends = {number: found[-1].offset + 1 if found else begins for number, found in parts.items()}
         self.at: dict[int, int] = {}
         self.looks = 0
+        self.topic_id: uuid.UUID | None = THIS
         self.before_poll: Callable[[], None] = lambda: None
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
@@ -114,8 +118,10 @@ class Topic:
 class Table:
     """The database: what it knows of places, and what is written into it, in which order and in which transaction."""
 
-    def __init__(self, positions: dict[int, int] | None = None) -> None:
+    def __init__(self, positions: dict[int, int] | None = None, topic_id: uuid.UUID | None = None) -> None:
         self.positions = positions or {}
+        self.ids: dict[int, uuid.UUID | None] = dict.fromkeys(self.positions, topic_id)
+        self.noted: list[int] = []
         self.known: set[tuple[Any, ...]] = set()
         self.letters: list[tuple[Any, ...]] = []
         self.done: list[str] = []
@@ -132,7 +138,10 @@ class Table:
     async def fetch(self, sql: str, *arguments: Any) -> list[dict[str, Any]]:
         await asyncio.sleep(0)
         if sql == statement("ops", "read_positions"):
-            return [{"partition": one, "next_offset": offset} for one, offset in self.positions.items()]
+            return [
+                {"partition": one, "next_offset": offset, "topic_id": self.ids[one]}
+                for one, offset in self.positions.items()
+            ]
         assert sql == statement("ops", "find_places")
         named = ("topic", "partition", "offset", "digest")
         return [dict(zip(named, one, strict=True)) for one in zip(*arguments, strict=True) if one in self.known]
@@ -146,8 +155,11 @@ class Table:
     async def execute(self, sql: str, *arguments: Any) -> None:
         await asyncio.sleep(0)
         if sql == statement("ops", "note_positions"):
-            assert self.within, "positions are written with the letters: a crash between would lose some"
-            self.positions |= dict(zip(*arguments, strict=True))
+            partitions, offsets, topic_id = arguments
+            new = dict(zip(partitions, offsets, strict=True))
+            self.positions |= new
+            self.ids |= {one: topic_id or self.ids.get(one) for one in new}
+            self.noted.append(self.within)
             return
         names = ("note_returned_letters", "note_applied_letters")
         self.done += [name for name in names if sql == statement("ops", name)]
@@ -166,12 +178,12 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Topic], None]:
         async def reading(*_: object) -> AsyncIterator[Topic]:
             yield topic
 
-        async def partitions(_: object) -> list[TopicPartition]:
+        async def found(_: object) -> TopicFound:
             await asyncio.sleep(0)
-            return [TopicPartition(DLQ.name, number) for number in topic.parts]
+            return TopicFound(topic.topic_id, frozenset(topic.parts))
 
         monkeypatch.setattr(dlq_rebuild, "reading", reading)
-        monkeypatch.setattr(dlq_rebuild, "_partitions", partitions)
+        monkeypatch.setattr(dlq_rebuild, "_topic", found)
 
     return at
 
@@ -194,6 +206,7 @@ async def test_it_reads_past_empty_polls_and_to_the_end_of_each_partition(at: An
     assert (found.read, found.added, found.complete) == (4, 4, True)
     assert (table.offsets, table.positions) == ([0, 1, 2, 100], {0: 3, 1: 1, 2: 0})
     assert table.done[-2:] == ["note_returned_letters", "note_applied_letters"], "what came back was not applied"
+    assert table.noted == [0, *[1] * topic.looks], "positions go with the letters: a crash between would lose some"
 
 
 async def test_a_position_is_where_reading_is_and_not_where_it_is_to_end(at: Any) -> None:
@@ -233,6 +246,48 @@ async def test_a_look_goes_on_where_the_last_one_was(
     at(topic)
     found = await take_in(table, SETTINGS)  # type: ignore[arg-type]
     assert (table.offsets, found.read, found.complete) == (taken, len(taken), True)
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "taken", "kept"),
+    [
+        (THIS, THIS, [6], THIS),
+        (OTHER, THIS, [4, 5, 6], THIS),
+        (None, THIS, [6], THIS),
+        (OTHER, None, [6], OTHER),
+        (None, None, [6], None),
+    ],
+    ids=["the same", "another", "not known yet", "of brokers without ids", "never known"],
+)
+async def test_a_topic_made_anew_is_read_from_its_beginning_however_long_it_is(
+    known: uuid.UUID | None, found: uuid.UUID | None, taken: list[int], kept: uuid.UUID | None, at: Any
+) -> None:
+    """By its offsets it looks like the old one, read on."""
+    table, topic = Table({0: 6, 9: 6}, known), Topic({0: some(0, 4, 5, 6)})
+    topic.topic_id = found
+    at(topic)
+    done = await take_in(table, SETTINGS)  # type: ignore[arg-type]
+    assert (table.offsets, done.made_anew) == (taken, len(taken) > 1)
+    assert (table.ids, table.positions) == ({0: kept, 9: known}, {0: 7, 9: 6})
+    assert not (await take_in(table, SETTINGS)).made_anew, "it is reported once"  # type: ignore[arg-type]
+    assert table.offsets == taken
+
+
+async def test_the_id_is_known_though_nothing_is_to_be_read(at: Any) -> None:
+    """Else a topic that is made anew before the next letter comes would still count as the first one found."""
+    table, topic = Table({0: 7}), Topic({0: some(0, 4, 5, 6)})
+    at(topic)
+    assert (await take_in(table, SETTINGS)).read == 0  # type: ignore[arg-type]
+    assert table.ids == {0: THIS}
+    topic.topic_id = OTHER
+    assert (await take_in(table, SETTINGS)).read == 3  # type: ignore[arg-type]
+
+
+async def test_of_a_rebuild_it_is_known_which_topic_it_read(at: Any) -> None:
+    table = Table({0: 2}, OTHER)
+    at(Topic({0: some(0, 4, 5)}))
+    found = await rebuild(table, SETTINGS)  # type: ignore[arg-type]
+    assert (table.ids, table.positions, found.made_anew) == ({0: THIS}, {0: 6}, False)
 
 
 async def test_a_rebuild_begins_at_the_beginning_wherever_a_look_was(at: Any) -> None:
@@ -336,9 +391,10 @@ ODD = ((8, 0), (9, -1), (10, YEAR_10000_MS))
         (TakenIn(added=2), ["took in 2 letters"]),
         (TakenIn(unknown_ours=4), ["holds 4 letters that the table lost"]),
         (TakenIn(complete=False), ["holds more than was looked through"]),
+        (TakenIn(made_anew=True, added=1), ["was deleted and made anew since the last look", "took in 1 letters"]),
         (UnavailableError("Kafka: away"), ["was not looked through for letters of other tools: Kafka: away"]),
     ],
-    ids=["nothing", "added", "lost", "more", "away"],
+    ids=["nothing", "added", "lost", "more", "another topic", "away"],
 )
 async def test_what_a_look_found_is_reported_and_kafka_away_keeps_nobody_from_the_table(
     found: TakenIn | UnavailableError,
@@ -386,9 +442,17 @@ class Client:
 
     close = stop
 
-    async def describe_topics(self, _: object) -> Any:
+    there = True
+
+    async def _send_request(self, _: object) -> Any:
         await asyncio.sleep(0)
-        return [{"topic": DLQ.name, "error_code": 0, "partitions": [{"partition": 0}]}]
+        part = (0, 3, 1, 0, [1], [1], [], {})
+        rows = (
+            [(0, DLQ.name, THIS.bytes, False, [part], 0, {})]
+            if self.there
+            else [(3, DLQ.name, NO_ID, False, [], 0, {})]
+        )
+        return _Answer(0, [], "c", 1, rows, {})
 
 
 KAFKA = Settings(kafka=KafkaSettings(bootstrap="127.0.0.1:1"))
@@ -440,14 +504,19 @@ async def test_a_reader_is_stopped_however_it_ends_and_says_why(
 
 
 @pytest.mark.parametrize("fails", [None, KafkaConnectionError()], ids=["answers", "away"])
-async def test_who_asks_for_the_partitions_closes_its_client(fails: Exception | None, client: type[Client]) -> None:
+async def test_who_asks_for_the_topic_closes_its_client(fails: Exception | None, client: type[Client]) -> None:
     client.fails, client.stop_fails = fails, True
     if fails is None:
-        assert await dlq_rebuild._partitions(KAFKA) == [TopicPartition(DLQ.name, 0)]
+        assert await dlq_rebuild._topic(KAFKA) == TopicFound(THIS, frozenset({3}))
     else:
         with pytest.raises(KafkaConnectionError):
-            await dlq_rebuild._partitions(KAFKA)
+            await dlq_rebuild._topic(KAFKA)
     assert client.made.stopped == 1
+
+
+async def test_a_topic_that_is_not_there_has_no_partitions(client: type[Client]) -> None:
+    client.there = False
+    assert await dlq_rebuild._topic(KAFKA) == TopicFound(None, frozenset())
 
 
 def test_what_a_rebuild_did_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,15 @@
-"""Clients of Kafka that can't be opened leave nothing behind, and a topic that may not be looked at is no empty one."""
+"""Clients of Kafka that can't be opened leave nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaConnectionError
 
 from runtime import kafka
-from runtime.kafka import open_producer, partitions_of
+from runtime.kafka import open_producer
 from runtime.settings import KafkaSettings
 from schemas.errors import UnavailableError
 
@@ -48,23 +47,3 @@ async def test_a_producer_that_does_not_start_is_closed(how: str, monkeypatch: p
     with pytest.raises(asyncio.CancelledError if how == "cancelled" else UnavailableError):
         await opening
     assert [one.stopped for one in made] == [True]
-
-
-class Describing:
-    def __init__(self, *codes: int) -> None:
-        self.codes = codes
-
-    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
-        await asyncio.sleep(0)
-        return [
-            {"topic": name, "error_code": code, "partitions": [] if code else [{"partition": 1}, {"partition": 0}]}
-            for name, code in zip(names, self.codes, strict=True)
-        ]
-
-
-async def test_a_topic_that_is_not_there_yet_has_no_partitions_and_a_forbidden_one_is_an_error() -> None:
-    """Taken for empty, its partitions would look as if all of them were read."""
-    found = await partitions_of(cast("Any", Describing(0, 3, 5)), ["a", "b", "c"])
-    assert found == [TopicPartition("a", 0), TopicPartition("a", 1)]
-    with pytest.raises(TopicAuthorizationFailedError):
-        await partitions_of(cast("Any", Describing(0, 29)), ["a", "b"])

@@ -94,6 +94,16 @@ async def test_since_when_a_transaction_holds_up_is_asked_once_each_and_not_of_t
     assert (clients.read, clients.assigned) == ([5, 8], [])
 
 
+async def test_of_a_topic_made_anew_no_transaction_is_known(reader: EndsReader, clients: Clients) -> None:
+    """One at the same offset began when its own first record was made."""
+    clients.stable, clients.high = 5, 9
+    for name, topic_id, times_read in (("t", 1, 1), ("t", 1, 1), ("t", 2, 2), ("t", 2, 2), ("u", 3, 2), ("u", 4, 2)):
+        reader._admin = Modern((name, 0), topic_id=topic_id)
+        await reader.topics([name])
+        assert await held_since(reader) == 5.0
+        assert clients.read == [5] * times_read
+
+
 async def test_a_first_record_that_can_not_be_read_leaves_nothing_assigned(
     reader: EndsReader, clients: Clients
 ) -> None:
@@ -163,18 +173,18 @@ async def test_a_group_has_what_all_its_members_have(reader: EndsReader) -> None
         await reader.group("g")
 
 
-def described(*topics: tuple[str, int]) -> Any:
+def described(*topics: tuple[str, int], topic_id: int = 7) -> Any:
     """Return a broker's answer about topics: a name and an error code each, two partitions where there is none."""
     parts = [(0, number, 1, 0, [1], [1], [], {}) for number in (0, 1)]
-    rows = [(code, name, bytes([7] * 16), False, [] if code else parts, 0, {}) for name, code in topics]
+    rows = [(code, name, bytes([topic_id] * 16), False, [] if code else parts, 0, {}) for name, code in topics]
     answer = _Answer(0, [], "c", 1, rows, {})
     return _Answer.decode(BytesIO(answer.encode()))
 
 
 class Modern(Administration):
-    def __init__(self, *topics: tuple[str, int]) -> None:
+    def __init__(self, *topics: tuple[str, int], topic_id: int = 7) -> None:
         super().__init__()
-        self.described = described(*topics)
+        self.described = described(*topics, topic_id=topic_id)
 
     async def _send_request(self, request: Any) -> Any:
         await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from consumer import caught_up
 from consumer import role as consumer_role
 from consumer.caught_up import CatchUpReader, Reading
 from ops.console.backlog import BacklogReader
-from runtime import kafka
+from runtime import kafka, kafka_topic_ids
 from runtime.settings import Settings
 from schemas.errors import UnavailableError
 
@@ -139,12 +139,12 @@ async def test_the_board_sees_again_after_a_failure(monkeypatch: pytest.MonkeyPa
     async def opening(*_: Any) -> AsyncIterator[None]:
         yield
 
-    async def no_partitions(client: PaperClient, *_: Any) -> list[Any]:
+    async def no_topics(client: PaperClient, *_: Any) -> dict[str, Any]:
         await client.ask()
-        return []
+        return {}
 
     monkeypatch.setattr(kafka, "opening", opening)
-    monkeypatch.setattr(kafka, "partitions_of", no_partitions)
+    monkeypatch.setattr(kafka_topic_ids, "topics_of", no_topics)
     monkeypatch.setattr(aiokafka, "AIOKafkaConsumer", PaperClient)
     monkeypatch.setattr(aiokafka_admin, "AIOKafkaAdminClient", PaperClient)
     reader = BacklogReader(SETTINGS)
