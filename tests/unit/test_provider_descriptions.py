@@ -18,11 +18,11 @@ pytestmark = pytest.mark.unit
 
 @dataclass(frozen=True)
 class Described:
-    """What a provider documents: the headers that prove a request, and what is told beside `Provider`'s defaults."""
+    """What a provider documents: the headers that prove a request, and what differs from `Provider`'s defaults."""
 
     signed_by: tuple[str, ...]
     meaning_version: int
-    said: frozenset[str] = frozenset()
+    differs: frozenset[str] = frozenset()
 
 
 DESCRIBED = {
@@ -87,5 +87,5 @@ def test_every_built_in_provider_is_described() -> None:
 def test_a_provider_is_trusted_as_far_as_it_documents(name: str) -> None:
     provider, wanted = providers.find(name), DESCRIBED[name]
     assert provider is not None
-    assert {field for field, usual in SWITCHES.items() if getattr(provider, field) != usual} == wanted.said
+    assert {field for field, usual in SWITCHES.items() if getattr(provider, field) != usual} == wanted.differs
     assert (provider.signed_by, provider.meaning_version) == (wanted.signed_by, wanted.meaning_version)
