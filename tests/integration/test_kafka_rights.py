@@ -26,7 +26,7 @@ from secure_kafka import SecureKafka
 
 from consumer.role import _open_consumer
 from ops.console.backlog import BacklogReader
-from ops.dlq_rebuild import _assign
+from ops.dlq_rebuild import _assign, _topic
 from ops.seal_topic import newest_seal, publish_seal
 from ops.topic_reader import reading
 from producers.ingress.publishing.publisher import Durability, Publisher
@@ -266,7 +266,7 @@ async def test_people_s_processes_see_how_far_it_is(broker: SecureKafka, process
 async def letters(settings: Settings, value: bytes) -> bool:
     """Tell whether a reader of dead letters comes to this one."""
     async with reading(settings, topics.DLQ.name) as consumer:
-        await _assign(consumer, settings, {})
+        await _assign(consumer, topics.DLQ.name, await _topic(settings), {})
         while value not in await fetched(consumer):
             pass
     return True
