@@ -20,6 +20,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from ratchet_client import react
 from ratchet_client.connections import Connection as ClientsConnection
 from ratchet_client.connections import notice_losses
 from ratchet_client.join import consumer_of
@@ -246,3 +247,23 @@ async def test_what_the_python_client_opens_is_such_a_connection_too(
     notice_losses()
     assert connection_module.AIOKafkaConnection is kafka_connections.Connection
     await (made.stop() if isinstance(made, AIOKafkaConsumer) else made._producer.stop())
+
+
+async def test_a_handlers_own_producer_opens_such_connections_from_its_first_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It connects before the reader beside it is made."""
+    seen: list[type] = []
+
+    class Producer:
+        def __init__(self, **_: object) -> None:
+            seen.append(connection_module.AIOKafkaConnection)
+
+        async def start(self) -> None:
+            raise KafkaConnectionError
+
+    monkeypatch.setattr(connection_module, "AIOKafkaConnection", AIOKafkaConnection)
+    monkeypatch.setattr(react, "AIOKafkaProducer", Producer)
+    with pytest.raises(KafkaConnectionError):
+        await react.Reactor("127.0.0.1:1", "group", "letters").run()
+    assert seen == [ClientsConnection]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 
+from ratchet_client.connections import notice_losses
 from ratchet_client.ordered import Retry
 from ratchet_client.publish import PREFIX
 from ratchet_client.read import LOCK
@@ -82,6 +83,7 @@ class Reactor:
         """Handle changes until it is cancelled; an error that is not a handler's ends it, and loses nothing."""
         async with contextlib.AsyncExitStack() as opened:
             pool = await opened.enter_async_context(_pool(self.dsn)) if self.dsn else None
+            notice_losses()
             producer = AIOKafkaProducer(
                 bootstrap_servers=self.bootstrap, enable_idempotence=True, acks="all", **self.security
             )
