@@ -66,7 +66,7 @@ class Call:
     parts: Parts
     request: Request
     person: Person | None
-    asked: frozenset[str]
+    asked: tuple[str, ...]
     fields: frozenset[str]
     body: dict[str, Any] = field(default_factory=dict)
 
@@ -158,9 +158,9 @@ async def _pass(call: Call, least: PersonRole | None) -> Response | None:
     return await _read_body(call) if request.method == "POST" else None
 
 
-def _check_names(given: Iterable[str], known: frozenset[str], what: str) -> None:
+def _check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
     """Raise SettingsError where a name is given that nobody reads."""
-    if unknown := sorted(set(given) - known):
+    if unknown := sorted(set(given) - set(known)):
         there = ", ".join(sorted(known)) or "none"
         raise SettingsError(f"{unknown[0][:40]!r}: there is no such {what}; nothing was done. There are: {there}")
 

@@ -50,9 +50,9 @@ def fields_of(path: str) -> frozenset[str]:
     return frozenset((*BODY.get(path, ()), *(("because",) if path.endswith(NEEDS_REASON) else ())))
 
 
-def asked_of(method: str, path: str) -> frozenset[str]:
+def asked_of(method: str, path: str) -> tuple[str, ...]:
     """Return the names that a query may have. One that nobody reads is refused: misspelt, it would choose all."""
-    return frozenset(QUERY.get(path, ()) if method == "GET" else ())
+    return tuple(QUERY.get(path, ())) if method == "GET" else ()
 
 
 def describe(table: Mapping[tuple[str, str], PersonRole | None]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def describe(table: Mapping[tuple[str, str], PersonRole | None]) -> dict[str, An
 def _operation(method: str, path: str, least: PersonRole | None) -> dict[str, Any]:
     words = path.removeprefix("/admin/v1/").replace("{", "").replace("}", "").replace("/", "_").replace(".", "_")
     named = [_parameter(name, "path") for name in re.findall(r"{(\w+)}", path)]
-    asked = [_parameter(name, "query") for name in QUERY.get(path, ()) if name in asked_of(method, path)]
+    asked = [_parameter(name, "query") for name in asked_of(method, path)]
     operation: dict[str, Any] = {
         "operationId": f"{method.lower()}_{words}".replace("-", "_"),
         "summary": f"at least {least}" if least else "anybody",

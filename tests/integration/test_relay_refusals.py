@@ -271,6 +271,13 @@ async def test_a_stop_is_looked_at_before_what_may_be_in_kafka_is_published_agai
     assert (resumed.status, resumed.published) == (RedriveStatus.DONE, 5)
 
 
+async def enlarge(connection: asyncpg.Connection, payment_id: object) -> None:
+    """Give a payment the longest names that it may have: the record of its change is too large for a small topic."""
+    names = "r" * 255, "c" * 64, "m" * 255
+    statement = "update payments set reference = $2, client = $3, merchant_account = $4 where id = $1"
+    await connection.execute(statement, payment_id, *names)
+
+
 async def test_a_change_that_kafka_refuses_is_passed_by_and_a_run_of_them_stops_the_lane(
     stack: Endpoints,
     database: Database,
@@ -281,10 +288,7 @@ async def test_a_change_that_kafka_refuses_is_passed_by_and_a_run_of_them_stops_
     small = await make_topic(1500)
     publish_to(monkeypatch, changes=Topic(small, 1500, DAY_MS))
     small_one, large = await add_payment(connection), await add_payment(connection)
-    await connection.execute("update payments set reference = $2 where id = $1", large, "r" * 255)
-    await connection.execute(
-        "update payments set client = $2, merchant_account = $3 where id = $1", large, "c" * 64, "m" * 255
-    )
+    await enlarge(connection, large)
     settings = settings_for(stack, database.dsn, refused_in_row_max=2, batch_records_max=1)
     async with reading(stack, small, 1) as reader:
         for payment_id in (small_one, large, small_one):
@@ -378,8 +382,7 @@ async def test_rows_that_make_no_record_are_passed_behind_a_batch_of_which_many_
     small = await make_topic(1500)
     publish_to(monkeypatch, changes=Topic(small, 1500, DAY_MS))
     fits, large = await add_payment(owner), await add_payment(owner)
-    await owner.execute("update payments set reference = $2, client = $3 where id = $1", large, "r" * 255, "c" * 64)
-    await owner.execute("update payments set merchant_account = $2 where id = $1", large, "m" * 255)
+    await enlarge(owner, large)
     for payment_id, versions in ((fits, 1), (large, 3), (fits, 1)):
         async with owner.transaction():
             await change(owner, payment_id, versions=versions)
